@@ -1,0 +1,16 @@
+//! Pintle: one gRPC service over any PKCS#11 HSM.
+//!
+//! The ladder: imports go down only.
+//!
+//! ```text
+//! bin                     assembles: serve, dev, demo, init, keys, doctor
+//! service   client        the only places that say tonic
+//! ops                     one file per noun, one function per RPC
+//! station                 (later)
+//! keys      audit         catalogue, policy, grants · the hash-chained journal
+//! hsm       store         the only places that say cryptoki · SQL
+//! domain                  pure: no I/O, clock, randomness or async
+//! limits    secret  config
+//! ```
+
+pub mod limits;

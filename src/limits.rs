@@ -1,0 +1,212 @@
+//! Every bound in the system, in one file. Nothing here is configuration: a bound that an operator
+//! may move is read from the configuration file and clamped by a constant here.
+
+use std::time::Duration;
+
+/// Longest message of a MAC, signature or verification call, bytes.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Largest gRPC message accepted, bytes: a whole message plus its framing and names.
+pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
+/// Most random bytes in one answer.
+pub const RANDOM_BYTES_MAX: usize = 1024;
+/// Most parameters of one Alipay request.
+pub const ALIPAY_PARAMETERS_MAX: usize = 64;
+/// Longest name of an Alipay parameter, bytes.
+pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
+
+/// Digits of a PIN (ISO 9564-1:2017, 8.1).
+pub const PIN_DIGITS_MIN: usize = 4;
+/// Digits of a PIN, at most (ISO 9564-1:2017, 8.1).
+pub const PIN_DIGITS_MAX: usize = 12;
+/// Digits of a PAN, at most (ISO/IEC 7812-1).
+pub const PAN_DIGITS_MAX: usize = 19;
+/// Digits of a PAN that formats 0 and 3 can bind: twelve and the check digit.
+pub const PAN_DIGITS_MIN_BOUND: usize = 13;
+/// Shortest MAC of a block cipher a key's policy may ask for, bytes.
+pub const MAC_BYTES_MIN: usize = 4;
+/// Shortest HMAC a key's policy may ask for, bytes.
+pub const HMAC_BYTES_MIN: usize = 8;
+/// Shortest HMAC key, bytes.
+pub const HMAC_KEY_BYTES_MIN: usize = 16;
+/// Longest HMAC key, bytes: a longer one would be hashed first.
+pub const HMAC_KEY_BYTES_MAX: usize = 64;
+/// Shortest check value worth comparing, bytes.
+pub const CHECK_VALUE_BYTES_MIN: usize = 3;
+
+/// Longest SM2 signer identity, bytes: its length in bits is written in two bytes.
+pub const SM2_ID_BYTES_MAX: usize = 0x1FFF;
+/// Shortest RSA modulus that signs or verifies as RSA2, bits.
+pub const RSA_MODULUS_BITS_MIN: usize = 2048;
+/// Shortest RSA modulus accepted at all, bits: only to verify what partners signed long ago.
+pub const RSA_WEAK_MODULUS_BITS_MIN: usize = 1024;
+/// Longest RSA modulus, bits.
+pub const RSA_MODULUS_BITS_MAX: usize = 8192;
+
+/// Key names: `[a-z0-9][a-z0-9._-]{0,62}`.
+pub const KEY_NAME_BYTES_MAX: usize = 63;
+/// Longest sealed-record header, bytes.
+pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
+/// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
+pub const SEALED_BYTES_MAX: usize = 512;
+/// Most seals in one record: one per enrolled token.
+pub const SEALS_MAX: usize = 8;
+/// Versions of one key.
+pub const KEY_VERSIONS_MAX: usize = 64;
+/// Records of one page of a listing.
+pub const STORE_PAGE_RECORDS: usize = 1000;
+/// Names one answer of `changed_since` lists; more, and everything counts as changed.
+pub const STORE_CHANGED_NAMES_MAX: usize = 10_000;
+/// Longest sealed blob of a record, bytes: the secret, its kind byte and the GCM tag.
+pub const SEAL_BYTES_MAX: usize = SEALED_BYTES_MAX + 64;
+/// How often a waiter looks whether the advisory lock came free.
+pub const ADVISORY_LOCK_RETRY: Duration = Duration::from_millis(50);
+/// Draws of one key value before the token's generator counts as broken.
+pub const KEY_DRAWS_MAX: usize = 8;
+/// Patterns of one caller's key scope.
+pub const SCOPE_PATTERNS_MAX: usize = 256;
+/// Largest configuration, policy, template or import file, bytes.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most keys of one template file.
+pub const TEMPLATE_KEYS_MAX: usize = 10_000;
+
+/// Open keys in the cache, at most; the locked slab may hold fewer.
+pub const OPEN_KEYS_MAX: usize = 65_536;
+/// Locked memory for open keys, bytes, at most; RLIMIT_MEMLOCK often allows less.
+pub const LOCKED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Locked memory asked for where the system gives no usable limit, bytes.
+pub const LOCKED_BYTES_DEFAULT: usize = 8 * 1024 * 1024;
+/// Shards of the open-key cache.
+pub const CACHE_SHARDS: usize = 16;
+/// How often a server asks the store whether the catalogue changed.
+pub const GENERATION_POLL: Duration = Duration::from_millis(500);
+/// After this long without a successful poll no key is used: revocation would be blind.
+pub const GENERATION_BLIND_MAX: Duration = Duration::from_secs(60);
+
+/// Jobs waiting for a session, per class.
+pub const POOL_QUEUE_MAX: usize = 1024;
+/// Workers (sessions) per class, at most.
+pub const POOL_WORKERS_MAX: usize = 64;
+/// Reads and writes waiting for the store.
+pub const STORE_QUEUE_MAX: usize = 4096;
+/// Read-only store connections.
+pub const STORE_READERS: usize = 2;
+/// Audit records waiting for the disk.
+pub const AUDIT_QUEUE_MAX: usize = 8192;
+/// Records made durable by one fdatasync, at most.
+pub const AUDIT_BATCH_MAX: usize = 1024;
+/// Longest caller name or request id in an audit record, bytes.
+pub const AUDIT_NAME_BYTES_MAX: usize = 256;
+/// Most keys named by one audit record.
+pub const AUDIT_KEYS_MAX: usize = 16;
+/// Longest line of an audit journal, its newline included, bytes.
+pub const AUDIT_LINE_BYTES_MAX: usize = 4096;
+/// How much of an existing journal's end is checked when it is opened, bytes.
+pub const AUDIT_TAIL_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A call without a deadline gets this one.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(2);
+/// No call may run longer, whatever its caller asked.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(10);
+/// A command line waits this long for the token.
+pub const COMMAND_TOKEN_WAIT: Duration = Duration::from_secs(60);
+/// How long `keys apply` waits for another that holds the lock.
+pub const ADVISORY_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// Drain time after a stop signal.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// HTTP/2 streams of one connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+/// HTTP/2 header list, bytes.
+pub const HTTP2_HEADER_BYTES_MAX: u32 = 8 * 1024;
+/// Calls in flight on one listener.
+pub const CALLS_IN_FLIGHT_MAX: usize = 4096;
+/// Longest wait for the frames of an idle connection before it is probed.
+pub const HTTP2_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Callers of one policy file.
+pub const CALLERS_MAX: usize = 10_000;
+/// Rows (calls, key patterns) of one caller.
+pub const CALLER_ROWS_MAX: usize = 256;
+/// Longest name of a caller (its URI), bytes.
+pub const CALLER_URI_BYTES_MAX: usize = 255;
+/// Connections of one listener: far below the usual bound on open files.
+pub const CONNECTIONS_MAX: usize = 768;
+/// Connections accepted and not yet taken up.
+pub const ACCEPT_QUEUE_MAX: usize = 16;
+/// Wait after an accept that failed for want of a resource, instead of spinning.
+pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+/// Longest TLS handshake.
+pub const TLS_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Age at which a connection is asked to end, so that certificates are looked at again.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(15 * 60);
+/// Longest wait for the answer to an HTTP/2 ping.
+pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams reset by the peer and not yet accepted, before GOAWAY.
+pub const HTTP2_PENDING_RESET_MAX: usize = 20;
+/// Streams reset by us, before GOAWAY.
+pub const HTTP2_LOCAL_RESET_MAX: usize = 1024;
+/// HTTP/2 window of one stream: one whole message fits.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+/// HTTP/2 window of one connection.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Largest message of a call that carries no payload of the caller's (names, a PIN block), bytes.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 1024;
+/// Shortest PAN of a call, digits; formats 0 and 3 ask for more.
+pub const PAN_DIGITS_MIN: usize = 8;
+
+/// How often readiness is tried by a real operation under `seal`.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// A probe that takes longer has failed.
+pub const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Fill bytes that one generator makes before it must have a new seed.
+pub const FILL_BYTES_PER_SEED: u64 = 1 << 30;
+/// How often a new seed is fetched from the token.
+pub const FILL_RESEED: Duration = Duration::from_secs(60);
+
+/// Most tries of one call by the client, the first included.
+pub const CLIENT_TRIES_MAX: u32 = 3;
+/// First wait between two tries of the client; it doubles.
+pub const CLIENT_BACK_OFF: Duration = Duration::from_millis(50);
+/// How long the client waits for a connection.
+pub const CLIENT_CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Workers that one seed of the root generator may seed.
+pub const FILL_WORKERS_PER_SEED: u32 = 1 << 20;
+/// Longest wait for a record to be durable; after it the call is refused.
+pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
+
+const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);
+
+const _: () = assert!(GRPC_MESSAGE_BYTES_MAX > MESSAGE_BYTES_MAX);
+const _: () = assert!(DEADLINE_DEFAULT.as_nanos() <= DEADLINE_MAX.as_nanos());
+const _: () = assert!(AUDIT_BATCH_MAX <= AUDIT_QUEUE_MAX);
+const _: () = assert!(STORE_PAGE_RECORDS >= KEY_VERSIONS_MAX);
+const _: () = assert!(
+    AUDIT_LINE_BYTES_MAX > 4 * AUDIT_NAME_BYTES_MAX + AUDIT_KEYS_MAX * (KEY_NAME_BYTES_MAX + 64),
+    "the longest record fits a line"
+);
+const _: () = assert!(
+    AUDIT_TAIL_BYTES_MAX > AUDIT_BATCH_MAX * AUDIT_LINE_BYTES_MAX,
+    "a batch torn by a crash lies within the tail"
+);
+const _: () = assert!(LOCKED_BYTES_DEFAULT <= LOCKED_BYTES_MAX);
+const _: () = assert!(
+    GENERATION_POLL.as_millis() * 2 < 2000,
+    "a disabled key stops within 2 s"
+);
+
+/// Jobs a worker takes from its queue at once.
+pub const POOL_BATCH_MAX: usize = 16;
+/// RSA modulus sizes of signing keys, bits.
+pub const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
+/// The longest RSA signature, bytes.
+pub const RSA_SIGNATURE_BYTES_MAX: usize = 512;
+/// The longest PKCS #8 RSA private key, bytes (4096 bits take about 2,400).
+pub const PKCS8_BYTES_MAX: usize = 4096;
+
+const _: () = assert!(POOL_BATCH_MAX <= POOL_QUEUE_MAX);
+const _: () = assert!(RSA_SIGNATURE_BYTES_MAX * 8 == RSA_BITS[2] as usize);
