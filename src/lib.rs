@@ -13,4 +13,7 @@
 //! limits    secret  config
 //! ```
 
+pub mod config;
 pub mod limits;
+pub mod process;
+pub mod secret;

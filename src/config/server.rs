@@ -1,0 +1,362 @@
+//! The configuration file of `pintle serve`.
+//!
+//! ```toml
+//! environment = "production"
+//! host_pin_processing = "accepted-by: Name, 2026-01-31"
+//!
+//! [token]
+//! library = "/usr/lib/softhsm/libsofthsm2.so"
+//! label = "pintle"
+//! pin_file = "/run/credentials/pintle/token-pin"
+//!
+//! [store]
+//! path = "/var/lib/pintle/store.sqlite"
+//!
+//! [audit]
+//! path = "/var/log/pintle/audit.jsonl"
+//!
+//! [listen]
+//! data = "0.0.0.0:7443"
+//! admin = "127.0.0.1:7444"
+//! certificate = "/etc/pintle/server.pem"
+//! private_key = "/etc/pintle/server.key"
+//! client_ca = "/etc/pintle/clients-ca.pem"
+//!
+//! [policy]
+//! path = "/etc/pintle/policy.toml"
+//! ```
+//!
+//! There is no word here for a listener without TLS: that exists in `pintle dev` only.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::config::Error;
+use crate::limits;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// What the keys of this server stand for.
+    pub environment: Environment,
+    /// `accepted-by: <name>, <date>`: somebody accepts that PINs are clear in this process's
+    /// memory for microseconds. Production does not start on the host PIN engine without it.
+    pub host_pin_processing: Option<HostPinAcceptance>,
+    /// Keys that protect or derive other keys may be opened into this process.
+    #[serde(default)]
+    pub allow_process_kek: bool,
+    /// The PKCS#11 token.
+    pub token: Token,
+    /// The sealed records.
+    pub store: Store,
+    /// The journal.
+    pub audit: Audit,
+    /// The listeners.
+    pub listen: Listen,
+    /// The policy file.
+    pub policy: PolicyFile,
+    /// Bounds an operator may move, within those of the program.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the keys of a server stand for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Real cards and money: refuses software tokens and keys given as values.
+    Production,
+    /// Test keys.
+    Test,
+    /// A laptop. Every answer says so.
+    Development,
+}
+
+/// The sentence that accepts host PIN processing, kept as it was written.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct HostPinAcceptance(String);
+
+/// The PKCS#11 token: exactly one of `library` and `embedded`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Absolute path of the module's shared library.
+    pub library: Option<PathBuf>,
+    /// Folder of the embedded token. Development only.
+    pub embedded: Option<PathBuf>,
+    /// The token's label.
+    pub label: String,
+    /// A file whose first line is the user PIN.
+    pub pin_file: PathBuf,
+    /// Sessions for symmetric work. One is right for SoftHSM; a second halves its rate.
+    #[serde(default = "one_worker")]
+    pub symmetric_workers: usize,
+    /// Sessions for RSA.
+    #[serde(default = "one_worker")]
+    pub asymmetric_workers: usize,
+}
+
+/// The sealed records.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The SQLite file.
+    pub path: PathBuf,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// The hash-chained file.
+    pub path: PathBuf,
+}
+
+/// The listeners.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// The data plane.
+    pub data: SocketAddr,
+    /// Health and the control plane.
+    pub admin: SocketAddr,
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub private_key: PathBuf,
+    /// The certificates that callers' certificates must lead to, PEM.
+    pub client_ca: PathBuf,
+    /// Serve gRPC reflection on the data listener.
+    #[serde(default)]
+    pub reflection: bool,
+}
+
+/// The policy file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// See [`crate::config::policy`].
+    pub path: PathBuf,
+}
+
+/// Bounds an operator may move.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls in flight on the data listener.
+    pub calls_in_flight: usize,
+    /// The deadline of a call that brings none, ms.
+    pub deadline_default_ms: u64,
+    /// The longest deadline a caller may ask for, ms.
+    pub deadline_max_ms: u64,
+}
+
+impl Server {
+    /// Reads and checks the file. Relative paths are taken from the folder it stands in.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, holds a word that is not known, or a value that
+    /// cannot be meant.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let mut server: Self = crate::config::read(path)?;
+        if let Some((key, why)) = server.fault() {
+            return Err(Error::Value {
+                path: path.to_owned(),
+                key,
+                why,
+            });
+        }
+        server.resolve(path.parent().unwrap_or(Path::new("")));
+        Ok(server)
+    }
+
+    /// The first value that cannot be meant, as (key, why).
+    #[must_use]
+    pub fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let workers = 1..=limits::POOL_WORKERS_MAX;
+        match (&self.token.library, &self.token.embedded) {
+            (None, None) => return Some(("token", "needs `library` or `embedded`")),
+            (Some(_), Some(_)) => return Some(("token", "has both `library` and `embedded`")),
+            (Some(library), None) if !library.is_absolute() => {
+                return Some(("token.library", "must be an absolute path: it becomes code"));
+            }
+            (None, Some(_)) if self.environment == Environment::Production => {
+                return Some(("token.embedded", "production refuses a software token"));
+            }
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        if !workers.contains(&self.token.symmetric_workers)
+            || !workers.contains(&self.token.asymmetric_workers)
+        {
+            return Some(("token", "workers must be 1 to 64 per class"));
+        }
+        if self.environment == Environment::Production && self.host_pin_processing.is_none() {
+            return Some((
+                "host_pin_processing",
+                "production needs `accepted-by: <name>, <date>`: PINs are clear in this process",
+            ));
+        }
+        if self.environment == Environment::Production && self.listen.reflection {
+            return Some(("listen.reflection", "production does not serve reflection"));
+        }
+        self.limits.fault()
+    }
+
+    fn resolve(&mut self, folder: &Path) {
+        let files = [
+            &mut self.token.pin_file,
+            &mut self.store.path,
+            &mut self.audit.path,
+            &mut self.listen.certificate,
+            &mut self.listen.private_key,
+            &mut self.listen.client_ca,
+            &mut self.policy.path,
+        ];
+        for file in files.into_iter().chain(self.token.embedded.as_mut()) {
+            *file = folder.join(&*file);
+        }
+    }
+}
+
+impl HostPinAcceptance {
+    /// The sentence, for the log line at every start.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for HostPinAcceptance {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let named = text
+            .strip_prefix("accepted-by: ")
+            .and_then(|rest| rest.rsplit_once(", "));
+        match named {
+            Some((name, date)) if !name.trim().is_empty() && is_date(date) => Ok(Self(text)),
+            _ => Err("must read `accepted-by: <name>, <yyyy-mm-dd>`"),
+        }
+    }
+}
+
+impl Limits {
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let Self {
+            calls_in_flight,
+            deadline_default_ms,
+            deadline_max_ms,
+        } = self;
+        if !(1..=limits::CALLS_IN_FLIGHT_MAX).contains(calls_in_flight) {
+            return Some(("limits.calls_in_flight", "must be 1 to 4096"));
+        }
+        if Duration::from_millis(*deadline_max_ms) > limits::DEADLINE_MAX {
+            return Some(("limits.deadline_max_ms", "must be at most 10000"));
+        }
+        if *deadline_default_ms == 0 || deadline_default_ms > deadline_max_ms {
+            return Some(("limits.deadline_default_ms", "must be 1 to deadline_max_ms"));
+        }
+        None
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,
+            deadline_default_ms: ms(limits::DEADLINE_DEFAULT),
+            deadline_max_ms: ms(limits::DEADLINE_MAX),
+        }
+    }
+}
+
+fn one_worker() -> usize {
+    1
+}
+
+fn is_date(text: &str) -> bool {
+    text.parse::<jiff::civil::Date>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        environment = "production"
+        host_pin_processing = "accepted-by: A. Person, 2026-01-31"
+        [token]
+        library = "/usr/lib/module.so"
+        label = "pintle"
+        pin_file = "pin"
+        [store]
+        path = "store.sqlite"
+        [audit]
+        path = "/var/log/audit"
+        [listen]
+        data = "127.0.0.1:0"
+        admin = "127.0.0.1:0"
+        certificate = "a"
+        private_key = "b"
+        client_ca = "c"
+        [policy]
+        path = "policy.toml"
+    "#;
+
+    fn edited(from: &str, to: &str) -> Result<Server, toml::de::Error> {
+        assert!(FILE.contains(from));
+        toml::from_str(&FILE.replace(from, to))
+    }
+
+    #[test]
+    fn the_documented_file_is_accepted_and_relative_paths_follow_it() {
+        let mut server = edited("pintle", "pintle").unwrap();
+        assert_eq!(server.fault(), None);
+        server.resolve(Path::new("/etc/pintle"));
+        assert_eq!(server.store.path, Path::new("/etc/pintle/store.sqlite"));
+        assert_eq!(server.audit.path, Path::new("/var/log/audit"));
+    }
+
+    #[test]
+    fn production_without_the_acceptance_of_host_pin_processing_is_refused() {
+        let line = "host_pin_processing = \"accepted-by: A. Person, 2026-01-31\"";
+        let server = edited(line, "").unwrap();
+        assert_eq!(server.fault().unwrap().0, "host_pin_processing");
+    }
+
+    #[test]
+    fn an_acceptance_names_a_person_and_a_date() {
+        let sentence = "accepted-by: A. Person, 2026-01-31";
+        for wrong in [
+            "yes",
+            "accepted-by: , 2026-01-31",
+            "accepted-by: A. Person, soon",
+        ] {
+            assert!(edited(sentence, wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn production_refuses_the_embedded_token_and_reflection() {
+        let server = edited("library = \"/usr/lib/module.so\"", "embedded = \"x\"").unwrap();
+        assert_eq!(server.fault().unwrap().0, "token.embedded");
+        let server = edited("client_ca = \"c\"", "client_ca = \"c\"\nreflection = true").unwrap();
+        assert_eq!(server.fault().unwrap().0, "listen.reflection");
+    }
+
+    #[test]
+    fn words_that_are_not_known_are_refused_in_every_table() {
+        for table in ["[token]", "[store]", "[audit]", "[listen]", "[policy]"] {
+            assert!(
+                edited(table, &format!("{table}\nunheard_of = 1")).is_err(),
+                "{table}"
+            );
+        }
+    }
+}
