@@ -14,6 +14,7 @@
 //! ```
 
 pub mod config;
+pub mod domain;
 pub mod limits;
 pub mod process;
 pub mod secret;

@@ -1,0 +1,15 @@
+//! The pure core: PIN blocks, message authentication codes, check values and signatures, as
+//! functions from values to values.
+//!
+//! No I/O, clock, randomness or async: random digits, nonces and dates come in as arguments. What
+//! a key may be used for is not decided here but by `keys::policy`; who may ask, by `service`.
+
+pub mod alipay;
+pub mod check_value;
+pub mod cipher;
+pub mod mac;
+pub mod pan;
+pub mod pin;
+pub mod pin_block;
+pub mod rsa;
+pub mod sm2;

@@ -1,0 +1,297 @@
+//! What holds of the domain for any input: decoding takes back what encoding made, decoders never
+//! panic, translation keeps the PIN and does not see its digits, a MAC answers for every bit.
+//!
+//! No known answers here: they are files under `tests/vectors`.
+
+use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
+use pintle::domain::mac::{self, MacKey, Padding, Rule, Scheme, VerifyError};
+use pintle::domain::pan::Pan;
+use pintle::domain::pin::Pin;
+use pintle::domain::pin_block::{
+    self, EncryptedPinBlock, Format, Framing, Rejected, format_0, format_1, format_3, format_4,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// 4 to 12 digits, every length as likely.
+fn pins() -> impl Strategy<Value = String> {
+    (4..=12usize)
+        .prop_flat_map(|length| vec(0..=9u8, length))
+        .prop_map(text)
+}
+
+/// 13 to 19 digits, as every format can bind.
+fn pans() -> impl Strategy<Value = String> {
+    (13..=19usize)
+        .prop_flat_map(|length| vec(0..=9u8, length))
+        .prop_map(text)
+}
+
+fn text(digits: Vec<u8>) -> String {
+    digits
+        .into_iter()
+        .map(|digit| char::from(b'0' + digit))
+        .collect()
+}
+
+fn formats() -> impl Strategy<Value = Format> {
+    select(&Format::ALL[..])
+}
+
+/// Input, output: any pair the table allows.
+fn translations() -> impl Strategy<Value = (Format, Format)> {
+    (formats(), formats()).prop_filter("nothing becomes format 1", |(_, to)| *to != Format::Iso1)
+}
+
+/// A scheme with a rule of any length and padding that it allows, and a key for it.
+fn mac_rules() -> impl Strategy<Value = (Scheme, Option<Padding>, u8, Vec<u8>)> {
+    let paddings = select(&[Padding::Method1, Padding::Method2, Padding::Method3][..]);
+    (
+        select(&Scheme::ALL[..]),
+        paddings,
+        any::<Index>(),
+        vec(any::<u8>(), 16),
+    )
+        .prop_map(|(scheme, padding, length, key)| {
+            let (shortest, longest) = scheme.lengths();
+            let length = shortest + length.index(longest - shortest + 1);
+            let padding = scheme.needs_padding().then_some(padding);
+            (
+                scheme,
+                padding,
+                u8::try_from(length).unwrap_or(u8::MAX),
+                key,
+            )
+        })
+}
+
+fn same(pin: &Pin, text: &str) -> bool {
+    pin.expose_digits(|digits| digits == text.as_bytes())
+}
+
+fn key(format: Format, bytes: &[u8; 16]) -> PinCipher {
+    PinCipher::new(format.algorithm(), bytes).unwrap_or_else(|_| panic!("16 bytes are a key"))
+}
+
+/// Format 0 through format 4's AES, as bytes of a comparable type.
+fn answer(result: Result<EncryptedPinBlock, Rejected>) -> Result<Vec<u8>, Rejected> {
+    result.map(|block| block.as_bytes().to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn decoding_takes_back_what_encoding_made(
+        pin_text in pins(),
+        pan_text in pans(),
+        random: [u8; 8],
+        nibbles in vec(0..=15u8, 14),
+    ) {
+        let (pin, pan) = (Pin::parse(&pin_text).unwrap(), Pan::parse(&pan_text).unwrap());
+        let zero = format_0::encode(&pin, &pan).unwrap();
+        prop_assert!(same(&format_0::decode(zero.expose_bytes(), &pan).unwrap(), &pin_text));
+
+        let three = format_3::encode(&pin, &pan, &random).unwrap();
+        prop_assert!(same(&format_3::decode(three.expose_bytes(), &pan).unwrap(), &pin_text));
+
+        let fill = &nibbles[pin.len()..];
+        let one = format_1::encode_given_fill(&pin, fill).unwrap();
+        prop_assert!(same(&format_1::decode(one.expose_bytes()).unwrap(), &pin_text));
+
+        let fill: Vec<u8> = fill.iter().map(|nibble| 10 + nibble % 6).collect();
+        let given = format_3::encode_given_fill(&pin, &pan, &fill).unwrap();
+        prop_assert!(same(&format_3::decode(given.expose_bytes(), &pan).unwrap(), &pin_text));
+
+        let four = format_4::encode_pin_field(&pin, &random);
+        prop_assert!(same(&format_4::decode_pin_field(four.expose_bytes()).unwrap(), &pin_text));
+        prop_assert_eq!(&four.expose_bytes()[8..], &random[..]);
+    }
+
+    #[test]
+    fn deciphering_takes_back_what_enciphering_made(
+        format in formats(),
+        bytes: [u8; 16],
+        pin_text in pins(),
+        pan_text in pans(),
+        random: [u8; 8],
+    ) {
+        let (pin, pan) = (Pin::parse(&pin_text).unwrap(), Pan::parse(&pan_text).unwrap());
+        let cipher = key(format, &bytes);
+        let framing = Framing { format, cipher: &cipher };
+        let block = pin_block::encipher(framing, &pin, &pan, &random).unwrap();
+        prop_assert_eq!(block.as_bytes().len(), format.block_bytes());
+        let read = pin_block::decipher(framing, &pan, block.as_bytes()).unwrap();
+        prop_assert!(same(&read, &pin_text));
+    }
+
+    #[test]
+    fn format_4_binds_any_pan_of_1_to_19_digits(
+        bytes: [u8; 16],
+        pin_text in pins(),
+        pan_text in (1..=19usize).prop_flat_map(|length| vec(0..=9u8, length)).prop_map(text),
+        random: [u8; 8],
+    ) {
+        let (pin, pan) = (Pin::parse(&pin_text).unwrap(), Pan::parse(&pan_text).unwrap());
+        for format in [Format::Iso4, Format::Sm4Fmt4Layout] {
+            let cipher = key(format, &bytes);
+            let framing = Framing { format, cipher: &cipher };
+            let block = pin_block::encipher(framing, &pin, &pan, &random).unwrap();
+            let block = pin_block::translate(framing, framing, &pan, block.as_bytes(), &random);
+            let read = pin_block::decipher(framing, &pan, block.unwrap().as_bytes());
+            prop_assert!(same(&read.unwrap(), &pin_text));
+        }
+    }
+
+    #[test]
+    fn no_bytes_and_no_text_make_a_decoder_panic(
+        bytes in vec(any::<u8>(), 0..40),
+        any_text in ".{0,24}",
+        pan_text in pans(),
+        cipher_key: [u8; 16],
+        fill: [u8; 8],
+    ) {
+        let _ = (Pan::parse(&any_text), Pin::parse(&any_text));
+        let pan = Pan::parse(&pan_text).unwrap();
+        let _ = format_0::decode(&bytes, &pan);
+        let _ = format_1::decode(&bytes);
+        let _ = format_3::decode(&bytes, &pan);
+        let _ = format_4::decode_pin_field(&bytes);
+        for from in Format::ALL {
+            for algorithm in [BlockAlgorithm::Tdes, BlockAlgorithm::Aes, BlockAlgorithm::Sm4] {
+                let cipher = PinCipher::new(algorithm, &cipher_key).unwrap();
+                let framing = Framing { format: from, cipher: &cipher };
+                let _ = pin_block::decipher(framing, &pan, &bytes);
+                let _ = pin_block::translate(framing, framing, &pan, &bytes, &fill);
+            }
+        }
+    }
+
+    /// Blocks of the right length: what a wrong key or a broken line brings.
+    #[test]
+    fn any_block_of_the_right_length_decodes_to_a_pin_or_to_nothing(
+        block: [u8; 16],
+        pan_text in pans(),
+    ) {
+        let pan = Pan::parse(&pan_text).unwrap();
+        let eight = &block[..8];
+        let decoded = [
+            format_0::decode(eight, &pan),
+            format_1::decode(eight),
+            format_3::decode(eight, &pan),
+            format_4::decode_pin_field(&block),
+        ];
+        for pin in decoded.into_iter().flatten() {
+            prop_assert!((4..=12).contains(&pin.len()));
+            prop_assert!(pin.expose_digits(|digits| digits.iter().all(u8::is_ascii_digit)));
+        }
+    }
+
+    #[test]
+    fn translation_keeps_the_pin(
+        (from, to) in translations(),
+        keys: [[u8; 16]; 2],
+        pin_text in pins(),
+        pan_text in pans(),
+        random: [[u8; 8]; 2],
+    ) {
+        let (pin, pan) = (Pin::parse(&pin_text).unwrap(), Pan::parse(&pan_text).unwrap());
+        let (a, b) = (key(from, &keys[0]), key(to, &keys[1]));
+        let (from, to) =
+            (Framing { format: from, cipher: &a }, Framing { format: to, cipher: &b });
+        let block = pin_block::encipher(from, &pin, &pan, &random[0]).unwrap();
+        let out = pin_block::translate(from, to, &pan, block.as_bytes(), &random[1]).unwrap();
+        prop_assert_eq!(out.as_bytes().len(), to.format.block_bytes());
+        prop_assert!(same(&pin_block::decipher(to, &pan, out.as_bytes()).unwrap(), &pin_text));
+    }
+
+    /// Clulow's oracle: blocks of a known PIN are submitted under other PANs. Where the PANs agree
+    /// behind the digits, every answer must be a block, whatever the digits became.
+    #[test]
+    fn translation_answers_alike_for_every_change_of_a_digit(
+        (from, to) in (select(&[Format::Iso0, Format::Iso3][..]), formats())
+            .prop_filter("nothing becomes format 1", |(_, to)| *to != Format::Iso1),
+        keys: [[u8; 16]; 2],
+        pin_text in vec(0..=9u8, 12).prop_map(text),
+        pan_text in vec(0..=9u8, 13).prop_map(text),
+        changes in vec(0..=9u8, 10).prop_map(text),
+        random: [[u8; 8]; 2],
+    ) {
+        // The first ten of the bound PAN digits stand under digits 3 to 12 of the PIN.
+        let other = format!("{changes}{}", &pan_text[10..]);
+        let pin = Pin::parse(&pin_text).unwrap();
+        let (pan, other) = (Pan::parse(&pan_text).unwrap(), Pan::parse(&other).unwrap());
+        let (a, b) = (key(from, &keys[0]), key(to, &keys[1]));
+        let (from, to) =
+            (Framing { format: from, cipher: &a }, Framing { format: to, cipher: &b });
+        let block = pin_block::encipher(from, &pin, &pan, &random[0]).unwrap();
+        let out = pin_block::translate(from, to, &other, block.as_bytes(), &random[1]);
+        prop_assert!(answer(out).is_ok());
+    }
+
+    #[test]
+    fn format_3_and_4_blocks_of_one_pin_differ_with_the_random(
+        to in select(&[Format::Iso4, Format::Sm4Fmt4Layout][..]),
+        bytes: [u8; 16],
+        pin_text in pins(),
+        pan_text in pans(),
+        random: [[u8; 8]; 2],
+    ) {
+        prop_assume!(random[0] != random[1]);
+        let (pin, pan) = (Pin::parse(&pin_text).unwrap(), Pan::parse(&pan_text).unwrap());
+        let cipher = key(to, &bytes);
+        let framing = Framing { format: to, cipher: &cipher };
+        let one = pin_block::encipher(framing, &pin, &pan, &random[0]).unwrap();
+        let two = pin_block::encipher(framing, &pin, &pan, &random[1]).unwrap();
+        prop_assert_ne!(one.as_bytes(), two.as_bytes());
+    }
+
+    #[test]
+    fn a_mac_is_verified_and_no_other_is(
+        (scheme, padding, length, bytes) in mac_rules(),
+        message in vec(any::<u8>(), 1..200),
+        flipped: Index,
+    ) {
+        let rule = Rule::new(scheme, padding, length).unwrap();
+        let key = MacKey::new(scheme, &bytes).unwrap();
+        let tag = mac::generate(&key, &rule, &message).unwrap();
+        prop_assert_eq!(tag.as_bytes().len(), usize::from(length));
+        prop_assert_eq!(mac::verify(&key, &rule, &message, tag.as_bytes()), Ok(()));
+
+        let mut tampered = tag.as_bytes().to_vec();
+        for bit in 0..8 * tampered.len() {
+            tampered[bit / 8] ^= 1 << (bit % 8);
+            let verified = mac::verify(&key, &rule, &message, &tampered);
+            prop_assert_eq!(verified, Err(VerifyError::Mismatch));
+            tampered[bit / 8] ^= 1 << (bit % 8);
+        }
+
+        let mut other = message.clone();
+        let bit = flipped.index(8 * other.len());
+        other[bit / 8] ^= 1 << (bit % 8);
+        let verified = mac::verify(&key, &rule, &other, tag.as_bytes());
+        prop_assert_eq!(verified, Err(VerifyError::Mismatch));
+
+        other.truncate(message.len() - 1);
+        if padding != Some(Padding::Method1) {
+            let verified = mac::verify(&key, &rule, &other, tag.as_bytes());
+            prop_assert_eq!(verified, Err(VerifyError::Mismatch));
+        }
+    }
+
+    #[test]
+    fn padding_methods_2_and_3_can_be_taken_off(
+        block in 2..=16usize,
+        message in vec(any::<u8>(), 0..200),
+    ) {
+        let two = mac::pad(Padding::Method2, block, &message).unwrap();
+        let end = two.iter().rposition(|&byte| byte != 0).unwrap();
+        prop_assert_eq!(two[end], 0x80);
+        prop_assert_eq!(&two[..end], &message[..]);
+
+        let three = mac::pad(Padding::Method3, block, &message).unwrap();
+        let bits = three[..block].iter().fold(0, |bits, &byte| (bits << 8) | usize::from(byte));
+        prop_assert_eq!(&three[block..block + bits / 8], &message[..]);
+    }
+}
