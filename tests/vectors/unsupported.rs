@@ -1,0 +1,35 @@
+//! Why an operation is not run, in the product's own terms.
+
+/// The reason for an operation that this version does not have.
+pub fn reason(op: &str) -> &'static str {
+    REASONS
+        .iter()
+        .find(|(prefix, _)| op.starts_with(prefix))
+        .map_or("not an operation of this version", |(_, why)| why)
+}
+
+/// By the beginning of the operation's name; the first that fits.
+const REASONS: &[(&str, &str)] = &[
+    (
+        "iso9564_2_",
+        "format 2 is for offline PINs on a card, not for translation",
+    ),
+    ("visa2_", "this PIN block form is not offered"),
+    ("visa3_", "this PIN block form is not offered"),
+    ("eci", "this PIN block form is not offered"),
+    ("diebold", "this PIN block form is not offered"),
+    ("hmac_sha1", "HMAC is offered with SHA-256 only"),
+    ("hmac_sm3", "HMAC is offered with SHA-256 only"),
+    (
+        "unionpay_ecb_mac",
+        "the UnionPay ECB MAC is not offered yet",
+    ),
+    ("sm4_emac_alg2", "ISO 9797-1 MAC algorithm 2 is not offered"),
+    ("sm4_", "data encryption is not offered yet"),
+    ("sm2_encrypt", "SM2 encryption is not offered yet"),
+    ("sm2_decrypt", "SM2 encryption is not offered yet"),
+    (
+        "rsa_pkcs1v15_sign",
+        "RSA private keys are used in the token only",
+    ),
+];
