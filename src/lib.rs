@@ -15,6 +15,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod hsm;
 pub mod limits;
 pub mod process;
 pub mod secret;

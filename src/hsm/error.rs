@@ -1,0 +1,302 @@
+//! What can go wrong at the token, and whose fault it is (PKCS#11 v3.0 §5.1, return values).
+//! Says nothing of gRPC codes: that table is the service's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cryptoki::context::Function;
+use cryptoki::error::RvError;
+
+use crate::hsm::master::MasterKey;
+
+/// Whose fault an error is, and so what cures it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The caller's arguments: a retry gives the same answer.
+    Request,
+    /// This process is short of time or room: a later call may succeed.
+    Pool,
+    /// The session or its login is gone: reopen, log in, retry once.
+    Session,
+    /// A handle no longer names its object: find it again, retry once.
+    Object,
+    /// The token: wrong PIN, missing or unsafe keys, or a device in trouble.
+    Token,
+    /// The module itself: not loaded, not initialised, not built in.
+    Module,
+}
+
+/// An error of the PKCS#11 layer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The deadline passed before the token was asked.
+    #[error("the deadline passed before the token was asked")]
+    Deadline,
+    /// Every place in the queue of this class is taken.
+    #[error("the queue to the token is full")]
+    QueueFull,
+    /// The pool was closed, or the job died, before it answered.
+    #[error("the job was abandoned: the pool is closed")]
+    Abandoned,
+    /// The operating system gave no thread for a worker.
+    #[error("no thread could be started for a token session")]
+    NoThread,
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandom,
+
+    /// A sealed value, its IV or its associated data is not what was sealed under this key.
+    #[error("the sealed value does not authenticate under this token's seal key")]
+    NotAuthentic,
+    /// More bytes than the limits allow.
+    #[error("more bytes than a token call may carry")]
+    TooLong,
+    /// An RSA modulus that is not 2048, 3072 or 4096 bits.
+    #[error("RSA keys have 2048, 3072 or 4096 bits")]
+    RsaBits,
+    /// Not the DER of an unencrypted RSA PKCS #8 private key.
+    #[error("not an unencrypted PKCS #8 RSA private key in DER")]
+    NotRsaPkcs8,
+    /// No private key with this object id is on the token.
+    #[error("no key with this object id is on the token")]
+    NoSuchKey,
+    /// A private key with this object id is on the token already.
+    #[error("a key with this object id is on the token already")]
+    KeyExists,
+
+    /// The build has no embedded token.
+    #[error(
+        "this build has no embedded token: build with `--features embedded-token`, or name a \
+         PKCS#11 library"
+    )]
+    EmbeddedAbsent,
+    /// The module could not be loaded.
+    #[error("the PKCS#11 module {path} could not be loaded: {source}")]
+    ModuleLoad {
+        /// The module's file, or the name of the embedded one.
+        path: PathBuf,
+        /// What the loader said.
+        source: Arc<cryptoki::error::Error>,
+    },
+    /// A path that cannot be handed to the module.
+    #[error("the token folder {path} cannot be used")]
+    TokenFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// No token with this label; `pintle init` makes one.
+    #[error("no token is labelled {label:?}: run `pintle init`, or correct the label")]
+    TokenMissing {
+        /// The label looked for.
+        label: String,
+    },
+    /// Two tokens with this label: which one is meant cannot be known.
+    #[error("two tokens are labelled {label:?}: give one of them another label")]
+    TokenTwice {
+        /// The label looked for.
+        label: String,
+    },
+    /// No token with this label, and no blank slot to make one in, or no security officer's PIN.
+    #[error("no token is labelled {label:?} and none can be made: give a blank slot and an SO PIN")]
+    TokenNotMade {
+        /// The label looked for.
+        label: String,
+    },
+
+    /// The PIN is wrong. It is never tried again: hardware tokens count.
+    #[error("the token refused the PIN; it is not tried again")]
+    PinIncorrect,
+    /// The PIN is locked.
+    #[error("the token's PIN is locked or expired")]
+    PinLocked,
+    /// A master key is missing; a running server never makes one.
+    #[error("master key {0} is missing: run `pintle init`, or restore the token")]
+    MasterKeyMissing(MasterKey),
+    /// Two objects claim to be one master key.
+    #[error("master key {0} is on the token more than once")]
+    MasterKeyTwice(MasterKey),
+    /// A master key exists already: `pintle init` makes nothing.
+    #[error("master key {0} exists already: nothing was made")]
+    MasterKeyExists(MasterKey),
+    /// A master key has an attribute that lets its value or its wrapped keys out.
+    #[error("master key {key} is unsafe: its attribute {attribute} is not what `pintle init` sets")]
+    MasterKeyUnsafe {
+        /// The key.
+        key: MasterKey,
+        /// The PKCS#11 name of the attribute.
+        attribute: &'static str,
+    },
+    /// A key just made did not come out with the attributes asked for; it was destroyed.
+    #[error("the token made a key with an unsafe {0}; the key was destroyed")]
+    KeyUnsafe(&'static str),
+    /// The probe sealed a value and another came back.
+    #[error("the token opened a sealed value to something else")]
+    ProbeDiffers,
+
+    /// A PKCS#11 call was refused.
+    #[error("{0}")]
+    Call(CallFault),
+    /// The module answered something that PKCS#11 does not allow.
+    #[error("the module answered outside PKCS#11: {0}")]
+    Nonsense(Arc<cryptoki::error::Error>),
+}
+
+impl Error {
+    /// Whose fault it is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Deadline
+            | Self::QueueFull
+            | Self::Abandoned
+            | Self::NoThread
+            | Self::NoRandom => Class::Pool,
+            Self::NotAuthentic
+            | Self::TooLong
+            | Self::RsaBits
+            | Self::NotRsaPkcs8
+            | Self::NoSuchKey
+            | Self::KeyExists => Class::Request,
+            Self::EmbeddedAbsent | Self::ModuleLoad { .. } | Self::Nonsense(_) => Class::Module,
+            Self::TokenFolder { .. }
+            | Self::TokenMissing { .. }
+            | Self::TokenTwice { .. }
+            | Self::TokenNotMade { .. }
+            | Self::PinIncorrect
+            | Self::PinLocked
+            | Self::MasterKeyMissing(_)
+            | Self::MasterKeyTwice(_)
+            | Self::MasterKeyExists(_)
+            | Self::MasterKeyUnsafe { .. }
+            | Self::KeyUnsafe(_)
+            | Self::ProbeDiffers => Class::Token,
+            Self::Call(fault) => fault.class(),
+        }
+    }
+
+    /// The login is gone, where the token itself would only show fewer objects.
+    pub(in crate::hsm) fn login_lost() -> Self {
+        Self::Call(CallFault {
+            rv: RvError::UserNotLoggedIn,
+            function: Function::FindObjects,
+        })
+    }
+
+    /// True when a new session, login or handle may cure it.
+    pub(in crate::hsm) fn is_curable(&self) -> bool {
+        matches!(self.class(), Class::Session | Class::Object)
+    }
+
+    /// What became of the session that answered this.
+    pub(in crate::hsm) fn session_left(&self) -> SessionLeft {
+        match self {
+            Self::Call(fault) => match fault.rv {
+                RvError::SessionHandleInvalid | RvError::SessionClosed => SessionLeft::Gone,
+                RvError::OperationActive | RvError::OperationNotInitialized => SessionLeft::Stuck,
+                _ => SessionLeft::Usable,
+            },
+            _ => SessionLeft::Usable,
+        }
+    }
+
+    /// True when the answer says only "something failed", so the login is worth a look.
+    pub(in crate::hsm) fn is_vague(&self) -> bool {
+        matches!(self, Self::Call(fault) if fault.is_vague())
+    }
+}
+
+/// What became of a session after an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::hsm) enum SessionLeft {
+    /// It goes on.
+    Usable,
+    /// An operation was begun and never ended: only closing it helps.
+    Stuck,
+    /// Its number names nothing, or another's session: it must not be closed.
+    Gone,
+}
+
+impl From<cryptoki::error::Error> for Error {
+    fn from(error: cryptoki::error::Error) -> Self {
+        use cryptoki::error::Error as Cryptoki;
+        match error {
+            Cryptoki::Pkcs11(rv, function) => match rv {
+                RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => {
+                    Self::PinIncorrect
+                }
+                RvError::PinLocked | RvError::PinExpired => Self::PinLocked,
+                _ => Self::Call(CallFault { rv, function }),
+            },
+            other => Self::Nonsense(Arc::new(other)),
+        }
+    }
+}
+
+/// One refused PKCS#11 call: the function and its return value.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("C_{function:?} answered {rv:?}")]
+pub struct CallFault {
+    rv: RvError,
+    function: Function,
+}
+
+impl CallFault {
+    /// Whose fault the return value says it is.
+    pub fn class(&self) -> Class {
+        match self.rv {
+            RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::OperationActive
+            | RvError::OperationNotInitialized
+            | RvError::UserNotLoggedIn => Class::Session,
+            RvError::ObjectHandleInvalid
+            | RvError::KeyHandleInvalid
+            | RvError::UnwrappingKeyHandleInvalid
+            | RvError::WrappingKeyHandleInvalid => Class::Object,
+            RvError::CryptokiNotInitialized
+            | RvError::CryptokiAlreadyInitialized
+            | RvError::LibraryLoadFailed
+            | RvError::FunctionNotSupported
+            | RvError::NeedToCreateThreads
+            | RvError::CantLock
+            | RvError::MutexBad
+            | RvError::MutexNotLocked => Class::Module,
+            RvError::DeviceError
+            | RvError::DeviceMemory
+            | RvError::DeviceRemoved
+            | RvError::GeneralError
+            | RvError::FunctionFailed
+            | RvError::FunctionCanceled
+            | RvError::FunctionRejected
+            | RvError::HostMemory
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
+            | RvError::TokenWriteProtected
+            | RvError::SlotIdInvalid
+            | RvError::SessionCount
+            | RvError::UserPinNotInitialized
+            | RvError::UserAnotherAlreadyLoggedIn
+            | RvError::UserTooManyTypes
+            | RvError::FipsSelfTestFailed
+            | RvError::RandomNoRng
+            | RvError::VendorDefined(_)
+            | RvError::UnknownErrorCode(_) => Class::Token,
+            _ => Class::Request,
+        }
+    }
+
+    /// The ciphertext itself was refused, or may have been: SoftHSM answers a tampered GCM blob
+    /// with GENERAL_ERROR, kryoptic a tampered key wrap with DEVICE_ERROR.
+    pub(in crate::hsm) fn blames_ciphertext(&self) -> bool {
+        matches!(
+            self.rv,
+            RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::DataInvalid
+        )
+    }
+
+    fn is_vague(&self) -> bool {
+        matches!(
+            self.rv,
+            RvError::GeneralError | RvError::DeviceError | RvError::FunctionFailed
+        )
+    }
+}

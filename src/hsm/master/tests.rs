@@ -1,0 +1,109 @@
+//! What `wrap` unwraps, on the embedded token. The suite in `tests/token` has this for SoftHSM;
+//! kryoptic's number for RFC 5649 has no name outside this crate.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::session::{Session, UserType};
+
+use crate::hsm::error::Error;
+use crate::hsm::master::{MasterKey, check_all, find};
+use crate::hsm::mechanism::Allowed;
+use crate::hsm::module::Opened;
+use crate::hsm::profile::Profile;
+use crate::hsm::session::{self, OwnSession};
+use crate::hsm::{Module, Token, TokenConfig, module, slot};
+use crate::secret::Secret;
+
+/// One token for both: kryoptic does not take a second folder while the first one goes away.
+#[test]
+fn what_wrap_unwraps_stays_inside_and_a_wrap_key_that_pins_nothing_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (opened, own) = initialized(folder.path());
+    what_wrap_unwraps_stays_inside(&own.session);
+    a_wrap_key_that_pins_nothing_is_refused(&opened, &own.session);
+}
+
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn what_wrap_unwraps_stays_inside(session: &Session) {
+    let made = |more: &[Attribute]| {
+        let mut template = vec![Attribute::Token(false), Attribute::ValueLen(16.into())];
+        template.extend_from_slice(more);
+        let mechanism = Allowed::AesKeyGen.plain();
+        session.generate_key(&mechanism, &template).unwrap()
+    };
+    let victim = made(&[Attribute::Extractable(true), Attribute::Sensitive(true)]);
+    let careless = made(&[Attribute::Wrap(true), Attribute::Unwrap(true)]);
+    let wrap = find(session, MasterKey::Wrap).unwrap()[0];
+    let kwp = Allowed::AesKwp.plain();
+    let unwrapped = |key, more: &[Attribute]| {
+        let blob = session.wrap_key(&kwp, key, victim).unwrap();
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+        ];
+        template.extend_from_slice(more);
+        session.unwrap_key(&kwp, key, &blob, &template)
+    };
+    let value = |object| {
+        session
+            .get_attributes(object, &[AttributeType::Value])
+            .unwrap()
+    };
+
+    let open = [Attribute::Extractable(true), Attribute::Sensitive(false)];
+    // The control: a key that pins nothing gives the value away.
+    assert_eq!(value(unwrapped(careless, &open).unwrap()).len(), 1);
+    for asked in [&open[..], &open[..1], &open[1..]] {
+        assert!(unwrapped(wrap, asked).is_err());
+    }
+    assert!(value(unwrapped(wrap, &[]).unwrap()).is_empty());
+}
+
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn a_wrap_key_that_pins_nothing_is_refused(opened: &Opened, session: &Session) {
+    let loaded = &opened.loaded;
+    let profile = Profile::read(&loaded.calls, opened.slot.unwrap()).unwrap();
+    check_all(session, loaded, &profile).unwrap();
+
+    session
+        .destroy_object(find(session, MasterKey::Wrap).unwrap()[0])
+        .unwrap();
+    let mut template = MasterKey::Wrap.rule().template(ObjectClass::SECRET_KEY);
+    template.extend([
+        Attribute::Label(MasterKey::Wrap.label().as_bytes().to_vec()),
+        Attribute::ValueLen(32.into()),
+        Attribute::AllowedMechanisms(vec![Allowed::AesKwp.as_type()]),
+    ]);
+    session
+        .generate_key(&Allowed::AesKeyGen.plain(), &template)
+        .unwrap();
+    assert!(matches!(
+        check_all(session, loaded, &profile).err(),
+        Some(Error::MasterKeyUnsafe {
+            key: MasterKey::Wrap,
+            attribute: "CKA_UNWRAP_TEMPLATE"
+        })
+    ));
+}
+
+/// A token with its master keys, and a session that is logged in.
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn initialized(folder: &Path) -> (Opened, OwnSession) {
+    let config = TokenConfig {
+        module: Module::Embedded {
+            dir: folder.join("token"),
+        },
+        label: "pinned".to_owned(),
+        pin: Arc::new(Secret::new("1234-user".to_owned())),
+        symmetric_workers: 1,
+        asymmetric_workers: 1,
+    };
+    Token::initialize(&config, None).unwrap();
+    let opened = module::open(&config.module, &config.label, false).unwrap();
+    let slot = slot::find(&opened, &config.label).unwrap().unwrap();
+    let own = OwnSession::open(&opened.loaded, slot).unwrap();
+    session::log_in(&own.session, UserType::User, &config.pin).unwrap();
+    (opened, own)
+}

@@ -1,0 +1,107 @@
+//! The allow-list: every mechanism this service may ever name to a token, in this one file.
+//! Numbers are those of the PKCS#11 v3.0 header; tokens that use others are noted at the row.
+//! No derivation, concatenation, raw RSA, ECB or CBC: they shrink or expose keys.
+
+use cryptoki_sys::{
+    CK_MECHANISM_TYPE, CKM_AES_GCM, CKM_AES_KEY_GEN, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD,
+    CKM_EC_KEY_PAIR_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_SHA1_RSA_PKCS,
+    CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS,
+};
+
+use crate::hsm::raw;
+
+/// A mechanism that may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// Makes `seal` and `wrap`.
+    AesKeyGen,
+    /// Makes `root` and `pan-index`.
+    GenericSecretKeyGen,
+    /// Makes `audit`.
+    EcKeyPairGen,
+    /// Makes RSA signing keys.
+    RsaKeyPairGen,
+    /// Seals and opens records.
+    AesGcm,
+    /// RFC 5649 key wrap with padding, by its number in PKCS#11 v3.0.
+    AesKwp,
+    /// RFC 5649 under 0x210A, as SoftHSM has it. NSS means PKCS #7 padding by this number.
+    AesKwpAt210A,
+    /// RSASSA-PKCS1-v1_5 with SHA-1 (Alipay's RSA).
+    Sha1RsaPkcs,
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (Alipay's RSA2).
+    Sha256RsaPkcs,
+    /// The catalogue root and the PAN index.
+    Sha256Hmac,
+}
+
+impl Allowed {
+    /// The whole list.
+    pub const ALL: [Self; 10] = [
+        Self::AesKeyGen,
+        Self::GenericSecretKeyGen,
+        Self::EcKeyPairGen,
+        Self::RsaKeyPairGen,
+        Self::AesGcm,
+        Self::AesKwp,
+        Self::AesKwpAt210A,
+        Self::Sha1RsaPkcs,
+        Self::Sha256RsaPkcs,
+        Self::Sha256Hmac,
+    ];
+
+    /// The name in the PKCS#11 header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AesKeyGen => "CKM_AES_KEY_GEN",
+            Self::GenericSecretKeyGen => "CKM_GENERIC_SECRET_KEY_GEN",
+            Self::EcKeyPairGen => "CKM_EC_KEY_PAIR_GEN",
+            Self::RsaKeyPairGen => "CKM_RSA_PKCS_KEY_PAIR_GEN",
+            Self::AesGcm => "CKM_AES_GCM",
+            Self::AesKwp => "CKM_AES_KEY_WRAP_KWP",
+            Self::AesKwpAt210A => "CKM_AES_KEY_WRAP_PAD",
+            Self::Sha1RsaPkcs => "CKM_SHA1_RSA_PKCS",
+            Self::Sha256RsaPkcs => "CKM_SHA256_RSA_PKCS",
+            Self::Sha256Hmac => "CKM_SHA256_HMAC",
+        }
+    }
+
+    /// The number in the PKCS#11 header.
+    pub fn number(self) -> u64 {
+        self.raw()
+    }
+
+    pub(in crate::hsm) fn raw(self) -> CK_MECHANISM_TYPE {
+        match self {
+            Self::AesKeyGen => CKM_AES_KEY_GEN,
+            Self::GenericSecretKeyGen => CKM_GENERIC_SECRET_KEY_GEN,
+            Self::EcKeyPairGen => CKM_EC_KEY_PAIR_GEN,
+            Self::RsaKeyPairGen => CKM_RSA_PKCS_KEY_PAIR_GEN,
+            Self::AesGcm => CKM_AES_GCM,
+            Self::AesKwp => CKM_AES_KEY_WRAP_KWP,
+            Self::AesKwpAt210A => CKM_AES_KEY_WRAP_PAD,
+            Self::Sha1RsaPkcs => CKM_SHA1_RSA_PKCS,
+            Self::Sha256RsaPkcs => CKM_SHA256_RSA_PKCS,
+            Self::Sha256Hmac => CKM_SHA256_HMAC,
+        }
+    }
+
+    /// As cryptoki names it in `CKA_ALLOWED_MECHANISMS`.
+    pub(in crate::hsm) fn as_type(self) -> cryptoki::mechanism::MechanismType {
+        raw::mechanism_type(self.raw())
+    }
+
+    /// As a mechanism without parameters.
+    pub(in crate::hsm) fn plain(self) -> cryptoki::mechanism::Mechanism<'static> {
+        raw::plain_mechanism(self.raw())
+    }
+}
+
+/// One row of what `doctor` prints.
+#[derive(Clone, Copy, Debug)]
+pub struct MechanismReport {
+    /// The mechanism.
+    pub mechanism: Allowed,
+    /// Whether this token lists it.
+    pub present: bool,
+}

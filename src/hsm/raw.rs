@@ -1,0 +1,376 @@
+//! Direct C calls where cryptoki is too slow or has no name for the thing: GCM and signatures in
+//! two calls without a size query (PKCS#11 v3.0 §5.2), `CKA_UNWRAP_TEMPLATE`, mechanism numbers
+//! that cryptoki does not list, and the reserved argument of `C_Initialize`.
+//! Holds no policy: which mechanism and template is decided by the callers.
+#![expect(unsafe_code, reason = "the PKCS#11 interface is C")]
+
+use std::ffi::c_void;
+use std::path::Path;
+use std::ptr;
+
+use cryptoki::context::Function;
+use cryptoki::error::{Error as CryptokiError, Rv};
+use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+use cryptoki_sys::{
+    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BYTE, CK_FUNCTION_LIST, CK_GCM_PARAMS, CK_MECHANISM,
+    CK_MECHANISM_TYPE, CK_RV, CK_ULONG, CK_UNAVAILABLE_INFORMATION, CKA_ALLOWED_MECHANISMS,
+    CKA_UNWRAP_TEMPLATE, CKM_AES_GCM, CKR_ATTRIBUTE_TYPE_INVALID,
+};
+
+/// Bits of a GCM tag.
+const GCM_TAG_BITS: CK_ULONG = 128;
+/// Bytes of a GCM tag.
+pub(in crate::hsm) const GCM_TAG_BYTES: usize = 16;
+
+/// A module's function table, beside cryptoki's own.
+pub(in crate::hsm) struct Calls {
+    list: CK_FUNCTION_LIST,
+    // Keeps the functions mapped.
+    _library: Option<cryptoki_sys::Pkcs11>,
+}
+
+impl Calls {
+    /// The table of a shared object (already loaded by cryptoki: the loader counts).
+    pub fn of_library(path: &Path) -> Result<Self, CryptokiError> {
+        // SAFETY: loading runs the object's initialisers, as `Pkcs11::new` on this path has done.
+        let library =
+            unsafe { cryptoki_sys::Pkcs11::new(path) }.map_err(CryptokiError::LibraryLoading)?;
+        let Ok(entry) = library.C_GetFunctionList.as_ref() else {
+            return Err(CryptokiError::MissingSymbol("C_GetFunctionList"));
+        };
+        let mut list = ptr::null_mut();
+        // SAFETY: `list` is a valid place for one pointer.
+        answer(unsafe { entry(&raw mut list) }, Function::GetFunctionList)?;
+        let list = copy_list(list)?;
+        Ok(Self {
+            list,
+            _library: Some(library),
+        })
+    }
+
+    /// The table of the embedded token.
+    #[cfg(feature = "embedded-token")]
+    pub fn of_embedded() -> Result<Self, CryptokiError> {
+        let mut list: *mut CK_FUNCTION_LIST = ptr::null_mut();
+        // kryoptic's own bindings name the same C structure by another Rust type.
+        let rv = crate::hsm::embedded::C_GetFunctionList((&raw mut list).cast());
+        answer(rv, Function::GetFunctionList)?;
+        Ok(Self {
+            list: copy_list(list)?,
+            _library: None,
+        })
+    }
+
+    /// Closes a session by its number; cryptoki's `close` takes the session by value.
+    pub fn close(&self, session: &Session) {
+        if let Some(close) = self.list.C_CloseSession {
+            // SAFETY: any number may be closed; one that is not open is answered with an error,
+            // and there is nothing to do about it.
+            let _ = unsafe { close(session.handle()) };
+        }
+    }
+
+    /// AES-GCM encryption: ciphertext ‖ tag.
+    pub fn gcm_encrypt(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        iv: &[u8; 12],
+        aad: &[u8],
+        clear: &[u8],
+    ) -> Result<Vec<u8>, CryptokiError> {
+        let mut parameters = gcm_parameters(iv, aad);
+        let mut mechanism = mechanism_with(CKM_AES_GCM, &mut parameters);
+        let init = defined(self.list.C_EncryptInit)?;
+        let encrypt = defined(self.list.C_Encrypt)?;
+        // SAFETY: `mechanism` and what it points to outlive both calls.
+        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
+        answer(rv, Function::EncryptInit)?;
+        let mut sealed = vec![0; clear.len() + GCM_TAG_BYTES];
+        let mut written = length(sealed.len());
+        // SAFETY: the token reads `clear.len()` bytes and writes at most `written`.
+        let rv = unsafe {
+            encrypt(
+                session.handle(),
+                reads(clear),
+                length(clear.len()),
+                sealed.as_mut_ptr(),
+                &raw mut written,
+            )
+        };
+        answer(rv, Function::Encrypt)?;
+        sealed.truncate(usize::try_from(written)?);
+        Ok(sealed)
+    }
+
+    /// AES-GCM decryption into `clear`, which must be at least as long as `sealed`; tells how many
+    /// bytes it wrote. Two calls and no size query: NSS answers one wrongly, and each costs.
+    pub fn gcm_decrypt(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        iv: &[u8; 12],
+        aad: &[u8],
+        sealed: &[u8],
+        clear: &mut [u8],
+    ) -> Result<usize, CryptokiError> {
+        let mut parameters = gcm_parameters(iv, aad);
+        let mut mechanism = mechanism_with(CKM_AES_GCM, &mut parameters);
+        let init = defined(self.list.C_DecryptInit)?;
+        let decrypt = defined(self.list.C_Decrypt)?;
+        // SAFETY: `mechanism` and what it points to outlive both calls.
+        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
+        answer(rv, Function::DecryptInit)?;
+        let mut written = length(clear.len());
+        // SAFETY: the token reads `sealed.len()` bytes and writes at most `written`.
+        let rv = unsafe {
+            decrypt(
+                session.handle(),
+                reads(sealed),
+                length(sealed.len()),
+                clear.as_mut_ptr(),
+                &raw mut written,
+            )
+        };
+        answer(rv, Function::Decrypt)?;
+        Ok(usize::try_from(written)?)
+    }
+
+    /// A signature of at most `max` bytes by a mechanism without parameters.
+    pub fn sign(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        mechanism: CK_MECHANISM_TYPE,
+        message: &[u8],
+        max: usize,
+    ) -> Result<Vec<u8>, CryptokiError> {
+        let mut mechanism = CK_MECHANISM {
+            mechanism,
+            pParameter: ptr::null_mut(),
+            ulParameterLen: 0,
+        };
+        let init = defined(self.list.C_SignInit)?;
+        let sign = defined(self.list.C_Sign)?;
+        // SAFETY: `mechanism` outlives the call.
+        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
+        answer(rv, Function::SignInit)?;
+        let mut signature = vec![0; max];
+        let mut written = length(max);
+        // SAFETY: the token reads `message.len()` bytes and writes at most `written`.
+        let rv = unsafe {
+            sign(
+                session.handle(),
+                reads(message),
+                length(message.len()),
+                signature.as_mut_ptr(),
+                &raw mut written,
+            )
+        };
+        answer(rv, Function::Sign)?;
+        signature.truncate(usize::try_from(written)?);
+        Ok(signature)
+    }
+
+    /// Makes a secret key whose `CKA_UNWRAP_TEMPLATE` is `pinned`: whatever it unwraps has these
+    /// attributes, whoever asks.
+    pub fn generate_key_with_unwrap_template(
+        &self,
+        session: &Session,
+        mechanism: CK_MECHANISM_TYPE,
+        template: &[Attribute],
+        pinned: &[Attribute],
+    ) -> Result<ObjectHandle, CryptokiError> {
+        let mut mechanism = CK_MECHANISM {
+            mechanism,
+            pParameter: ptr::null_mut(),
+            ulParameterLen: 0,
+        };
+        let mut inner: Vec<CK_ATTRIBUTE> = pinned.iter().map(CK_ATTRIBUTE::from).collect();
+        let mut outer: Vec<CK_ATTRIBUTE> = template.iter().map(CK_ATTRIBUTE::from).collect();
+        outer.push(CK_ATTRIBUTE {
+            type_: CKA_UNWRAP_TEMPLATE,
+            pValue: inner.as_mut_ptr().cast::<c_void>(),
+            ulValueLen: length(size_of_val(inner.as_slice())),
+        });
+        let generate = defined(self.list.C_GenerateKey)?;
+        let mut handle = 0;
+        // SAFETY: both templates and the attributes they point into outlive the call.
+        let rv = unsafe {
+            generate(
+                session.handle(),
+                &raw mut mechanism,
+                outer.as_mut_ptr(),
+                length(outer.len()),
+                &raw mut handle,
+            )
+        };
+        answer(rv, Function::GenerateKey)?;
+        // SAFETY: the module has just given this handle.
+        Ok(unsafe { ObjectHandle::new_from_raw(handle) })
+    }
+
+    /// The key's `CKA_UNWRAP_TEMPLATE`, attribute by attribute; empty when it has none.
+    pub fn unwrap_template(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+    ) -> Result<Vec<(CK_ATTRIBUTE_TYPE, Vec<u8>)>, CryptokiError> {
+        let mut outer = CK_ATTRIBUTE {
+            type_: CKA_UNWRAP_TEMPLATE,
+            pValue: ptr::null_mut(),
+            ulValueLen: 0,
+        };
+        self.read_attribute(session, key, &mut outer)?;
+        let count = usize::try_from(outer.ulValueLen)? / size_of::<CK_ATTRIBUTE>();
+        // PKCS#11 v3.2 §4.1.1: types unknown to the caller are asked for by this value.
+        let blank = CK_ATTRIBUTE {
+            type_: CK_UNAVAILABLE_INFORMATION,
+            pValue: ptr::null_mut(),
+            ulValueLen: 0,
+        };
+        let mut inner = vec![blank; count];
+        if inner.is_empty() {
+            return Ok(Vec::new());
+        }
+        outer.pValue = inner.as_mut_ptr().cast::<c_void>();
+        self.read_attribute(session, key, &mut outer)?;
+        let mut values = Vec::with_capacity(count);
+        for attribute in &mut inner {
+            let mut value = vec![0u8; usize::try_from(attribute.ulValueLen)?];
+            attribute.pValue = value.as_mut_ptr().cast::<c_void>();
+            values.push(value);
+        }
+        self.read_attribute(session, key, &mut outer)?;
+        Ok(inner.iter().map(|a| a.type_).zip(values).collect())
+    }
+
+    /// The key's `CKA_ALLOWED_MECHANISMS` as numbers: cryptoki fails on those it does not know.
+    pub fn allowed_mechanisms(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+    ) -> Result<Vec<CK_MECHANISM_TYPE>, CryptokiError> {
+        let mut attribute = CK_ATTRIBUTE {
+            type_: CKA_ALLOWED_MECHANISMS,
+            pValue: ptr::null_mut(),
+            ulValueLen: 0,
+        };
+        self.read_attribute(session, key, &mut attribute)?;
+        let count = usize::try_from(attribute.ulValueLen)? / size_of::<CK_MECHANISM_TYPE>();
+        let mut numbers: Vec<CK_MECHANISM_TYPE> = vec![0; count];
+        attribute.pValue = numbers.as_mut_ptr().cast::<c_void>();
+        self.read_attribute(session, key, &mut attribute)?;
+        Ok(numbers)
+    }
+
+    /// Every mechanism number that the slot lists.
+    pub fn mechanism_list(&self, slot: Slot) -> Result<Vec<CK_MECHANISM_TYPE>, CryptokiError> {
+        let list = defined(self.list.C_GetMechanismList)?;
+        let mut count = 0;
+        // SAFETY: a null list asks for the count only.
+        let rv = unsafe { list(slot.into(), ptr::null_mut(), &raw mut count) };
+        answer(rv, Function::GetMechanismList)?;
+        let mut mechanisms = vec![0; usize::try_from(count)?];
+        // SAFETY: the module writes at most `count` numbers.
+        let rv = unsafe { list(slot.into(), mechanisms.as_mut_ptr(), &raw mut count) };
+        answer(rv, Function::GetMechanismList)?;
+        mechanisms.truncate(usize::try_from(count)?);
+        Ok(mechanisms)
+    }
+
+    fn read_attribute(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        attribute: &mut CK_ATTRIBUTE,
+    ) -> Result<(), CryptokiError> {
+        let read = defined(self.list.C_GetAttributeValue)?;
+        // SAFETY: the attribute's value, where not null, has room for `ulValueLen` bytes.
+        let rv = unsafe { read(session.handle(), key.handle(), attribute, 1) };
+        // Tokens differ in how they say that the key has none: by this length, an error, or both.
+        if attribute.ulValueLen == CK_UNAVAILABLE_INFORMATION || rv == CKR_ATTRIBUTE_TYPE_INVALID {
+            attribute.ulValueLen = 0;
+            return Ok(());
+        }
+        answer(rv, Function::GetAttributeValue)
+    }
+}
+
+/// `C_Initialize` with a string as the reserved argument (kryoptic: its token file).
+#[cfg(feature = "embedded-token")]
+pub(in crate::hsm) fn initialize_with_reserved(
+    module: &cryptoki::context::Pkcs11,
+    reserved: &std::ffi::CStr,
+) -> Result<(), CryptokiError> {
+    use cryptoki::context::{CInitializeArgs, CInitializeFlags};
+
+    let pointer = ptr::NonNull::from(reserved).cast::<c_void>();
+    // SAFETY: kryoptic takes the argument for a C string and reads it during the call only.
+    let arguments =
+        unsafe { CInitializeArgs::new_with_reserved(CInitializeFlags::OS_LOCKING_OK, pointer) };
+    module.initialize(arguments)
+}
+
+/// A mechanism number as cryptoki's type, also where cryptoki has no name for it.
+pub(in crate::hsm) fn mechanism_type(number: CK_MECHANISM_TYPE) -> MechanismType {
+    // SAFETY: `MechanismType` is `repr(transparent)` over `CK_MECHANISM_TYPE`.
+    unsafe { std::mem::transmute::<CK_MECHANISM_TYPE, MechanismType>(number) }
+}
+
+/// A mechanism without parameters, by number.
+pub(in crate::hsm) fn plain_mechanism(number: CK_MECHANISM_TYPE) -> Mechanism<'static> {
+    Mechanism::VendorDefined(VendorDefinedMechanism::new::<u8>(
+        mechanism_type(number),
+        None,
+    ))
+}
+
+fn copy_list(list: *const CK_FUNCTION_LIST) -> Result<CK_FUNCTION_LIST, CryptokiError> {
+    if list.is_null() {
+        return Err(CryptokiError::NullFunctionPointer);
+    }
+    // SAFETY: not null, and the module answered OK: it points to its static table.
+    Ok(unsafe { *list })
+}
+
+fn gcm_parameters(iv: &[u8; 12], aad: &[u8]) -> CK_GCM_PARAMS {
+    CK_GCM_PARAMS {
+        pIv: reads(iv),
+        ulIvLen: 12,
+        ulIvBits: 96,
+        pAAD: reads(aad),
+        ulAADLen: length(aad.len()),
+        ulTagBits: GCM_TAG_BITS,
+    }
+}
+
+fn mechanism_with(number: CK_MECHANISM_TYPE, parameters: &mut CK_GCM_PARAMS) -> CK_MECHANISM {
+    CK_MECHANISM {
+        mechanism: number,
+        pParameter: ptr::from_mut(parameters).cast::<c_void>(),
+        ulParameterLen: length(size_of::<CK_GCM_PARAMS>()),
+    }
+}
+
+/// PKCS#11 has no `const`: an input as the pointer its functions take.
+fn reads(bytes: &[u8]) -> *mut CK_BYTE {
+    bytes.as_ptr().cast_mut()
+}
+
+fn length(bytes: usize) -> CK_ULONG {
+    // CK_ULONG is the machine's long; a slice is never longer than that.
+    CK_ULONG::try_from(bytes).unwrap_or(CK_ULONG::MAX)
+}
+
+fn defined<F>(function: Option<F>) -> Result<F, CryptokiError> {
+    function.ok_or(CryptokiError::NullFunctionPointer)
+}
+
+fn answer(rv: CK_RV, function: Function) -> Result<(), CryptokiError> {
+    Rv::from(rv).into_result(function)
+}

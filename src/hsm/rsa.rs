@@ -1,0 +1,311 @@
+//! RSA signing keys in the token: made there, or brought in as PKCS #8 under an ephemeral key by
+//! RFC 5649 key wrap; private values never come out. RSASSA-PKCS1-v1_5 only (RFC 8017 §8.2).
+//! Does not verify its signatures: the operation that releases one does.
+
+use aes_kw::KeyInit;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use pkcs8::der::Decode;
+use zeroize::Zeroize;
+
+use crate::hsm::error::Error;
+use crate::hsm::mechanism::Allowed;
+use crate::hsm::object;
+use crate::hsm::session::WorkerSession;
+use crate::limits;
+use crate::secret::Secret;
+
+/// The hash of a PKCS #1 v1.5 signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaHash {
+    /// Alipay's `RSA`: weak, for partners that have nothing else.
+    Sha1,
+    /// Alipay's `RSA2`.
+    Sha256,
+}
+
+/// A public key: both numbers big-endian without leading zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RsaPublic {
+    /// The modulus.
+    pub n: Vec<u8>,
+    /// The public exponent.
+    pub e: Vec<u8>,
+}
+
+/// Makes a key pair in the token; only the private key stays.
+pub(in crate::hsm) fn generate(
+    worker: &WorkerSession,
+    object_id: [u8; 16],
+    bits: u32,
+) -> Result<RsaPublic, Error> {
+    refuse_existing(worker, object_id)?;
+    let public = [
+        Attribute::Token(false),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::Encrypt(false),
+        Attribute::Wrap(false),
+        Attribute::ModulusBits(u64::from(bits).into()),
+        Attribute::PublicExponent(PUBLIC_EXPONENT.to_vec()),
+    ];
+    let (public, private) = worker.session().generate_key_pair(
+        &Allowed::RsaKeyPairGen.plain(),
+        &public,
+        &private_template(object_id),
+    )?;
+    // Its numbers are read from the private key, which every token keeps.
+    worker.session().destroy_object(public)?;
+    admit(worker, object_id, private)
+}
+
+/// Brings a key in; the token sees it under a key that this call makes and destroys.
+pub(in crate::hsm) fn import(
+    worker: &WorkerSession,
+    object_id: [u8; 16],
+    pkcs8: &Secret<Vec<u8>>,
+) -> Result<RsaPublic, Error> {
+    refuse_existing(worker, object_id)?;
+    let session = worker.session();
+    let mut kek = Secret::new([0u8; 32]);
+    session.generate_random_slice(kek.expose_secret_mut())?;
+    let wrapped = wrap(&kek, pkcs8)?;
+
+    let kek = create_kek(session, worker.profile().kwp, &kek)?;
+    let kwp: Mechanism<'static> = worker.profile().kwp.plain();
+    let mut template = vec![
+        Attribute::Class(ObjectClass::PRIVATE_KEY),
+        Attribute::KeyType(KeyType::RSA),
+    ];
+    template.extend(private_template(object_id));
+    let unwrapped = session.unwrap_key(&kwp, kek, wrapped.expose_secret(), &template);
+    // A session object: should this fail, it ends with the session.
+    let _ = session.destroy_object(kek);
+    admit(worker, object_id, unwrapped?)
+}
+
+/// Signs a message; the token hashes it.
+pub(in crate::hsm) fn sign(
+    worker: &WorkerSession,
+    object_id: [u8; 16],
+    hash: RsaHash,
+    message: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let key = handle(worker, object_id)?;
+    let mechanism = match hash {
+        RsaHash::Sha1 => Allowed::Sha1RsaPkcs,
+        RsaHash::Sha256 => Allowed::Sha256RsaPkcs,
+    };
+    Ok(worker.loaded().calls.sign(
+        worker.session(),
+        key,
+        mechanism.raw(),
+        message,
+        limits::RSA_SIGNATURE_BYTES_MAX,
+    )?)
+}
+
+/// Destroys a key.
+pub(in crate::hsm) fn destroy(worker: &WorkerSession, object_id: [u8; 16]) -> Result<(), Error> {
+    worker.forget_rsa(&object_id);
+    let found = find(worker, object_id)?;
+    if found.is_empty() {
+        return Err(Error::NoSuchKey);
+    }
+    for key in found {
+        worker.session().destroy_object(key)?;
+    }
+    Ok(())
+}
+
+/// Whether the token has it.
+pub(in crate::hsm) fn has(worker: &WorkerSession, object_id: [u8; 16]) -> Result<bool, Error> {
+    Ok(!find(worker, object_id)?.is_empty())
+}
+
+/// The modulus sizes accepted.
+pub(in crate::hsm) fn check_bits(bits: u32) -> Result<(), Error> {
+    if limits::RSA_BITS.contains(&bits) {
+        Ok(())
+    } else {
+        Err(Error::RsaBits)
+    }
+}
+
+/// Refuses what is not an RSA private key of an accepted size, before the token sees it.
+pub(in crate::hsm) fn check_pkcs8(pkcs8: &Secret<Vec<u8>>) -> Result<(), Error> {
+    if pkcs8.expose_secret().len() > limits::PKCS8_BYTES_MAX {
+        return Err(Error::TooLong);
+    }
+    let outer = pkcs8::PrivateKeyInfoRef::from_der(pkcs8.expose_secret())
+        .map_err(|_| Error::NotRsaPkcs8)?;
+    if outer.algorithm.oid != pkcs1::ALGORITHM_OID {
+        return Err(Error::NotRsaPkcs8);
+    }
+    let key = pkcs1::RsaPrivateKeyRef::from_der(outer.private_key.as_bytes())
+        .map_err(|_| Error::NotRsaPkcs8)?;
+    let bits = u32::try_from(key.modulus.as_bytes().len() * 8).map_err(|_| Error::RsaBits)?;
+    check_bits(bits)
+}
+
+const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// The fixed safe template: sign, nothing else, ever.
+fn private_template(object_id: [u8; 16]) -> Vec<Attribute> {
+    vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Copyable(false),
+        Attribute::Sign(true),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Label(LABEL.to_vec()),
+        Attribute::Id(object_id.to_vec()),
+        // Last: SoftHSM 2.6.1 takes the attributes of an unwrapped key one by one, and none after
+        // this one.
+        Attribute::Modifiable(false),
+    ]
+}
+
+const LABEL: &[u8] = b"pintle-rsa";
+
+/// What a key that came out of generation or unwrapping must read. Keys brought in were not always
+/// sensitive, so CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE say where a key was born.
+const WANTED: [(&str, AttributeType, bool); 8] = [
+    ("CKA_PRIVATE", AttributeType::Private, true),
+    ("CKA_SENSITIVE", AttributeType::Sensitive, true),
+    ("CKA_EXTRACTABLE", AttributeType::Extractable, false),
+    ("CKA_MODIFIABLE", AttributeType::Modifiable, false),
+    ("CKA_COPYABLE", AttributeType::Copyable, false),
+    ("CKA_SIGN", AttributeType::Sign, true),
+    ("CKA_DECRYPT", AttributeType::Decrypt, false),
+    ("CKA_UNWRAP", AttributeType::Unwrap, false),
+];
+
+/// Checks a new key and answers its public half; a key that is not safe does not stay.
+fn admit(
+    worker: &WorkerSession,
+    object_id: [u8; 16],
+    key: ObjectHandle,
+) -> Result<RsaPublic, Error> {
+    let session = worker.session();
+    match inspect(session, key) {
+        Ok(public) => {
+            worker.cache_rsa(object_id, key);
+            Ok(public)
+        }
+        Err(error) => {
+            session.destroy_object(key)?;
+            Err(error)
+        }
+    }
+}
+
+fn inspect(session: &Session, key: ObjectHandle) -> Result<RsaPublic, Error> {
+    for (name, attribute, wanted) in WANTED {
+        if object::flag(session, key, attribute)? != Some(wanted) {
+            return Err(Error::KeyUnsafe(name));
+        }
+    }
+    let mut public = RsaPublic {
+        n: Vec::new(),
+        e: Vec::new(),
+    };
+    let numbers = [AttributeType::Modulus, AttributeType::PublicExponent];
+    for attribute in session.get_attributes(key, &numbers)? {
+        match attribute {
+            Attribute::Modulus(n) => public.n = without_leading_zeros(n),
+            Attribute::PublicExponent(e) => public.e = without_leading_zeros(e),
+            _ => {}
+        }
+    }
+    if public.n.is_empty() || public.e.is_empty() {
+        return Err(Error::KeyUnsafe("CKA_MODULUS"));
+    }
+    Ok(public)
+}
+
+fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.drain(..zeros);
+    number
+}
+
+fn handle(worker: &WorkerSession, object_id: [u8; 16]) -> Result<ObjectHandle, Error> {
+    if let Some(key) = worker.cached_rsa(&object_id) {
+        return Ok(key);
+    }
+    let found = find(worker, object_id)?;
+    let key = *found.first().ok_or(Error::NoSuchKey)?;
+    worker.cache_rsa(object_id, key);
+    Ok(key)
+}
+
+fn refuse_existing(worker: &WorkerSession, object_id: [u8; 16]) -> Result<(), Error> {
+    if has(worker, object_id)? {
+        return Err(Error::KeyExists);
+    }
+    Ok(())
+}
+
+fn find(worker: &WorkerSession, object_id: [u8; 16]) -> Result<Vec<ObjectHandle>, Error> {
+    let found = worker.session().find_objects(&[
+        Attribute::Class(ObjectClass::PRIVATE_KEY),
+        Attribute::KeyType(KeyType::RSA),
+        Attribute::Token(true),
+        Attribute::Id(object_id.to_vec()),
+    ])?;
+    // Without a login private objects are not refused but unseen.
+    if found.is_empty() && worker.login_is_lost() {
+        return Err(Error::login_lost());
+    }
+    Ok(found)
+}
+
+/// A session object that can unwrap and nothing else.
+fn create_kek(
+    session: &Session,
+    kwp: Allowed,
+    value: &Secret<[u8; 32]>,
+) -> Result<ObjectHandle, Error> {
+    let mut template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Unwrap(true),
+        Attribute::Wrap(false),
+        Attribute::Encrypt(false),
+        Attribute::Decrypt(false),
+        Attribute::Sign(false),
+        Attribute::Verify(false),
+        Attribute::Derive(false),
+        Attribute::AllowedMechanisms(vec![kwp.as_type()]),
+        Attribute::Value(value.expose_secret().to_vec()),
+    ];
+    let created = session.create_object(&template);
+    for attribute in &mut template {
+        if let Attribute::Value(value) = attribute {
+            value.zeroize();
+        }
+    }
+    Ok(created?)
+}
+
+fn wrap(kek: &Secret<[u8; 32]>, pkcs8: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>, Error> {
+    let cipher =
+        aes_kw::KwpAes256::new_from_slice(kek.expose_secret()).map_err(|_| Error::NotRsaPkcs8)?;
+    // RFC 5649 §4.1: padded to eight bytes, one block of eight before.
+    let length = pkcs8.expose_secret().len().next_multiple_of(8) + 8;
+    let mut wrapped = Secret::new(vec![0; length]);
+    cipher
+        .wrap_key(pkcs8.expose_secret(), wrapped.expose_secret_mut())
+        .map_err(|_| Error::NotRsaPkcs8)?;
+    Ok(wrapped)
+}

@@ -1,0 +1,103 @@
+//! What the layer above relies on at the token, and what an attacker with the token's PIN does not
+//! get: the same suite on the embedded token and on SoftHSM. A module is initialised once per
+//! process and SoftHSM reads its configuration once, so every scenario runs in a child process of
+//! its own, with a token folder of its own. A SoftHSM that is not installed is a failure.
+#![cfg(feature = "embedded-token")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod attack;
+mod exports;
+mod masters;
+mod place;
+mod queue;
+mod recovery;
+mod rsa;
+mod seal;
+
+use place::{Kind, Place};
+
+/// Each scenario becomes one test per token; the child process is this binary again.
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $name() { super::spawn(super::Kind::Embedded, stringify!($name)); })*
+        }
+        mod softhsm {
+            $(#[test] fn $name() { super::spawn(super::Kind::SoftHsm, stringify!($name)); })*
+        }
+        fn run(name: &str, place: &Place) {
+            match name {
+                $(stringify!($name) => $module::$name(place),)*
+                _ => panic!("no scenario {name}"),
+            }
+        }
+    };
+}
+
+scenarios! {
+    seal::a_sealed_value_opens_again,
+    seal::a_tampered_seal_is_not_authentic_and_the_worker_lives_on,
+    seal::another_token_opens_nothing,
+    seal::sizes_are_refused_before_the_token_is_asked,
+    seal::the_cost_of_opening_is_printed,
+    masters::a_second_init_is_refused_and_changes_nothing,
+    masters::a_missing_master_key_is_named,
+    masters::a_weakened_master_key_is_refused_by_attribute,
+    masters::a_master_key_there_twice_is_refused,
+    masters::a_wrong_pin_is_tried_once,
+    masters::a_token_of_another_label_is_not_touched,
+    rsa::a_generated_key_signs,
+    rsa::an_imported_key_signs,
+    rsa::an_rsa_key_does_not_come_out,
+    rsa::what_is_not_an_rsa_key_is_refused,
+    rsa::a_destroyed_key_is_gone,
+    attack::no_attribute_of_a_master_key_can_be_set,
+    attack::no_copy_of_a_master_key_helps,
+    attack::wrap_then_decrypt_gets_nothing,
+    attack::deriving_from_a_master_key_or_its_copy_gets_nothing,
+    attack::what_wrap_unwraps_stays_inside,
+    queue::a_past_deadline_makes_no_token_call,
+    queue::a_deadline_that_passes_in_the_queue_makes_no_token_call,
+    queue::a_full_queue_refuses_at_once,
+    queue::a_dropped_token_answers_what_waits,
+    recovery::a_logout_behind_our_back_is_cured,
+    recovery::a_pin_changed_behind_our_back_is_tried_once,
+    exports::both_tokens_work_in_one_process,
+    exports::softhsm_keeps_debians_libcrypto,
+}
+
+const SCENARIO: &str = "PINTLE_TEST_SCENARIO";
+
+fn spawn(kind: Kind, name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::prepare(kind, folder.path());
+    let output = place
+        .command(&std::env::current_exe().unwrap())
+        .args(["child", "--exact", "--nocapture", "--test-threads=1"])
+        .env(SCENARIO, name)
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && out.contains(&done(name)),
+        "{name}: {}\n{out}\n{err}",
+        output.status
+    );
+    // Shown with --nocapture: what the tokens took and refused.
+    print!("{}", out.replace(&done(name), ""));
+}
+
+fn done(name: &str) -> String {
+    format!("scenario {name} is done\n")
+}
+
+/// The child's side of every test above; by itself it does nothing.
+#[test]
+fn child() {
+    let Ok(name) = std::env::var(SCENARIO) else {
+        return;
+    };
+    run(&name, &Place::from_environment());
+    print!("{}", done(&name));
+}

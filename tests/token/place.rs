@@ -1,0 +1,168 @@
+//! A folder with one token in it, and the child process that uses it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cryptoki::context::Pkcs11;
+use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::types::AuthPin;
+use pintle::hsm::{Module, Token, TokenConfig};
+use pintle::secret::Secret;
+
+pub const LABEL: &str = "pintle-test";
+pub const PIN: &str = "1234-user";
+pub const SO_PIN: &str = "5678-officer";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Embedded,
+    SoftHsm,
+}
+
+pub struct Place {
+    pub kind: Kind,
+    pub folder: PathBuf,
+}
+
+const KIND: &str = "PINTLE_TEST_TOKEN";
+const FOLDER: &str = "PINTLE_TEST_FOLDER";
+
+impl Place {
+    pub fn prepare(kind: Kind, folder: &Path) -> Self {
+        std::fs::create_dir_all(folder.join("tokens")).unwrap();
+        let configuration = format!(
+            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+            folder.join("tokens").display()
+        );
+        std::fs::write(folder.join("softhsm2.conf"), configuration).unwrap();
+        Self {
+            kind,
+            folder: folder.to_path_buf(),
+        }
+    }
+
+    pub fn from_environment() -> Self {
+        Self {
+            kind: match std::env::var(KIND).unwrap().as_str() {
+                "Embedded" => Kind::Embedded,
+                _ => Kind::SoftHsm,
+            },
+            folder: std::env::var_os(FOLDER).unwrap().into(),
+        }
+    }
+
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env(KIND, format!("{:?}", self.kind))
+            .env(FOLDER, &self.folder)
+            .env("SOFTHSM2_CONF", self.folder.join("softhsm2.conf"));
+        command
+    }
+
+    pub fn module(&self) -> Module {
+        match self.kind {
+            Kind::Embedded => Module::Embedded {
+                dir: self.folder.join("embedded"),
+            },
+            Kind::SoftHsm => softhsm(),
+        }
+    }
+
+    /// Whether the token has CKM_EXTRACT_KEY_FROM_KEY; SoftHSM 2.6.1 has not.
+    pub fn derives(&self) -> bool {
+        self.kind == Kind::Embedded
+    }
+
+    pub fn config(&self) -> TokenConfig {
+        TokenConfig {
+            module: self.module(),
+            label: LABEL.to_owned(),
+            pin: secret_pin(PIN),
+            symmetric_workers: 1,
+            asymmetric_workers: 1,
+        }
+    }
+
+    /// A token with its master keys, open.
+    pub fn token(&self) -> Token {
+        self.initialize();
+        Token::open(&self.config()).unwrap()
+    }
+
+    pub fn initialize(&self) {
+        let so_pin = Secret::new(SO_PIN.to_owned());
+        Token::initialize(&self.config(), Some(&so_pin)).unwrap();
+    }
+
+    /// The module as an attacker in this process has it, after [`Token`] initialised it.
+    pub fn attacker(&self) -> Attacker {
+        let pkcs11 = match self.module() {
+            Module::Embedded { .. } => Pkcs11::new_from_self().unwrap(),
+            Module::Library(path) => Pkcs11::new(path).unwrap(),
+        };
+        let slot = pkcs11
+            .get_slots_with_initialized_token()
+            .unwrap()
+            .into_iter()
+            .find(|slot| pkcs11.get_token_info(*slot).unwrap().label() == LABEL)
+            .unwrap();
+        let session = pkcs11.open_rw_session(slot).unwrap();
+        // Login is per process: it may hold already.
+        let _ = session.login(UserType::User, Some(&AuthPin::from(PIN)));
+        Attacker { session }
+    }
+}
+
+/// A session of somebody who has the PIN and the module, and none of our code.
+pub struct Attacker {
+    pub session: Session,
+}
+
+impl Attacker {
+    pub fn find(&self, label: &str) -> Vec<ObjectHandle> {
+        let template = [
+            Attribute::Token(true),
+            Attribute::Label(label.as_bytes().to_vec()),
+        ];
+        self.session.find_objects(&template).unwrap()
+    }
+
+    /// The secret or private object of this label.
+    pub fn master(&self, label: &str) -> ObjectHandle {
+        let template = [
+            Attribute::Token(true),
+            Attribute::Private(true),
+            Attribute::Label(label.as_bytes().to_vec()),
+        ];
+        self.session.find_objects(&template).unwrap()[0]
+    }
+}
+
+/// Debian's SoftHSM; a machine without it fails.
+pub fn softhsm() -> Module {
+    let Some(module) = Module::softhsm() else {
+        panic!("SoftHSM must be installed for this test");
+    };
+    module
+}
+
+pub fn secret_pin(pin: &str) -> Arc<Secret<String>> {
+    Arc::new(Secret::new(pin.to_owned()))
+}
+
+/// Time enough for anything a token does here.
+pub fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// The error of something that must not succeed; `Secret` and tokens have no `Debug`.
+pub fn refusal<T>(result: Result<T, pintle::hsm::Error>) -> pintle::hsm::Error {
+    match result {
+        Ok(_) => panic!("this must be refused"),
+        Err(error) => error,
+    }
+}
