@@ -19,3 +19,4 @@ pub mod hsm;
 pub mod limits;
 pub mod process;
 pub mod secret;
+pub mod store;
