@@ -13,6 +13,7 @@
 //! limits    secret  config
 //! ```
 
+pub mod audit;
 pub mod config;
 pub mod domain;
 pub mod hsm;
