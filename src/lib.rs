@@ -17,6 +17,7 @@ pub mod audit;
 pub mod config;
 pub mod domain;
 pub mod hsm;
+pub mod keys;
 pub mod limits;
 pub mod process;
 pub mod secret;

@@ -1,0 +1,28 @@
+//! Keys: what they are (attributes, sealed records), which must exist (templates), how they come
+//! to be (generate, import), how they are found and opened (catalogue), and what they may be used
+//! for (policy, grants).
+//!
+//! No key is usable without a [`grant::Grant`], and only [`policy`] makes one. Nothing here knows
+//! PKCS#11 or SQL, and nothing here is reachable from the wire but `catalogue` and `policy`.
+
+pub mod attributes;
+mod cache;
+pub mod catalogue;
+pub mod entry;
+pub mod error;
+mod flight;
+pub mod grant;
+pub mod import;
+pub mod key_policy;
+pub mod key_ref;
+pub mod lifecycle;
+mod make;
+mod material;
+pub mod open_key;
+pub mod policy;
+pub mod provision;
+pub mod record;
+pub mod seal;
+pub mod spec;
+pub mod template;
+mod tlv;

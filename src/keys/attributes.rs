@@ -1,0 +1,286 @@
+//! The attributes of a key: X9.143 codes under plain names, and what X9.143 has no word for (side,
+//! residence, origin, state, environment). Codes are what a sealed header holds, words are what
+//! templates and listings say.
+//!
+//! Which combinations mean anything is not decided here but in `keys::spec` and `keys::policy`.
+
+use crate::domain::cipher::BlockAlgorithm;
+
+macro_rules! attribute {
+    (
+        $(#[$about:meta])*
+        $name:ident: $code:ty {
+            $( $(#[$variant_about:meta])* $variant:ident = $value:expr, $word:literal; )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $( $(#[$variant_about])* $variant, )+
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$( Self::$variant, )+];
+
+            /// What the sealed header holds.
+            pub const fn code(self) -> $code {
+                match self { $( Self::$variant => $value, )+ }
+            }
+
+            /// The value of a code; none for a code this build does not know.
+            pub fn from_code(code: $code) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.code() == code)
+            }
+
+            /// The word of templates and listings.
+            pub const fn word(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+
+            /// The value of a word.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.word() == word)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.word())
+            }
+        }
+    };
+}
+
+attribute! {
+    /// What a key is for: the two characters of X9.143 (table "key usage").
+    Usage: [u8; 2] {
+        /// D0: data encryption.
+        DataEncryption = *b"D0", "data_encryption";
+        /// K0: encryption of other keys.
+        KeyEncryption = *b"K0", "key_encryption";
+        /// K1: protection of TR-31 key blocks.
+        KeyBlockProtection = *b"K1", "key_block_protection";
+        /// M0: ISO 16609 MAC, CBC-MAC with TDES.
+        MacIso16609 = *b"M0", "mac_iso16609";
+        /// M1: ISO 9797-1 MAC algorithm 1, CBC-MAC.
+        MacAlgorithm1 = *b"M1", "mac_iso9797_1_alg1";
+        /// M3: ISO 9797-1 MAC algorithm 3, the retail MAC.
+        MacAlgorithm3 = *b"M3", "mac_iso9797_1_alg3";
+        /// M6: ISO 9797-1:2011 MAC algorithm 5, CMAC.
+        MacCmac = *b"M6", "mac_cmac";
+        /// M7: HMAC.
+        MacHmac = *b"M7", "mac_hmac";
+        /// P0: PIN encryption.
+        PinEncryption = *b"P0", "pin_encryption";
+        /// S0: asymmetric key pair for signatures.
+        Signature = *b"S0", "signature";
+    }
+}
+
+attribute! {
+    /// What a key may do of its usage: the character of X9.143 (table "mode of use").
+    Mode: u8 {
+        /// B: encrypt and decrypt.
+        EncryptAndDecrypt = b'B', "encrypt_and_decrypt";
+        /// C: generate and verify.
+        GenerateAndVerify = b'C', "generate_and_verify";
+        /// D: decrypt only.
+        Decrypt = b'D', "decrypt";
+        /// E: encrypt only.
+        Encrypt = b'E', "encrypt";
+        /// G: generate only.
+        Generate = b'G', "generate";
+        /// N: no restriction. No row of the usage table grants it anything.
+        NoRestriction = b'N', "no_restriction";
+        /// S: sign only.
+        Sign = b'S', "sign";
+        /// T: sign and decrypt.
+        SignAndDecrypt = b'T', "sign_and_decrypt";
+        /// V: verify only.
+        Verify = b'V', "verify";
+        /// X: derive other keys.
+        Derive = b'X', "derive";
+    }
+}
+
+attribute! {
+    /// Which way a PIN key faces. X9.143 has no such attribute; without it a terminal's PIN key and
+    /// a zone's are the same P0.
+    Side: u8 {
+        /// A terminal's key: PINs come in under it and never go out.
+        Terminal = 1, "terminal";
+        /// A key shared with another acquirer or switch, incoming or outgoing by its mode.
+        Zone = 2, "zone";
+        /// The issuer's key: PINs go out under it.
+        Issuer = 3, "issuer";
+    }
+}
+
+attribute! {
+    /// Algorithm and key length. SM4 and SM2 have no X9.143 letter; these numbers are ours.
+    Algorithm: u8 {
+        /// Two-key TDES, 16 bytes (SP 800-67).
+        Tdes2 = 1, "TDES-2";
+        /// Three-key TDES, 24 bytes (SP 800-67).
+        Tdes3 = 2, "TDES-3";
+        /// AES, 16 bytes (FIPS 197).
+        Aes128 = 3, "AES-128";
+        /// AES, 24 bytes (FIPS 197).
+        Aes192 = 4, "AES-192";
+        /// AES, 32 bytes (FIPS 197).
+        Aes256 = 5, "AES-256";
+        /// SM4, 16 bytes (GB/T 32907).
+        Sm4 = 6, "SM4";
+        /// HMAC with SHA-256, 32 bytes (RFC 2104).
+        HmacSha256 = 7, "HMAC-SHA256";
+        /// RSA with a 2048-bit modulus (RFC 8017).
+        Rsa2048 = 8, "RSA-2048";
+        /// RSA with a 3072-bit modulus (RFC 8017).
+        Rsa3072 = 9, "RSA-3072";
+        /// RSA with a 4096-bit modulus (RFC 8017).
+        Rsa4096 = 10, "RSA-4096";
+        /// SM2 on the recommended curve (GB/T 32918.5).
+        Sm2 = 11, "SM2";
+    }
+}
+
+attribute! {
+    /// Whether a key may leave under another key: the character of X9.143.
+    Exportability: u8 {
+        /// E: under a trusted key, in a key block.
+        Exportable = b'E', "exportable";
+        /// N: never.
+        NonExportable = b'N', "non_exportable";
+        /// S: under a key of any kind; never offered outside key blocks.
+        Sensitive = b'S', "sensitive";
+    }
+}
+
+attribute! {
+    /// Where the clear key is when it is used.
+    Residence: u8 {
+        /// In the token only.
+        Token = 1, "TOKEN";
+        /// In the token only, kept outside it wrapped.
+        TokenWrapped = 2, "TOKEN_WRAPPED";
+        /// Sealed at rest, opened into this process's locked memory.
+        Process = 3, "PROCESS";
+    }
+}
+
+attribute! {
+    /// Where a key came from.
+    Origin: u8 {
+        /// Its value was drawn in the token.
+        Generated = 1, "generated";
+        /// Its value stood in an import file. Test environments only.
+        ImportedValue = 2, "imported_value";
+        /// Its value came as PKCS #8.
+        ImportedPkcs8 = 3, "imported_pkcs8";
+    }
+}
+
+attribute! {
+    /// Where a key version stands in its life.
+    State: u8 {
+        /// Known, not yet used.
+        Pending = 1, "pending";
+        /// Produces and verifies.
+        Active = 2, "active";
+        /// Verifies and decrypts only.
+        Retiring = 3, "retiring";
+        /// Does nothing until enabled again.
+        Disabled = 4, "disabled";
+        /// Gone for good.
+        Destroyed = 5, "destroyed";
+    }
+}
+
+attribute! {
+    /// Which kind of catalogue may open a key.
+    Environment: u8 {
+        /// Real keys.
+        Production = 1, "production";
+        /// Keys whose values somebody may have seen.
+        Test = 2, "test";
+    }
+}
+
+impl Algorithm {
+    /// The length of a symmetric key, bytes; none for key pairs.
+    pub const fn key_bytes(self) -> Option<usize> {
+        match self {
+            Self::Tdes2 | Self::Aes128 | Self::Sm4 => Some(16),
+            Self::Tdes3 | Self::Aes192 => Some(24),
+            Self::Aes256 | Self::HmacSha256 => Some(32),
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Sm2 => None,
+        }
+    }
+
+    /// The bits of an RSA modulus; none for others.
+    pub const fn rsa_bits(self) -> Option<u32> {
+        match self {
+            Self::Rsa2048 => Some(2048),
+            Self::Rsa3072 => Some(3072),
+            Self::Rsa4096 => Some(4096),
+            _ => None,
+        }
+    }
+
+    /// The block cipher; none for HMAC and key pairs.
+    pub const fn block_algorithm(self) -> Option<BlockAlgorithm> {
+        match self {
+            Self::Tdes2 | Self::Tdes3 => Some(BlockAlgorithm::Tdes),
+            Self::Aes128 | Self::Aes192 | Self::Aes256 => Some(BlockAlgorithm::Aes),
+            Self::Sm4 => Some(BlockAlgorithm::Sm4),
+            Self::HmacSha256 | Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Sm2 => None,
+        }
+    }
+
+    /// Where the clear key of this algorithm is used.
+    pub const fn residence(self) -> Residence {
+        match self.rsa_bits() {
+            Some(_) => Residence::Token,
+            None => Residence::Process,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_words_are_distinct_and_lead_back() {
+        for usage in Usage::ALL {
+            assert_eq!(Usage::from_code(usage.code()), Some(*usage));
+            assert_eq!(Usage::from_word(usage.word()), Some(*usage));
+        }
+        for mode in Mode::ALL {
+            assert_eq!(Mode::from_code(mode.code()), Some(*mode));
+            assert_eq!(Mode::from_word(mode.word()), Some(*mode));
+        }
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::from_code(algorithm.code()), Some(*algorithm));
+            assert_eq!(Algorithm::from_word(algorithm.word()), Some(*algorithm));
+        }
+        for state in State::ALL {
+            assert_eq!(State::from_code(state.code()), Some(*state));
+        }
+        assert_eq!(Usage::from_code(*b"P9"), None);
+    }
+
+    #[test]
+    fn every_algorithm_is_symmetric_or_rsa_or_sm2() {
+        for algorithm in Algorithm::ALL {
+            let symmetric = algorithm.key_bytes().is_some();
+            let rsa = algorithm.rsa_bits().is_some();
+            let sm2 = *algorithm == Algorithm::Sm2;
+            assert_eq!(
+                [symmetric, rsa, sm2].iter().filter(|kind| **kind).count(),
+                1
+            );
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One `[[key]]` entry of a template or import file: its TOML form, and how its words become a
+//! [`KeySpec`]. Everything wrong with an entry is found at once, each thing with its field.
+//!
+//! Unknown fields are refused. Key values are looked at in `keys::import` alone.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::domain::mac::{Padding, Rule, RuleError};
+use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
+use crate::keys::key_policy::{FORMATS, FormatSet, KeyPolicy, Named, SCHEMES, SIGNATURES};
+use crate::keys::key_ref::KeyName;
+use crate::keys::spec::KeySpec;
+use crate::secret::Secret;
+
+/// One entry as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct KeyEntry {
+    pub(in crate::keys) name: String,
+    usage: String,
+    mode: String,
+    side: Option<String>,
+    algorithm: String,
+    residence: Option<String>,
+    #[serde(default)]
+    exportable: bool,
+    #[serde(default)]
+    weak: bool,
+    pin: Option<PinEntry>,
+    mac: Option<MacEntry>,
+    signature: Option<SignatureEntry>,
+    /// Import files only: the key in hex.
+    pub(in crate::keys) value: Option<SecretText>,
+    /// Import files only: a PEM file with the private key.
+    pub(in crate::keys) pkcs8: Option<PathBuf>,
+    /// Import files only: the partner's check value in hex.
+    pub(in crate::keys) check_value: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinEntry {
+    #[serde(default)]
+    inputs: Vec<String>,
+    output: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MacEntry {
+    scheme: String,
+    padding: Option<u8>,
+    length: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureEntry {
+    scheme: String,
+}
+
+/// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
+/// stand in files of test environments only.
+pub(in crate::keys) struct SecretText(pub(in crate::keys) Secret<String>);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+/// One thing wrong with one entry of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which `[[key]]` of the file, from 1.
+    pub entry: usize,
+    /// The entry's name, as it stands there.
+    pub key: String,
+    /// The field to mend.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// In words.
+    Text(&'static str),
+    /// Not one of these words.
+    NotOneOf(Vec<&'static str>),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            entry,
+            key,
+            field,
+            why,
+        } = self;
+        write!(formatter, "key {entry} ({key:?}), {field}: ")?;
+        match why {
+            Why::Text(text) => formatter.write_str(text),
+            Why::NotOneOf(words) => write!(formatter, "not one of {}", words.join(", ")),
+        }
+    }
+}
+
+/// Collects what is wrong with one entry.
+pub(in crate::keys) struct Faults<'a> {
+    entry: usize,
+    key: &'a str,
+    found: &'a mut Vec<Fault>,
+}
+
+impl<'a> Faults<'a> {
+    pub(in crate::keys) fn of(entry: usize, key: &'a str, found: &'a mut Vec<Fault>) -> Self {
+        Self { entry, key, found }
+    }
+
+    pub(in crate::keys) fn add(&mut self, field: &'static str, why: &'static str) {
+        self.push(field, Why::Text(why));
+    }
+
+    fn push(&mut self, field: &'static str, why: Why) {
+        let (entry, key) = (self.entry, self.key.to_owned());
+        self.found.push(Fault {
+            entry,
+            key,
+            field,
+            why,
+        });
+    }
+
+    fn word<T>(
+        &mut self,
+        field: &'static str,
+        found: Option<T>,
+        words: impl Iterator<Item = &'static str>,
+    ) -> Option<T> {
+        if found.is_none() {
+            self.push(field, Why::NotOneOf(words.collect()));
+        }
+        found
+    }
+
+    fn named<T: Copy + PartialEq>(
+        &mut self,
+        field: &'static str,
+        word: &str,
+        table: &'static [Named<T>],
+    ) -> Option<T> {
+        self.word(field, Named::of_word(table, word), Named::words(table))
+    }
+}
+
+/// Reads an attribute's word, or notes that it is none.
+macro_rules! attribute {
+    ($faults:expr, $field:literal, $kind:ty, $word:expr) => {
+        $faults.word(
+            $field,
+            <$kind>::from_word($word),
+            <$kind>::ALL.iter().map(|value| value.word()),
+        )
+    };
+}
+
+impl KeyEntry {
+    /// The key that this entry asks for; none, with the reasons in `faults`, where it makes none.
+    pub(in crate::keys) fn spec(&self, faults: &mut Faults<'_>) -> Option<KeySpec> {
+        let name = KeyName::parse(&self.name).ok();
+        if name.is_none() {
+            faults.add("name", "a name is [a-z0-9][a-z0-9._-]{0,62}");
+        }
+        let usage = attribute!(faults, "usage", Usage, &self.usage);
+        let mode = attribute!(faults, "mode", Mode, &self.mode);
+        let side = match &self.side {
+            Some(word) => attribute!(faults, "side", Side, word).map(Some),
+            None => Some(None),
+        };
+        let algorithm = attribute!(faults, "algorithm", Algorithm, &self.algorithm);
+        let residence = match &self.residence {
+            Some(word) => attribute!(faults, "residence", Residence, word),
+            None => algorithm.map(Algorithm::residence),
+        };
+        let policy = self.policy(faults);
+        let exportability = match self.exportable {
+            true => Exportability::Exportable,
+            false => Exportability::NonExportable,
+        };
+        let spec = KeySpec {
+            name: name?,
+            usage: usage?,
+            mode: mode?,
+            side: side?,
+            algorithm: algorithm?,
+            exportability,
+            residence: residence?,
+            policy: policy?,
+        };
+        let spec_faults = spec.faults();
+        spec_faults
+            .iter()
+            .for_each(|fault| faults.add(fault.field, fault.why));
+        spec_faults.is_empty().then_some(spec)
+    }
+
+    fn policy(&self, faults: &mut Faults<'_>) -> Option<KeyPolicy> {
+        let mut policy = KeyPolicy {
+            weak: self.weak,
+            ..KeyPolicy::default()
+        };
+        let mut complete = true;
+        if let Some(pin) = &self.pin {
+            let inputs: Option<FormatSet> = pin
+                .inputs
+                .iter()
+                .map(|word| faults.named("pin.inputs", word, FORMATS))
+                .collect();
+            complete &= inputs.is_some();
+            policy.pin_inputs = inputs.unwrap_or_default();
+            if let Some(word) = &pin.output {
+                policy.pin_output = faults.named("pin.output", word, FORMATS);
+                complete &= policy.pin_output.is_some();
+            }
+        }
+        if let Some(mac) = &self.mac {
+            policy.mac = mac.rule(faults);
+            complete &= policy.mac.is_some();
+        }
+        if let Some(signature) = &self.signature {
+            policy.signature = faults.named("signature.scheme", &signature.scheme, SIGNATURES);
+            complete &= policy.signature.is_some();
+        }
+        complete.then_some(policy)
+    }
+}
+
+impl MacEntry {
+    fn rule(&self, faults: &mut Faults<'_>) -> Option<Rule> {
+        let scheme = faults.named("mac.scheme", &self.scheme, SCHEMES);
+        let padding = match self.padding {
+            None => Some(None),
+            Some(1) => Some(Some(Padding::Method1)),
+            Some(2) => Some(Some(Padding::Method2)),
+            Some(3) => Some(Some(Padding::Method3)),
+            Some(_) => None,
+        };
+        if padding.is_none() {
+            faults.add("mac.padding", "an ISO 9797-1 padding method: 1, 2 or 3");
+        }
+        match Rule::new(scheme?, padding?, self.length) {
+            Ok(rule) => Some(rule),
+            Err(RuleError::Padding) => {
+                faults.add(
+                    "mac.padding",
+                    "ISO 9797-1 schemes need one, others have none",
+                );
+                None
+            }
+            Err(RuleError::Length) => {
+                faults.add("mac.length", "not a length of this scheme");
+                None
+            }
+        }
+    }
+}

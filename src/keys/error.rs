@@ -1,0 +1,216 @@
+//! What can go wrong with keys, by whose fault it is.
+//!
+//! A key that does not exist and one outside the caller's scope are the same answer. Nothing here
+//! says anything about a key's value or a PIN.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::hsm;
+use crate::keys::attributes::{Environment, State};
+use crate::keys::entry::Fault;
+use crate::keys::grant::OperationKind;
+use crate::keys::record::Header;
+use crate::limits;
+use crate::store;
+
+/// An error of the keys layer. Clones are cheap: several calls may wait for one answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's: no such key, or none that this caller may know of.
+    #[error("no such key")]
+    UnknownKey,
+    /// The caller's: the key's usage, mode, side or algorithm does not grant the operation.
+    #[error("the key may not {what}")]
+    UsageRefused {
+        /// The operation.
+        what: OperationKind,
+    },
+    /// The key state's: this version does not do that now.
+    #[error("key {name} version {version} is {state}")]
+    StateRefused {
+        /// The key.
+        name: String,
+        /// Its version.
+        version: u32,
+        /// Where it stands in its life.
+        state: State,
+    },
+    /// The store's: the record is not what was sealed, or not for us.
+    #[error("the record of key {name} version {version} is refused: {why}")]
+    RecordRefused {
+        /// The key, as the row that was read says.
+        name: String,
+        /// The version, as the row that was read says.
+        version: u32,
+        /// What is wrong with it.
+        why: Refusal,
+    },
+    /// The token's.
+    #[error("the token: {0}")]
+    TokenUnavailable(#[source] hsm::Error),
+    /// The store's.
+    #[error("the store: {0}")]
+    StoreUnavailable(#[source] Arc<store::error::Error>),
+    /// Ours: no locked memory is left for another open key.
+    #[error("no locked memory is left for another open key")]
+    SlabFull,
+    /// Ours: the catalogue has not been heard of for too long, so that a revoked key would not be
+    /// noticed.
+    #[error("the catalogue was not reachable for {} s", limits::GENERATION_BLIND_MAX.as_secs())]
+    Blind,
+    /// Load: the deadline passed first.
+    #[error("the key was not ready in time")]
+    Deadline,
+    /// The operator's: this state does not follow the one the key is in.
+    #[error("key {name} version {version} cannot go from {from} to {to}")]
+    StateOrder {
+        /// The key.
+        name: String,
+        /// Its version.
+        version: u32,
+        /// Where it stands.
+        from: State,
+        /// Where it was to go.
+        to: State,
+    },
+    /// The operator's: a key that the template describes otherwise, or that an import would
+    /// overwrite, is there already.
+    #[error("key {name} exists already{}", differing(.fields))]
+    KeyExists {
+        /// The key.
+        name: String,
+        /// The attributes in which it differs from what was asked for.
+        fields: Vec<&'static str>,
+    },
+    /// The operator's: a file that cannot be read, or longer than files may be.
+    #[error("cannot read {}", path.display())]
+    FileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<std::io::Error>,
+    },
+    /// The operator's: a file that is not of its form.
+    #[error("{}, line {line}: {what}", path.display())]
+    FileSyntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser expected there.
+        what: String,
+    },
+    /// The operator's: a file whose entries do not make sense. Nothing was changed.
+    #[error("{}: {}, nothing was changed{}", path.display(), count(.faults), listing(.faults))]
+    FileRefused {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        faults: Vec<Fault>,
+    },
+    /// The operator's: a file for another environment than the store's.
+    #[error("{} is for the {file} environment, this catalogue is {catalogue}", path.display())]
+    FileEnvironment {
+        /// The file.
+        path: PathBuf,
+        /// What it is for.
+        file: Environment,
+        /// What the catalogue opens.
+        catalogue: Environment,
+    },
+    /// The key giver's, or the token's: the private key in the token does not sign for the public
+    /// key. It was destroyed.
+    #[error("the private key does not belong to its public key")]
+    KeyPairMismatch,
+    /// Ours: fresh random values were refused as weak again and again. The token's generator is
+    /// broken.
+    #[error("the token's random values are not random")]
+    RandomRefused,
+}
+
+/// Why a record is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The header is not the encoding of any header.
+    #[error("its header is malformed")]
+    HeaderMalformed,
+    /// The row stands where another key's should.
+    #[error("its header names another key")]
+    RowMoved,
+    /// No seal is for this token.
+    #[error("no seal of it is for this token")]
+    OtherToken,
+    /// The seal does not open over this header.
+    #[error("its seal does not open over its header")]
+    NotAuthentic,
+    /// The seal opened to something that is no key of this header.
+    #[error("what it seals does not fit its header")]
+    ContentMismatch,
+    /// The key belongs to another kind of catalogue.
+    #[error("it is of another environment")]
+    OtherEnvironment,
+    /// The row is longer than rows may be.
+    #[error("its row is out of bounds")]
+    RowBounds,
+    /// Other tokens' seals would be lost.
+    #[error("it is sealed for other tokens too")]
+    SealedForOthers,
+}
+
+impl Error {
+    /// The refusal of an operation that the key's state does not allow.
+    pub(in crate::keys) fn state_refused(header: &Header) -> Self {
+        Self::StateRefused {
+            name: header.name.to_string(),
+            version: header.version,
+            state: header.state,
+        }
+    }
+}
+
+impl From<hsm::Error> for Error {
+    fn from(error: hsm::Error) -> Self {
+        match error {
+            hsm::Error::Deadline => Self::Deadline,
+            other => Self::TokenUnavailable(other),
+        }
+    }
+}
+
+impl From<store::error::Error> for Error {
+    fn from(error: store::error::Error) -> Self {
+        match error {
+            store::error::Error::Deadline => Self::Deadline,
+            store::error::Error::RowBounds(id) => Self::RecordRefused {
+                name: id.name,
+                version: id.version,
+                why: Refusal::RowBounds,
+            },
+            store::error::Error::Exists(id) => Self::KeyExists {
+                name: id.name,
+                fields: vec![],
+            },
+            other => Self::StoreUnavailable(Arc::new(other)),
+        }
+    }
+}
+
+fn differing(fields: &[&str]) -> String {
+    if fields.is_empty() {
+        String::new()
+    } else {
+        format!(" and differs in {}", fields.join(", "))
+    }
+}
+
+fn count(faults: &[Fault]) -> String {
+    match faults.len() {
+        1 => "1 fault".to_owned(),
+        more => format!("{more} faults"),
+    }
+}
+
+fn listing(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}

@@ -1,0 +1,296 @@
+//! Grants: the proof, without which no key is usable, that a key may be used for one operation.
+//!
+//! Only `keys::policy` makes a [`Grant`]; each gives exactly what its operation needs and nothing
+//! else. Skipping the check does not compile:
+//!
+//! ```compile_fail,E0624
+//! use pintle::keys::grant::{DecryptPin, Grant};
+//! fn forge(key: std::sync::Arc<pintle::keys::open_key::OpenKey>) -> Grant<DecryptPin> {
+//!     Grant::new(todo!(), key, todo!())
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! use pintle::keys::grant::{DecryptPin, Grant};
+//! fn forge(key: std::sync::Arc<pintle::keys::open_key::OpenKey>) -> Grant<DecryptPin> {
+//!     Grant { key, part: todo!() }
+//! }
+//! ```
+//! ```compile_fail,E0603
+//! let checked = pintle::keys::policy::Checked(());
+//! ```
+//! A grant for one operation is not one for another:
+//! ```compile_fail,E0599
+//! use pintle::keys::grant::{DecryptPin, Grant};
+//! fn sign(grant: &Grant<DecryptPin>) { grant.signer(); }
+//! ```
+//! ```compile_fail,E0308
+//! use pintle::keys::grant::{DecryptPin, EncryptPin, Grant};
+//! fn turn(grant: Grant<DecryptPin>) -> Grant<EncryptPin> { grant }
+//! ```
+
+use std::sync::Arc;
+
+use crate::domain::alipay::SignType;
+use crate::domain::cipher::PinCipher;
+use crate::domain::mac::{MacKey, Rule};
+use crate::domain::pin_block::Format;
+use crate::domain::sm2;
+use crate::hsm::RsaHash;
+use crate::keys::key_policy::FormatSet;
+use crate::keys::material::Material;
+use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
+use crate::keys::policy::Checked;
+use crate::secret::Locked;
+
+/// A key that was checked for the operation `Op`, and what that operation needs of it.
+pub struct Grant<Op: Operation> {
+    key: Arc<OpenKey>,
+    part: Op::Part,
+}
+
+impl<Op: Operation> Grant<Op> {
+    /// Takes the proof that `keys::policy` checked `key` for `Op`, which nobody else can make.
+    pub(in crate::keys) fn new(_checked: Checked, key: Arc<OpenKey>, part: Op::Part) -> Self {
+        Self { key, part }
+    }
+
+    /// Which key answers, and where it is clear.
+    pub fn key_use(&self) -> &KeyUse {
+        self.key.key_use()
+    }
+}
+
+impl Grant<DecryptPin> {
+    /// The cipher of incoming PIN blocks.
+    pub fn cipher(&self) -> &PinCipher {
+        self.part.0.expose_secret()
+    }
+
+    /// The formats that may come in.
+    pub fn formats(&self) -> FormatSet {
+        self.part.1
+    }
+}
+
+impl Grant<EncryptPin> {
+    /// The cipher of outgoing PIN blocks.
+    pub fn cipher(&self) -> &PinCipher {
+        self.part.0.expose_secret()
+    }
+
+    /// The one format that goes out.
+    pub fn format(&self) -> Format {
+        self.part.1
+    }
+}
+
+impl Grant<GenerateMac> {
+    /// The key.
+    pub fn key(&self) -> &MacKey {
+        self.part.0.expose_secret()
+    }
+
+    /// Scheme, padding and length.
+    pub fn rule(&self) -> &Rule {
+        &self.part.1
+    }
+}
+
+impl Grant<VerifyMac> {
+    /// The key.
+    pub fn key(&self) -> &MacKey {
+        self.part.0.expose_secret()
+    }
+
+    /// Scheme, padding and length.
+    pub fn rule(&self) -> &Rule {
+        &self.part.1
+    }
+}
+
+impl Grant<Sign> {
+    /// How to sign: which object the token signs with, or the key itself.
+    pub fn signer(&self) -> Signer<'_> {
+        match &self.part.signer {
+            SignerPart::Rsa { object_id, hash } => Signer::Rsa {
+                object_id: *object_id,
+                hash: *hash,
+            },
+            SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
+        }
+    }
+
+    /// The scheme of the key's policy.
+    pub fn scheme(&self) -> SignType {
+        self.part.public.scheme
+    }
+
+    /// The public half: every signature is verified with it before release.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.part.public.key
+    }
+}
+
+impl Grant<VerifySignature> {
+    /// The scheme of the key's policy.
+    pub fn scheme(&self) -> SignType {
+        self.part.scheme
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.part.key
+    }
+}
+
+impl Grant<ReadPublicKey> {
+    /// The scheme of the key's policy.
+    pub fn scheme(&self) -> SignType {
+        self.part.scheme
+    }
+
+    /// The public half: SubjectPublicKeyInfo, DER.
+    pub fn subject_public_key_info(&self) -> &[u8] {
+        self.key.header().public_key.as_deref().unwrap_or_default()
+    }
+}
+
+/// How a signature is made.
+pub enum Signer<'a> {
+    /// In the token, by `hsm::Token::sign_rsa`.
+    Rsa {
+        /// The private key's `CKA_ID`.
+        object_id: [u8; 16],
+        /// The hash under PKCS #1 v1.5.
+        hash: RsaHash,
+    },
+    /// In this process, by `domain::sm2::sign`.
+    Sm2(&'a sm2::PrivateKey),
+}
+
+/// What a caller may want of a key. The operations are the seven markers of this file.
+pub trait Operation: sealed::Sealed {}
+
+impl<Op: sealed::Sealed> Operation for Op {}
+
+macro_rules! operations {
+    ($( $(#[$about:meta])* $name:ident: $words:literal, $part:ty = $of:expr; )+) => {
+        /// The name of an operation, for tables and messages.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum OperationKind { $( $(#[$about])* $name, )+ }
+
+        impl OperationKind {
+            /// Every operation.
+            pub const ALL: &'static [Self] = &[$( Self::$name, )+];
+        }
+
+        impl std::fmt::Display for OperationKind {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(match self { $( Self::$name => $words, )+ })
+            }
+        }
+
+        $(
+            $(#[$about])*
+            pub enum $name {}
+
+            impl sealed::Sealed for $name {
+                type Part = $part;
+                const KIND: OperationKind = OperationKind::$name;
+
+                fn part(key: &OpenKey) -> Option<Self::Part> {
+                    let of: fn(&OpenKey) -> Option<$part> = $of;
+                    of(key)
+                }
+            }
+        )+
+    };
+}
+
+operations! {
+    /// Decrypting an incoming PIN block.
+    DecryptPin: "decrypt PIN blocks", (Arc<Locked<PinCipher>>, FormatSet) =
+        |key| Some((pin_cipher(key)?, key.header().policy.pin_inputs));
+    /// Encrypting an outgoing PIN block.
+    EncryptPin: "encrypt PIN blocks", (Arc<Locked<PinCipher>>, Format) =
+        |key| Some((pin_cipher(key)?, key.header().policy.pin_output?));
+    /// Making a MAC.
+    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    /// Checking a MAC.
+    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    /// Signing.
+    Sign: "sign", SignPart = sign_part;
+    /// Checking a signature.
+    VerifySignature: "verify signatures", PublicPart = public_part;
+    /// Telling the public half.
+    ReadPublicKey: "give a public key", PublicPart = public_part;
+}
+
+/// The private key's part in signing, with the public half that checks it.
+pub struct SignPart {
+    signer: SignerPart,
+    public: PublicPart,
+}
+
+enum SignerPart {
+    Rsa { object_id: [u8; 16], hash: RsaHash },
+    Sm2(Arc<Locked<sm2::PrivateKey>>),
+}
+
+/// The public half and its scheme.
+pub struct PublicPart {
+    key: Arc<PublicKey>,
+    scheme: SignType,
+}
+
+fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
+    match key.material() {
+        Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        _ => None,
+    }
+}
+
+fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
+    match key.material() {
+        Material::Mac(mac_key) => Some((Arc::clone(mac_key), key.header().policy.mac?)),
+        _ => None,
+    }
+}
+
+fn sign_part(key: &OpenKey) -> Option<SignPart> {
+    let public = public_part(key)?;
+    let signer = match (key.material(), public.scheme) {
+        (Material::Token(object_id), SignType::Rsa) => SignerPart::Rsa {
+            object_id: *object_id,
+            hash: RsaHash::Sha1,
+        },
+        (Material::Token(object_id), SignType::Rsa2) => SignerPart::Rsa {
+            object_id: *object_id,
+            hash: RsaHash::Sha256,
+        },
+        (Material::Sm2(private), SignType::Sm2) => SignerPart::Sm2(Arc::clone(private)),
+        _ => return None,
+    };
+    Some(SignPart { signer, public })
+}
+
+fn public_part(key: &OpenKey) -> Option<PublicPart> {
+    let public = key.public_key()?;
+    Some(PublicPart {
+        key: Arc::clone(public),
+        scheme: key.header().policy.signature?,
+    })
+}
+
+mod sealed {
+    use crate::keys::grant::OperationKind;
+    use crate::keys::open_key::OpenKey;
+
+    pub trait Sealed {
+        type Part: Send + Sync;
+        const KIND: OperationKind;
+
+        /// What the operation needs of `key`; none where its material is of another kind.
+        fn part(key: &OpenKey) -> Option<Self::Part>;
+    }
+}

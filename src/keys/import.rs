@@ -1,0 +1,328 @@
+//! Keys with known values: from an import file or by library call, at the token's machine, never
+//! over the wire. RSA keys go into the token, SM2 keys and symmetric values into a seal.
+//!
+//! Symmetric values are for test environments only. All or nothing: every fault of every entry is
+//! found first, and what the token took is destroyed again if the store then refuses.
+
+use std::path::{Path, PathBuf};
+
+use pkcs8::SecretDocument;
+use serde::Deserialize;
+
+use crate::domain::{check_value, rsa, sm2};
+use crate::keys::attributes::{Algorithm, Environment};
+use crate::keys::catalogue::Catalogue;
+use crate::keys::entry::{Fault, Faults, KeyEntry};
+use crate::keys::error::Error;
+use crate::keys::key_ref::KeyName;
+use crate::keys::make::{Given, Made, Maker, deadline};
+use crate::keys::material;
+use crate::keys::provision::lock;
+use crate::keys::record::Header;
+use crate::keys::spec::KeySpec;
+use crate::keys::template::{parse_toml, read_text, refuse_repeats};
+use crate::secret::Secret;
+
+/// Imports every key of a file, and answers their headers in the file's order.
+///
+/// # Errors
+/// [`Error::FileUnreadable`], [`Error::FileSyntax`], [`Error::FileEnvironment`], or
+/// [`Error::FileRefused`] with every fault of every entry; or what store or token answered. After
+/// any error no key was imported.
+pub async fn import_file(
+    catalogue: &Catalogue,
+    path: &Path,
+    tenant: &KeyName,
+) -> Result<Vec<Header>, Error> {
+    let text = Secret::new(read_text(path)?);
+    let file: File = parse_toml(path, text.expose_secret())?;
+    let environment = file.environment(path)?;
+    let mut found = Vec::new();
+    let mut wanted = Vec::new();
+    for (number, entry) in (1..).zip(&file.key) {
+        let mut faults = Faults::of(number, &entry.name, &mut found);
+        let spec = entry.spec(&mut faults);
+        let given = spec.and_then(|spec| {
+            let given = given(&spec, entry, environment, path, &mut faults)?;
+            Some(Wanted {
+                entry: number,
+                spec,
+                given,
+            })
+        });
+        wanted.extend(given);
+    }
+    refuse_repeats(&file.key, &mut found);
+    let catalogue_environment = catalogue.custodian().environment();
+    if found.is_empty() && environment != catalogue_environment {
+        return Err(Error::FileEnvironment {
+            path: path.to_owned(),
+            file: environment,
+            catalogue: catalogue_environment,
+        });
+    }
+    commit(catalogue, path, tenant, wanted, found).await
+}
+
+/// Imports one private key from PEM: an RSA key into the token, an SM2 key into a seal.
+///
+/// # Errors
+/// As [`import_file`]; faults name the file `PKCS #8`.
+pub async fn import_pkcs8(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    spec: KeySpec,
+    pem: &Secret<String>,
+) -> Result<Header, Error> {
+    let name = spec.name.to_string();
+    let mut found = Vec::new();
+    let mut faults = Faults::of(1, &name, &mut found);
+    let given = if spec_is_sound(&spec, &mut faults) {
+        given_pkcs8(&spec, pem.expose_secret(), &mut faults)
+    } else {
+        None
+    };
+    commit_one(catalogue, Path::new("PKCS #8"), tenant, spec, given, found).await
+}
+
+/// Imports one symmetric value into a test catalogue.
+///
+/// # Errors
+/// As [`import_file`]; faults name the file `value`.
+pub async fn import_test_value(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    spec: KeySpec,
+    value: Secret<Vec<u8>>,
+) -> Result<Header, Error> {
+    let name = spec.name.to_string();
+    let environment = catalogue.custodian().environment();
+    let mut found = Vec::new();
+    let mut faults = Faults::of(1, &name, &mut found);
+    let given = if spec_is_sound(&spec, &mut faults) {
+        given_value(&spec, value, environment, &mut faults)
+    } else {
+        None
+    };
+    commit_one(catalogue, Path::new("value"), tenant, spec, given, found).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    environment: String,
+    #[serde(default)]
+    key: Vec<KeyEntry>,
+}
+
+impl File {
+    fn environment(&self, path: &Path) -> Result<Environment, Error> {
+        Environment::from_word(&self.environment).ok_or_else(|| Error::FileSyntax {
+            path: path.to_owned(),
+            line: 1,
+            what: "environment is \"test\" or \"production\"".to_owned(),
+        })
+    }
+}
+
+/// One key to import: which entry it came from, what it is to be, and its value.
+struct Wanted {
+    entry: usize,
+    spec: KeySpec,
+    given: Given,
+}
+
+/// The value of an entry, checked; none, with the reasons in `faults`, where it is not right.
+fn given(
+    spec: &KeySpec,
+    entry: &KeyEntry,
+    environment: Environment,
+    path: &Path,
+    faults: &mut Faults<'_>,
+) -> Option<Given> {
+    let given = match (spec.algorithm.key_bytes(), &entry.value, &entry.pkcs8) {
+        (Some(_), Some(text), None) => match hex::decode(text.0.expose_secret()) {
+            Ok(value) => given_value(spec, Secret::new(value), environment, faults),
+            Err(_) => {
+                faults.add("value", "not hex");
+                None
+            }
+        },
+        (None, None, Some(file)) => match read_text(&beside(path, file)) {
+            Ok(pem) => given_pkcs8(spec, Secret::new(pem).expose_secret(), faults),
+            Err(_) => {
+                faults.add("pkcs8", "the file cannot be read");
+                None
+            }
+        },
+        (Some(_), ..) => {
+            faults.add("value", "a symmetric key comes as value, and nothing else");
+            None
+        }
+        (None, ..) => {
+            faults.add("pkcs8", "a key pair comes as pkcs8, and nothing else");
+            None
+        }
+    };
+    if let (Some(given), Some(expected)) = (&given, &entry.check_value) {
+        check(spec, given, expected, faults);
+    }
+    given
+}
+
+fn given_value(
+    spec: &KeySpec,
+    mut value: Secret<Vec<u8>>,
+    environment: Environment,
+    faults: &mut Faults<'_>,
+) -> Option<Given> {
+    if environment != Environment::Test {
+        faults.add("value", "key values are for test environments only");
+        return None;
+    }
+    match material::admit(spec.algorithm, value.expose_secret_mut()) {
+        Ok(()) => Some(Given::Value(value)),
+        Err(fault) => {
+            faults.add("value", fault.why());
+            None
+        }
+    }
+}
+
+fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Given> {
+    let document = match SecretDocument::from_pem(pem) {
+        Ok(("PRIVATE KEY", document)) => document,
+        Ok(("ENCRYPTED PRIVATE KEY", _)) => {
+            faults.add(
+                "pkcs8",
+                "encrypted: decrypt it first, at the token's machine",
+            );
+            return None;
+        }
+        _ => {
+            faults.add("pkcs8", "not a PEM file with one PRIVATE KEY (PKCS #8)");
+            return None;
+        }
+    };
+    let der = document.as_bytes();
+    let given = if spec.algorithm == Algorithm::Sm2 {
+        sm2::PrivateKey::from_pkcs8(der).ok().map(Given::Sm2)
+    } else {
+        let bits = rsa::pkcs8_public(der)
+            .ok()
+            .map(|public| public.modulus_bits());
+        let wanted = spec
+            .algorithm
+            .rsa_bits()
+            .and_then(|bits| usize::try_from(bits).ok());
+        (bits.is_some() && bits == wanted).then(|| Given::Rsa(Secret::new(der.to_vec())))
+    };
+    if given.is_none() {
+        faults.add("pkcs8", "not a private key of the entry's algorithm");
+    }
+    given
+}
+
+/// Compares a partner's check value with ours, at the length the partner gave.
+fn check(spec: &KeySpec, given: &Given, expected: &str, faults: &mut Faults<'_>) {
+    let (Given::Value(value), Some(algorithm)) = (given, spec.algorithm.block_algorithm()) else {
+        return faults.add("check_value", "keys of this algorithm have none");
+    };
+    let Ok(expected) = hex::decode(expected) else {
+        return faults.add("check_value", "not hex");
+    };
+    let method = check_value::Method::of(algorithm);
+    if check_value::verify(method, value.expose_secret(), &expected).is_err() {
+        faults.add("check_value", "not this key's, or shorter than 3 bytes");
+    }
+}
+
+fn spec_is_sound(spec: &KeySpec, faults: &mut Faults<'_>) -> bool {
+    let spec_faults = spec.faults();
+    spec_faults
+        .iter()
+        .for_each(|fault| faults.add(fault.field, fault.why));
+    spec_faults.is_empty()
+}
+
+fn beside(path: &Path, file: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join(file)
+}
+
+async fn commit_one(
+    catalogue: &Catalogue,
+    path: &Path,
+    tenant: &KeyName,
+    spec: KeySpec,
+    given: Option<Given>,
+    found: Vec<Fault>,
+) -> Result<Header, Error> {
+    let wanted = given.map(|given| Wanted {
+        entry: 1,
+        spec,
+        given,
+    });
+    let headers = commit(catalogue, path, tenant, wanted.into_iter().collect(), found).await?;
+    headers.into_iter().next().ok_or(Error::UnknownKey)
+}
+
+/// Makes and stores the keys, all or none, under the advisory lock.
+async fn commit(
+    catalogue: &Catalogue,
+    path: &Path,
+    tenant: &KeyName,
+    wanted: Vec<Wanted>,
+    mut found: Vec<Fault>,
+) -> Result<Vec<Header>, Error> {
+    let _lock = lock(catalogue).await?;
+    for Wanted { entry, spec, .. } in &wanted {
+        let name = spec.name.as_str();
+        let there = catalogue
+            .store()
+            .versions(deadline(), tenant.as_str(), name)
+            .await?;
+        if !there.is_empty() {
+            Faults::of(*entry, name, &mut found).add("name", "exists already");
+        }
+    }
+    if !found.is_empty() {
+        found.sort_by_key(|fault| fault.entry);
+        return Err(Error::FileRefused {
+            path: path.to_owned(),
+            faults: found,
+        });
+    }
+    let maker = Maker {
+        custodian: catalogue.custodian(),
+        tenant,
+    };
+    let mut made = Vec::new();
+    let stored = match make_all(&maker, wanted, &mut made).await {
+        Ok(()) => {
+            let records = made.iter().map(|made| made.record.clone()).collect();
+            catalogue
+                .store()
+                .insert(deadline(), records)
+                .await
+                .map_err(Error::from)
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = stored {
+        maker.undo(&made).await;
+        return Err(error);
+    }
+    catalogue.poll().await?;
+    Ok(made.into_iter().map(|made| made.header).collect())
+}
+
+async fn make_all(
+    maker: &Maker<'_>,
+    wanted: Vec<Wanted>,
+    made: &mut Vec<Made>,
+) -> Result<(), Error> {
+    for Wanted { spec, given, .. } in wanted {
+        made.push(maker.keep(&spec, given).await?);
+    }
+    Ok(())
+}

@@ -1,0 +1,334 @@
+//! What one key's own policy says, inside its sealed header as canonical TLV: the formats of its
+//! PIN blocks, its MAC rule, its signature scheme, and whether somebody wrote `weak = true`.
+//!
+//! A caller chooses none of these. Whether a policy fits its key's attributes is checked in
+//! `keys::spec` before the key is made; what a grant allows is checked in `keys::policy`.
+
+use crate::domain::alipay::SignType;
+use crate::domain::mac::{Padding, Rule, Scheme};
+use crate::domain::pin_block::Format;
+use crate::keys::tlv::{Malformed, Reader, Writer};
+
+/// The policy of one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyPolicy {
+    /// PIN block formats this key may decrypt.
+    pub pin_inputs: FormatSet,
+    /// The one PIN block format this key encrypts.
+    pub pin_output: Option<Format>,
+    /// How this key makes MACs.
+    pub mac: Option<Rule>,
+    /// How this key signs.
+    pub signature: Option<SignType>,
+    /// Somebody accepted, in words, what is weak about this key.
+    pub weak: bool,
+}
+
+impl KeyPolicy {
+    pub(in crate::keys) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let inputs: Vec<u8> = self
+            .pin_inputs
+            .iter()
+            .map(|format| Named::code_of(FORMATS, format))
+            .collect();
+        if !inputs.is_empty() {
+            writer.put(TAG_PIN_INPUTS, &inputs);
+        }
+        if let Some(format) = self.pin_output {
+            writer.put(TAG_PIN_OUTPUT, &[Named::code_of(FORMATS, format)]);
+        }
+        if let Some(rule) = self.mac {
+            let scheme = Named::code_of(SCHEMES, rule.scheme);
+            let padding = Named::code_of(PADDINGS, rule.padding);
+            writer.put(TAG_MAC, &[scheme, padding, rule.length]);
+        }
+        if let Some(scheme) = self.signature {
+            writer.put(TAG_SIGNATURE, &[Named::code_of(SIGNATURES, scheme)]);
+        }
+        if self.weak {
+            writer.put(TAG_WEAK, &[]);
+        }
+        writer.finish()
+    }
+
+    pub(in crate::keys) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut policy = Self::default();
+        for code in reader.take_if(TAG_PIN_INPUTS)?.unwrap_or_default() {
+            policy.pin_inputs.insert(Named::of_code(FORMATS, *code)?);
+        }
+        if let Some(value) = reader.take_if(TAG_PIN_OUTPUT)? {
+            policy.pin_output = Some(Named::of_code(FORMATS, single(value)?)?);
+        }
+        if let Some(value) = reader.take_if(TAG_MAC)? {
+            let [scheme, padding, length] = value else {
+                return Err(Malformed);
+            };
+            let (scheme, padding) = (
+                Named::of_code(SCHEMES, *scheme)?,
+                Named::of_code(PADDINGS, *padding)?,
+            );
+            policy.mac = Some(Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
+        }
+        if let Some(value) = reader.take_if(TAG_SIGNATURE)? {
+            policy.signature = Some(Named::of_code(SIGNATURES, single(value)?)?);
+        }
+        policy.weak = reader.take_if(TAG_WEAK)?.is_some();
+        reader.end()?;
+        if policy.encode() == bytes {
+            Ok(policy)
+        } else {
+            Err(Malformed)
+        }
+    }
+}
+
+/// One line for listings.
+impl std::fmt::Display for KeyPolicy {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if !self.pin_inputs.is_empty() {
+            let formats: Vec<_> = self
+                .pin_inputs
+                .iter()
+                .map(|format| Named::word_of(FORMATS, format))
+                .collect();
+            parts.push(format!("from {}", formats.join(" ")));
+        }
+        if let Some(format) = self.pin_output {
+            parts.push(format!("to {}", Named::word_of(FORMATS, format)));
+        }
+        if let Some(rule) = self.mac {
+            parts.push(Named::word_of(SCHEMES, rule.scheme).to_owned());
+            if rule.padding.is_some() {
+                parts.push(format!(
+                    "padding {}",
+                    Named::word_of(PADDINGS, rule.padding)
+                ));
+            }
+            parts.push(format!("{} bytes", rule.length));
+        }
+        if let Some(scheme) = self.signature {
+            parts.push(Named::word_of(SIGNATURES, scheme).to_owned());
+        }
+        if self.weak {
+            parts.push("WEAK".to_owned());
+        }
+        formatter.write_str(&parts.join(", "))
+    }
+}
+
+fn single(value: &[u8]) -> Result<u8, Malformed> {
+    match value {
+        [byte] => Ok(*byte),
+        _ => Err(Malformed),
+    }
+}
+
+/// A set of PIN block formats.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct FormatSet(u8);
+
+impl FormatSet {
+    /// Whether `format` is in the set.
+    pub const fn contains(self, format: Format) -> bool {
+        self.0 & bit(format) != 0
+    }
+
+    /// Puts `format` into the set.
+    pub const fn insert(&mut self, format: Format) {
+        self.0 |= bit(format);
+    }
+
+    /// The formats, in the order of their codes.
+    pub fn iter(self) -> impl Iterator<Item = Format> {
+        Format::ALL
+            .into_iter()
+            .filter(move |format| self.contains(*format))
+    }
+
+    /// Whether nothing is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+const fn bit(format: Format) -> u8 {
+    1 << format as u8
+}
+
+impl FromIterator<Format> for FormatSet {
+    fn from_iter<I: IntoIterator<Item = Format>>(formats: I) -> Self {
+        let mut set = Self::default();
+        formats.into_iter().for_each(|format| set.insert(format));
+        set
+    }
+}
+
+impl std::fmt::Debug for FormatSet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// One value with its code in the sealed header, the same number as on the wire, and its word in
+/// templates and listings. Codes never change.
+pub(in crate::keys) struct Named<T> {
+    value: T,
+    code: u8,
+    word: &'static str,
+}
+
+impl<T: Copy + PartialEq> Named<T> {
+    const fn new(value: T, code: u8, word: &'static str) -> Self {
+        Self { value, code, word }
+    }
+
+    /// The word for `value`.
+    pub(in crate::keys) fn word_of(table: &[Self], value: T) -> &'static str {
+        table
+            .iter()
+            .find(|row| row.value == value)
+            .map_or("", |row| row.word)
+    }
+
+    /// The value that `word` names.
+    pub(in crate::keys) fn of_word(table: &[Self], word: &str) -> Option<T> {
+        table
+            .iter()
+            .find(|row| row.word == word)
+            .map(|row| row.value)
+    }
+
+    /// Every word.
+    pub(in crate::keys) fn words(table: &[Self]) -> impl Iterator<Item = &'static str> {
+        table.iter().map(|row| row.word)
+    }
+
+    fn code_of(table: &[Self], value: T) -> u8 {
+        table
+            .iter()
+            .find(|row| row.value == value)
+            .map_or(0, |row| row.code)
+    }
+
+    fn of_code(table: &[Self], code: u8) -> Result<T, Malformed> {
+        table
+            .iter()
+            .find(|row| row.code == code)
+            .map(|row| row.value)
+            .ok_or(Malformed)
+    }
+}
+
+pub(in crate::keys) const FORMATS: &[Named<Format>] = &[
+    Named::new(Format::Iso0, 1, "ISO_0"),
+    Named::new(Format::Iso1, 2, "ISO_1"),
+    Named::new(Format::Iso3, 3, "ISO_3"),
+    Named::new(Format::Iso4, 4, "ISO_4"),
+    Named::new(Format::Sm4Fmt4Layout, 5, "SM4_FMT4_LAYOUT"),
+];
+pub(in crate::keys) const SCHEMES: &[Named<Scheme>] = &[
+    Named::new(Scheme::Iso9797Alg1Tdes, 1, "ISO9797_1_ALG1_TDES"),
+    Named::new(Scheme::Iso9797Alg1Sm4, 2, "ISO9797_1_ALG1_SM4"),
+    Named::new(Scheme::Iso9797Alg3Des, 3, "ISO9797_1_ALG3_DES"),
+    Named::new(Scheme::CmacTdes, 4, "CMAC_TDES"),
+    Named::new(Scheme::CmacAes, 5, "CMAC_AES"),
+    Named::new(Scheme::HmacSha256, 6, "HMAC_SHA256"),
+];
+pub(in crate::keys) const PADDINGS: &[Named<Option<Padding>>] = &[
+    Named::new(None, 0, "none"),
+    Named::new(Some(Padding::Method1), 1, "method 1"),
+    Named::new(Some(Padding::Method2), 2, "method 2"),
+    Named::new(Some(Padding::Method3), 3, "method 3"),
+];
+pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
+    Named::new(SignType::Rsa, 1, "RSA"),
+    Named::new(SignType::Rsa2, 2, "RSA2"),
+    Named::new(SignType::Sm2, 3, "SM2"),
+];
+
+const TAG_PIN_INPUTS: u8 = 1;
+const TAG_PIN_OUTPUT: u8 = 2;
+const TAG_MAC: u8 = 3;
+const TAG_SIGNATURE: u8 = 4;
+const TAG_WEAK: u8 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policies() -> Vec<KeyPolicy> {
+        let mut policies = vec![
+            KeyPolicy::default(),
+            KeyPolicy {
+                weak: true,
+                ..KeyPolicy::default()
+            },
+            KeyPolicy {
+                pin_inputs: Format::ALL.into_iter().collect(),
+                ..KeyPolicy::default()
+            },
+        ];
+        for row in FORMATS {
+            policies.push(KeyPolicy {
+                pin_output: Some(row.value),
+                ..KeyPolicy::default()
+            });
+        }
+        for row in SIGNATURES {
+            policies.push(KeyPolicy {
+                signature: Some(row.value),
+                ..KeyPolicy::default()
+            });
+        }
+        for (scheme, padding) in SCHEMES
+            .iter()
+            .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
+        {
+            if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
+                policies.push(KeyPolicy {
+                    mac: Some(rule),
+                    ..KeyPolicy::default()
+                });
+            }
+        }
+        policies
+    }
+
+    #[test]
+    fn every_policy_is_read_back_and_has_one_encoding() {
+        let mut seen = std::collections::HashSet::new();
+        for policy in policies() {
+            let bytes = policy.encode();
+            assert!(
+                KeyPolicy::decode(&bytes).as_ref() == Ok(&policy),
+                "{policy:?}"
+            );
+            assert!(
+                seen.insert(bytes),
+                "{policy:?} is encoded as another policy is"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_tags_codes_and_orders_are_malformed() {
+        for bytes in [
+            &[6, 0, 0][..],
+            &[TAG_WEAK, 0, 1, 0],
+            &[TAG_PIN_INPUTS, 0, 0],
+            &[TAG_PIN_INPUTS, 0, 1, 9],
+            &[TAG_PIN_INPUTS, 0, 2, 3, 1],
+            &[TAG_PIN_INPUTS, 0, 2, 1, 1],
+            &[TAG_PIN_OUTPUT, 0, 2, 1, 1],
+            &[TAG_MAC, 0, 3, 1, 2, 255],
+            &[TAG_MAC, 0, 2, 1, 2],
+            &[TAG_WEAK, 0, 0, TAG_SIGNATURE, 0, 1, 1],
+            &[TAG_WEAK, 0, 0, TAG_WEAK, 0, 0],
+        ] {
+            assert!(KeyPolicy::decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

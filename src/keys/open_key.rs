@@ -1,0 +1,112 @@
+//! A key that was found, authenticated and opened. It shows what is public about it; its material
+//! is for `keys::grant` alone.
+//!
+//! ```compile_fail,E0624
+//! fn steal(key: &pintle::keys::open_key::OpenKey) {
+//!     key.material();
+//! }
+//! ```
+//! ```compile_fail,E0616
+//! fn steal(key: &pintle::keys::open_key::OpenKey) {
+//!     let _ = &key.material;
+//! }
+//! ```
+//! ```compile_fail,E0603
+//! use pintle::keys::material::Material;
+//! ```
+
+use std::sync::Arc;
+
+use crate::domain::rsa;
+use crate::domain::sm2;
+use crate::keys::attributes::{Algorithm, Residence};
+use crate::keys::material::Material;
+use crate::keys::policy::{OperationSet, operations};
+use crate::keys::record::Header;
+
+/// An open key. Useless without a [`crate::keys::grant::Grant`].
+pub struct OpenKey {
+    header: Header,
+    key_use: KeyUse,
+    operations: OperationSet,
+    public_key: Option<Arc<PublicKey>>,
+    material: Material,
+}
+
+impl OpenKey {
+    /// Takes an authenticated header with its material; none where the public half is no key of the
+    /// header's algorithm.
+    pub(in crate::keys) fn new(header: Header, material: Material) -> Option<Self> {
+        let public_key = match &header.public_key {
+            Some(info) => Some(Arc::new(PublicKey::read(header.algorithm, info)?)),
+            None => None,
+        };
+        let key_use = KeyUse {
+            name: header.name.to_string(),
+            version: header.version,
+            residence: header.residence,
+        };
+        let operations = operations(header.usage, header.mode, header.side, header.algorithm);
+        Some(Self {
+            header,
+            key_use,
+            operations,
+            public_key,
+            material,
+        })
+    }
+
+    /// What the sealed record says of the key.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Which key, and where it is clear.
+    pub fn key_use(&self) -> &KeyUse {
+        &self.key_use
+    }
+
+    /// The public half of a key pair.
+    pub(in crate::keys) fn public_key(&self) -> Option<&Arc<PublicKey>> {
+        self.public_key.as_ref()
+    }
+
+    /// What the usage table grants to a key of this kind.
+    pub(in crate::keys) fn operations(&self) -> OperationSet {
+        self.operations
+    }
+
+    /// The key itself, for `keys::grant`.
+    pub(in crate::keys) fn material(&self) -> &Material {
+        &self.material
+    }
+}
+
+/// Which key answered, and where it was clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The key's name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// Where the clear key was.
+    pub residence: Residence,
+}
+
+/// The public half of a key pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublicKey {
+    /// For RSASSA-PKCS1-v1_5.
+    Rsa(rsa::PublicKey),
+    /// For SM2.
+    Sm2(sm2::PublicKey),
+}
+
+impl PublicKey {
+    fn read(algorithm: Algorithm, info: &[u8]) -> Option<Self> {
+        match algorithm {
+            Algorithm::Sm2 => sm2::PublicKey::from_spki(info).ok().map(Self::Sm2),
+            _ => rsa::PublicKey::from_spki(info).ok().map(Self::Rsa),
+        }
+    }
+}

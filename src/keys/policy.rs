@@ -1,0 +1,56 @@
+//! Who may do what with a key: the one place that makes a [`Grant`].
+//!
+//! Three questions, in this order: does the caller's scope hold the key's name, does the usage
+//! table grant the operation to the key's usage, mode, side and algorithm, and does the key's state
+//! allow it. Which caller may call which RPC is not asked here but in `service::authorize`.
+
+mod scope;
+mod table;
+
+use std::sync::Arc;
+
+use crate::keys::attributes::State;
+use crate::keys::error::Error;
+use crate::keys::grant::{Grant, Operation, OperationKind};
+use crate::keys::open_key::OpenKey;
+
+pub use self::scope::{CallerScope, KeyPattern, ScopeError};
+pub(in crate::keys) use self::table::{OperationSet, first_obstacle, operations};
+
+/// The proof that this file checked a key. Nobody else can make one.
+pub struct Checked(());
+
+/// Grants `Op` on `key` to a caller with `scope`, or says why not.
+///
+/// # Errors
+/// [`Error::UnknownKey`] outside the scope, the same answer as for a key that does not exist;
+/// [`Error::UsageRefused`] and [`Error::StateRefused`] within it.
+pub fn grant<Op: Operation>(scope: &CallerScope, key: Arc<OpenKey>) -> Result<Grant<Op>, Error> {
+    let header = key.header();
+    if !scope.holds(header.tenant.as_str(), header.name.as_str()) {
+        return Err(Error::UnknownKey);
+    }
+    if !key.operations().contains(Op::KIND) {
+        return Err(Error::UsageRefused { what: Op::KIND });
+    }
+    if !state_allows(header.state, Op::KIND) {
+        return Err(Error::state_refused(header));
+    }
+    let part = Op::part(&key).ok_or(Error::UsageRefused { what: Op::KIND })?;
+    Ok(Grant::new(Checked(()), key, part))
+}
+
+/// Active versions do everything, retiring ones only what takes in, pending ones only show their
+/// public half, so that a partner can be told before the first signature.
+const fn state_allows(state: State, operation: OperationKind) -> bool {
+    use OperationKind::{
+        DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, Sign, VerifyMac, VerifySignature,
+    };
+    match (state, operation) {
+        (State::Active, _) => true,
+        (State::Retiring, DecryptPin | VerifyMac | VerifySignature | ReadPublicKey) => true,
+        (State::Retiring, EncryptPin | GenerateMac | Sign) => false,
+        (State::Pending, operation) => matches!(operation, ReadPublicKey),
+        (State::Disabled | State::Destroyed, _) => false,
+    }
+}

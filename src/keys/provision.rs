@@ -1,0 +1,180 @@
+//! Making a store hold the keys of a template: `plan` shows the difference, `apply` makes what is
+//! missing, twice is once.
+//!
+//! It never changes or removes a key that exists. One that differs from its template stops `apply`
+//! before anything is made: attributes are not loosened by a file.
+
+use std::collections::HashSet;
+
+use crate::keys::attributes::State;
+use crate::keys::catalogue::Catalogue;
+use crate::keys::error::Error;
+use crate::keys::key_ref::KeyName;
+use crate::keys::make::{Maker, deadline};
+use crate::keys::spec::KeySpec;
+use crate::keys::template::Template;
+use crate::limits;
+use crate::store::lock::LockGuard;
+
+/// What stands between a store and a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// One step for each key of the template, in its order, then the keys it does not know.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether the store holds every key of the template as it says.
+    pub fn is_done(&self) -> bool {
+        self.steps
+            .iter()
+            .all(|step| matches!(step.action, Action::Matches { .. } | Action::Unmanaged))
+    }
+}
+
+/// One key of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The key.
+    pub name: String,
+    /// What is to be done about it.
+    pub action: Action,
+}
+
+/// What is to be done about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It does not exist: `apply` makes it.
+    Create,
+    /// It exists and is what the template says.
+    Matches {
+        /// The newest version.
+        version: u32,
+        /// Where that version stands in its life.
+        state: State,
+    },
+    /// It exists and is something else: `apply` refuses.
+    Differs {
+        /// The newest version.
+        version: u32,
+        /// The fields in which it differs.
+        fields: Vec<&'static str>,
+    },
+    /// It exists and the template does not know it: nothing is done.
+    Unmanaged,
+}
+
+/// Compares a template with the store. Each existing key is authenticated first.
+///
+/// # Errors
+/// [`Error::RecordRefused`] names a key that is not authentic; or what store or token answered.
+pub async fn plan(
+    catalogue: &Catalogue,
+    template: &Template,
+    tenant: &KeyName,
+) -> Result<Plan, Error> {
+    let mut steps = Vec::new();
+    let mut known = HashSet::new();
+    for spec in template.keys() {
+        let name = spec.name.to_string();
+        known.insert(name.clone());
+        steps.push(Step {
+            name,
+            action: action(catalogue, spec, tenant).await?,
+        });
+    }
+    let mut after = None;
+    loop {
+        let page = catalogue
+            .store()
+            .list(deadline(), Some(tenant.as_str()), after.take())
+            .await?;
+        for record in &page {
+            if known.insert(record.id.name.clone()) {
+                steps.push(Step {
+                    name: record.id.name.clone(),
+                    action: Action::Unmanaged,
+                });
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == limits::STORE_PAGE_RECORDS => after = Some(last.id.clone()),
+            _ => return Ok(Plan { steps }),
+        }
+    }
+}
+
+/// Makes the keys of a template that are missing, and answers the plan that it carried out.
+///
+/// # Errors
+/// As [`plan`]; [`Error::StoreUnavailable`] with the lock's error when another holds the advisory
+/// lock for longer than [`limits::ADVISORY_LOCK_WAIT`]; [`Error::KeyExists`] where a key differs,
+/// and then nothing is made. After any other error the keys made so far stay, and the next `apply`
+/// goes on from there.
+pub async fn apply(
+    catalogue: &Catalogue,
+    template: &Template,
+    tenant: &KeyName,
+) -> Result<Plan, Error> {
+    let _lock = lock(catalogue).await?;
+    let plan = plan(catalogue, template, tenant).await?;
+    for step in &plan.steps {
+        if let Action::Differs { fields, .. } = &step.action {
+            return Err(Error::KeyExists {
+                name: step.name.clone(),
+                fields: fields.clone(),
+            });
+        }
+    }
+    let maker = Maker {
+        custodian: catalogue.custodian(),
+        tenant,
+    };
+    // The template's keys come first in the plan, in its order.
+    for (spec, step) in template.keys().iter().zip(&plan.steps) {
+        if step.action == Action::Create {
+            let made = maker.generate(spec).await?;
+            let stored = catalogue
+                .store()
+                .insert(deadline(), vec![made.record.clone()])
+                .await;
+            if let Err(error) = stored {
+                maker.undo(&[made]).await;
+                return Err(error.into());
+            }
+        }
+    }
+    catalogue.poll().await?;
+    Ok(plan)
+}
+
+/// Waits for the advisory lock without holding up the runtime.
+pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {
+    let store = catalogue.store().clone();
+    let wait = limits::ADVISORY_LOCK_WAIT;
+    match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
+        Ok(locked) => Ok(locked?),
+        Err(_) => Err(crate::store::error::Error::Stopped.into()),
+    }
+}
+
+async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Result<Action, Error> {
+    let records = catalogue
+        .store()
+        .versions(deadline(), tenant.as_str(), spec.name.as_str())
+        .await?;
+    let Some(newest) = records.first() else {
+        return Ok(Action::Create);
+    };
+    let (header, _) = catalogue.custodian().open(deadline(), newest).await?;
+    let fields = spec.differences(&header);
+    let version = header.version;
+    Ok(if fields.is_empty() {
+        Action::Matches {
+            version,
+            state: header.state,
+        }
+    } else {
+        Action::Differs { version, fields }
+    })
+}

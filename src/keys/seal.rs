@@ -1,0 +1,158 @@
+//! Sealing and opening records: one AES-GCM call in the token, under `seal`, with the exact header
+//! bytes as associated data.
+//!
+//! What is sealed begins with a byte for its kind: a key value, or, for a key that is in the token,
+//! a marker and the object's id, so that such a header is authenticated before use as well.
+
+use std::time::Instant;
+
+use crate::hsm::{self, Sealed, Token};
+use crate::keys::attributes::{Environment, Residence};
+use crate::keys::error::{Error, Refusal};
+use crate::keys::record::Header;
+use crate::secret::Secret;
+use crate::store::{StoredRecord, StoredSeal};
+
+/// Who seals and opens: the token, on behalf of one environment.
+#[derive(Clone)]
+pub struct Custodian {
+    token: Token,
+    environment: Environment,
+}
+
+impl Custodian {
+    /// A custodian of the keys of one environment.
+    pub fn new(token: Token, environment: Environment) -> Self {
+        Self { token, environment }
+    }
+
+    /// The token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The environment whose keys it opens.
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// Seals `content` under `header`.
+    pub(in crate::keys) async fn seal(
+        &self,
+        deadline: Instant,
+        header: &Header,
+        content: &Content,
+    ) -> Result<StoredRecord, Error> {
+        let bytes = header.encode();
+        let sealed = self
+            .token
+            .seal(deadline, bytes.clone(), content.encode())
+            .await?;
+        Ok(StoredRecord {
+            id: header.id(),
+            header: bytes,
+            seals: vec![StoredSeal {
+                token_id: self.token.id().0,
+                seal_key_id: self.token.seal_key_id(),
+                iv: sealed.iv,
+                sealed: sealed.bytes,
+            }],
+        })
+    }
+
+    /// Opens a record. The header is that of this very row, of our environment, and was
+    /// authenticated by the token; or the record is refused, and named.
+    pub(in crate::keys) async fn open(
+        &self,
+        deadline: Instant,
+        record: &StoredRecord,
+    ) -> Result<(Header, Content), Error> {
+        let refused = |why| refusal(record, why);
+        let header =
+            Header::decode(&record.header).map_err(|_| refused(Refusal::HeaderMalformed))?;
+        if header.id() != record.id {
+            return Err(refused(Refusal::RowMoved));
+        }
+        let seal = self
+            .own_seal(record)
+            .ok_or_else(|| refused(Refusal::OtherToken))?;
+        let sealed = Sealed {
+            iv: seal.iv,
+            bytes: seal.sealed.clone(),
+        };
+        let opened = self
+            .token
+            .unseal(deadline, record.header.clone(), sealed)
+            .await;
+        let clear = opened.map_err(|error| match error {
+            hsm::Error::NotAuthentic | hsm::Error::TooLong => refused(Refusal::NotAuthentic),
+            other => other.into(),
+        })?;
+        // Only now is it known who wrote the environment.
+        if header.environment != self.environment {
+            return Err(refused(Refusal::OtherEnvironment));
+        }
+        let content = Content::decode(&header, clear);
+        let content = content.ok_or_else(|| refused(Refusal::ContentMismatch))?;
+        Ok((header, content))
+    }
+
+    fn own_seal<'a>(&self, record: &'a StoredRecord) -> Option<&'a StoredSeal> {
+        let (token_id, seal_key_id) = (self.token.id().0, self.token.seal_key_id());
+        record
+            .seals
+            .iter()
+            .find(|seal| seal.token_id == token_id && seal.seal_key_id == seal_key_id)
+    }
+}
+
+/// What a seal hides.
+pub(in crate::keys) enum Content {
+    /// A key value.
+    Value(Secret<Vec<u8>>),
+    /// The id of the object in the token that holds the key.
+    TokenObject([u8; 16]),
+}
+
+impl Content {
+    fn encode(&self) -> Secret<Vec<u8>> {
+        match self {
+            // Born at its final size, so that nothing is left behind by growing.
+            Self::Value(value) => {
+                let value = value.expose_secret();
+                let mut bytes = Vec::with_capacity(1 + value.len());
+                bytes.push(KIND_VALUE);
+                bytes.extend_from_slice(value);
+                Secret::new(bytes)
+            }
+            Self::TokenObject(object_id) => Secret::new([TOKEN_OBJECT, object_id].concat()),
+        }
+    }
+
+    /// Reads what was sealed; none where it is not what the header describes.
+    fn decode(header: &Header, clear: Secret<Vec<u8>>) -> Option<Self> {
+        match (header.residence, clear.expose_secret().as_slice()) {
+            (Residence::Process, [KIND_VALUE, value @ ..]) => {
+                Some(Self::Value(Secret::new(value.to_vec())))
+            }
+            (Residence::Token, bytes) => {
+                let object_id = bytes.strip_prefix(TOKEN_OBJECT)?.try_into().ok()?;
+                (header.token_object == Some(object_id)).then_some(Self::TokenObject(object_id))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The refusal that names a row.
+pub(in crate::keys) fn refusal(record: &StoredRecord, why: Refusal) -> Error {
+    Error::RecordRefused {
+        name: record.id.name.clone(),
+        version: record.id.version,
+        why,
+    }
+}
+
+const KIND_VALUE: u8 = 1;
+/// The kind byte 2 and the fixed marker.
+const TOKEN_OBJECT: &[u8] = b"\x02pintle token object";

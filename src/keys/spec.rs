@@ -1,0 +1,229 @@
+//! What a key is asked to be, before there is one: the attributes and the policy, and the rules of
+//! which go together.
+//!
+//! Rules on formats and ciphers follow ISO 9564-1 and PCI PIN 3-3, on MACs ISO 9797-1; what is
+//! weak needs `weak = true`, and `weak` on a key that is not is refused too.
+
+use crate::domain::alipay::SignType;
+use crate::domain::mac::{Padding, Rule, Scheme};
+use crate::domain::pin_block::Format;
+use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
+use crate::keys::grant::OperationKind;
+use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_ref::KeyName;
+use crate::keys::policy::{first_obstacle, operations};
+use crate::keys::record::Header;
+
+/// A key as somebody wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    /// Its name within the tenant.
+    pub name: KeyName,
+    /// What it is for.
+    pub usage: Usage,
+    /// What it may do of that.
+    pub mode: Mode,
+    /// Which way a PIN key faces; none for others.
+    pub side: Option<Side>,
+    /// Algorithm and length.
+    pub algorithm: Algorithm,
+    /// Whether it may leave under another key.
+    pub exportability: Exportability,
+    /// Where the clear key is when it is used.
+    pub residence: Residence,
+    /// Formats, MAC rule, signature scheme.
+    pub policy: KeyPolicy,
+}
+
+/// One thing that does not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecFault {
+    /// The field to mend, as templates spell it.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl KeySpec {
+    /// Everything that does not go together; nothing where the key can be made.
+    pub fn faults(&self) -> Vec<SpecFault> {
+        let mut faults = Faults(Vec::new());
+        self.check_attributes(&mut faults);
+        match self.usage {
+            Usage::PinEncryption => self.check_pin(&mut faults),
+            Usage::Signature => self.check_signature(&mut faults),
+            _ => self.check_mac(&mut faults),
+        }
+        if self.policy.weak && !self.is_weak() {
+            faults.add("weak", "nothing about this key is weak");
+        }
+        if !self.policy.weak && self.is_weak() {
+            faults.add(
+                "weak",
+                "SHA-1 signatures and CBC-MACs padded with zeros only are weak: write weak = true",
+            );
+        }
+        faults.0
+    }
+
+    /// The fields in which the key that exists differs from this one.
+    pub fn differences(&self, header: &Header) -> Vec<&'static str> {
+        let (own, other) = (&self.policy, &header.policy);
+        [
+            ("usage", self.usage != header.usage),
+            ("mode", self.mode != header.mode),
+            ("side", self.side != header.side),
+            ("algorithm", self.algorithm != header.algorithm),
+            ("exportable", self.exportability != header.exportability),
+            ("residence", self.residence != header.residence),
+            ("pin.inputs", own.pin_inputs != other.pin_inputs),
+            ("pin.output", own.pin_output != other.pin_output),
+            ("mac", own.mac != other.mac),
+            ("signature.scheme", own.signature != other.signature),
+            ("weak", own.weak != other.weak),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
+
+    fn check_attributes(&self, faults: &mut Faults) {
+        match first_obstacle(self.usage, self.mode, self.side, self.algorithm) {
+            Some("usage") => faults.add("usage", "no operation uses keys of this usage"),
+            Some("algorithm") => faults.add("algorithm", "not an algorithm of this usage"),
+            Some("side") => faults.add(
+                "side",
+                "PIN keys are terminal, zone or issuer keys; other keys have no side",
+            ),
+            Some(_) => faults.add("mode", "not a mode of this usage and side"),
+            None => {}
+        }
+        if self.residence != self.algorithm.residence() {
+            faults.add(
+                "residence",
+                "RSA keys live in the token, all others in the process",
+            );
+        }
+    }
+
+    fn check_pin(&self, faults: &mut Faults) {
+        let granted = operations(self.usage, self.mode, self.side, self.algorithm);
+        let own = |format: Format| self.algorithm.block_algorithm() == Some(format.algorithm());
+        if granted.contains(OperationKind::DecryptPin) == self.policy.pin_inputs.is_empty() {
+            faults.add(
+                "pin.inputs",
+                "keys that decrypt list their formats, others list none",
+            );
+        }
+        if !self.policy.pin_inputs.iter().all(own) {
+            faults.add("pin.inputs", "not formats of the key's algorithm");
+        }
+        if granted.contains(OperationKind::EncryptPin) != self.policy.pin_output.is_some() {
+            faults.add(
+                "pin.output",
+                "keys that encrypt name their one format, others name none",
+            );
+        }
+        match self.policy.pin_output {
+            Some(Format::Iso1) => faults.add("pin.output", "format 1 is never an output"),
+            Some(format) if !own(format) => {
+                faults.add("pin.output", "not a format of the key's algorithm");
+            }
+            _ => {}
+        }
+        self.refuse_mac(faults);
+        self.refuse_signature(faults);
+    }
+
+    fn check_mac(&self, faults: &mut Faults) {
+        let fits = |rule: Rule| {
+            matches!(
+                (self.usage, rule.scheme, self.algorithm),
+                (
+                    Usage::MacIso16609 | Usage::MacAlgorithm1,
+                    Scheme::Iso9797Alg1Tdes,
+                    Algorithm::Tdes2 | Algorithm::Tdes3,
+                ) | (Usage::MacAlgorithm1, Scheme::Iso9797Alg1Sm4, Algorithm::Sm4)
+                    | (
+                        Usage::MacAlgorithm3,
+                        Scheme::Iso9797Alg3Des,
+                        Algorithm::Tdes2
+                    )
+                    | (
+                        Usage::MacCmac,
+                        Scheme::CmacTdes,
+                        Algorithm::Tdes2 | Algorithm::Tdes3
+                    )
+                    | (
+                        Usage::MacCmac,
+                        Scheme::CmacAes,
+                        Algorithm::Aes128 | Algorithm::Aes192 | Algorithm::Aes256,
+                    )
+                    | (Usage::MacHmac, Scheme::HmacSha256, Algorithm::HmacSha256)
+            )
+        };
+        match self.policy.mac {
+            None => faults.add("mac", "MAC keys name their scheme, padding and length"),
+            Some(rule) if !fits(rule) => {
+                faults.add(
+                    "mac.scheme",
+                    "not a scheme of the key's usage and algorithm",
+                );
+            }
+            Some(_) => {}
+        }
+        self.refuse_pin(faults);
+        self.refuse_signature(faults);
+    }
+
+    fn check_signature(&self, faults: &mut Faults) {
+        match (self.policy.signature, self.algorithm) {
+            (None, _) => faults.add("signature", "signing keys name their scheme"),
+            (Some(SignType::Sm2), Algorithm::Sm2) => {}
+            (Some(SignType::Rsa | SignType::Rsa2), algorithm) if algorithm.rsa_bits().is_some() => {
+            }
+            _ => faults.add("signature.scheme", "not a scheme of the key's algorithm"),
+        }
+        if self.mode == Mode::Verify {
+            faults.add("mode", "a key pair that is made here may sign");
+        }
+        self.refuse_pin(faults);
+        self.refuse_mac(faults);
+    }
+
+    fn is_weak(&self) -> bool {
+        let zero_padded = self.policy.mac.is_some_and(|rule| {
+            matches!(
+                rule.scheme,
+                Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4
+            ) && rule.padding == Some(Padding::Method1)
+        });
+        zero_padded || self.policy.signature == Some(SignType::Rsa)
+    }
+
+    fn refuse_pin(&self, faults: &mut Faults) {
+        if !self.policy.pin_inputs.is_empty() || self.policy.pin_output.is_some() {
+            faults.add("pin", "only PIN keys have PIN block formats");
+        }
+    }
+
+    fn refuse_mac(&self, faults: &mut Faults) {
+        if self.policy.mac.is_some() {
+            faults.add("mac", "only MAC keys have a MAC scheme");
+        }
+    }
+
+    fn refuse_signature(&self, faults: &mut Faults) {
+        if self.policy.signature.is_some() {
+            faults.add("signature", "only signing keys have a signature scheme");
+        }
+    }
+}
+
+struct Faults(Vec<SpecFault>);
+
+impl Faults {
+    fn add(&mut self, field: &'static str, why: &'static str) {
+        self.0.push(SpecFault { field, why });
+    }
+}

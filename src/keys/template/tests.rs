@@ -1,0 +1,250 @@
+//! What a template may say, and how it is told what it may not.
+
+use crate::domain::pin_block::Format;
+use crate::keys::attributes::{Algorithm, Residence};
+use crate::keys::entry::Why;
+
+use super::*;
+
+const TPK: &str = r#"
+[[key]]
+name = "tpk"
+usage = "pin_encryption"
+mode = "decrypt"
+side = "terminal"
+algorithm = "TDES-2"
+pin = { inputs = ["ISO_0", "ISO_3"] }
+"#;
+const MAC: &str = r#"
+[[key]]
+name = "mac"
+usage = "mac_iso9797_1_alg1"
+mode = "generate_and_verify"
+algorithm = "SM4"
+mac = { scheme = "ISO9797_1_ALG1_SM4", padding = 2, length = 8 }
+"#;
+const RSA: &str = r#"
+[[key]]
+name = "rsa"
+usage = "signature"
+mode = "sign"
+algorithm = "RSA-2048"
+signature = { scheme = "RSA2" }
+"#;
+
+fn parse(text: &str) -> Result<Template, Error> {
+    Template::parse(Path::new("keys.toml"), text)
+}
+
+/// The fields that are wrong, and that the message names the file and the key.
+fn faults(text: &str) -> Vec<&'static str> {
+    let error = parse(text).expect_err("this must be refused");
+    let message = error.to_string();
+    assert!(message.starts_with("keys.toml: "), "{message}");
+    match error {
+        Error::FileRefused { faults, .. } => {
+            for fault in &faults {
+                assert!(message.contains(&format!("{fault}")), "{message}");
+                assert!(message.contains(&format!("({:?})", fault.key)), "{message}");
+            }
+            faults.iter().map(|fault| fault.field).collect()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_template_of_the_tree_is_sound() {
+    for file in ["dev", "acquirer", "alipay", "terminal"] {
+        let path = format!("{}/keys-template/{file}.toml", env!("CARGO_MANIFEST_DIR"));
+        let template = Template::read(Path::new(&path)).unwrap();
+        assert!(!template.keys().is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn a_template_becomes_specs() {
+    let template = parse(&[TPK, MAC, RSA].concat()).unwrap();
+    let [tpk, mac, rsa] = template.keys() else {
+        panic!("three keys")
+    };
+    assert_eq!(tpk.algorithm, Algorithm::Tdes2);
+    assert_eq!(
+        tpk.policy.pin_inputs.iter().collect::<Vec<_>>(),
+        [Format::Iso0, Format::Iso3]
+    );
+    assert_eq!(mac.policy.mac.map(|rule| rule.length), Some(8));
+    assert_eq!(
+        (mac.residence, rsa.residence),
+        (Residence::Process, Residence::Token)
+    );
+}
+
+#[test]
+fn words_that_are_none_are_told_with_those_that_are() {
+    for (from, to, field) in [
+        ("pin_encryption", "P0", "usage"),
+        ("\"decrypt\"", "\"decrypts\"", "mode"),
+        ("terminal", "till", "side"),
+        ("TDES-2", "DES", "algorithm"),
+        ("\"ISO_0\"", "\"ISO_2\"", "pin.inputs"),
+        ("\"tpk\"", "\"Tpk\"", "name"),
+    ] {
+        assert_eq!(faults(&TPK.replace(from, to)), [field], "{to}");
+    }
+    let error = parse(&TPK.replace("terminal", "till")).unwrap_err();
+    let Error::FileRefused { faults, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        faults[0].why,
+        Why::NotOneOf(vec!["terminal", "zone", "issuer"])
+    );
+}
+
+#[test]
+fn every_fault_of_every_key_is_told_at_once() {
+    let text = [
+        TPK.replace("terminal", "till").replace("TDES-2", "DES"),
+        MAC.to_owned(),
+        RSA.replace("RSA2", "RSA3"),
+    ]
+    .concat();
+    assert_eq!(faults(&text), ["side", "algorithm", "signature.scheme"]);
+}
+
+#[test]
+fn pin_keys_follow_their_side_their_mode_and_their_cipher() {
+    let change = |from: &str, to: &str| faults(&TPK.replace(from, to));
+    assert_eq!(change("side = \"terminal\"\n", ""), ["side", "pin.inputs"]);
+    assert_eq!(change("\"decrypt\"", "\"encrypt\""), ["mode", "pin.inputs"]);
+    assert_eq!(
+        change("inputs = [\"ISO_0\", \"ISO_3\"]", ""),
+        ["pin.inputs"]
+    );
+    assert_eq!(change("\"ISO_3\"", "\"ISO_4\""), ["pin.inputs"]);
+    assert_eq!(
+        change("\"ISO_3\"]", "\"ISO_3\"], output = \"ISO_0\""),
+        ["pin.output"]
+    );
+    assert_eq!(
+        change("TDES-2", "SM2"),
+        ["algorithm", "pin.inputs", "pin.inputs"]
+    );
+    let out = TPK
+        .replace("\"decrypt\"", "\"encrypt\"")
+        .replace("terminal", "zone")
+        .replace("inputs = [\"ISO_0\", \"ISO_3\"]", "output = \"ISO_0\"");
+    assert!(parse(&out).is_ok());
+    assert_eq!(faults(&out.replace("ISO_0", "ISO_1")), ["pin.output"]);
+    assert_eq!(faults(&out.replace("ISO_0", "ISO_4")), ["pin.output"]);
+    assert_eq!(
+        faults(&out.replace("output = \"ISO_0\"", "")),
+        ["pin.output"]
+    );
+}
+
+#[test]
+fn mac_keys_name_a_rule_of_their_usage() {
+    let change = |from: &str, to: &str| faults(&MAC.replace(from, to));
+    assert_eq!(change("padding = 2, ", ""), ["mac.padding"]);
+    assert_eq!(change("padding = 2", "padding = 4"), ["mac.padding"]);
+    assert_eq!(change("length = 8", "length = 3"), ["mac.length"]);
+    assert_eq!(change("length = 8", "length = 17"), ["mac.length"]);
+    assert_eq!(change("ALG1_SM4", "ALG1_TDES"), ["mac.scheme"]);
+    assert_eq!(
+        change("algorithm = \"SM4\"", "algorithm = \"AES-128\""),
+        ["algorithm", "mac.scheme"]
+    );
+    let without = MAC
+        .lines()
+        .filter(|line| !line.starts_with("mac ="))
+        .collect::<Vec<_>>();
+    assert_eq!(faults(&without.join("\n")), ["mac"]);
+    assert_eq!(faults(&format!("{MAC}side = \"zone\"\n")), ["side"]);
+    let with_pin = format!("{MAC}pin = {{ inputs = [\"SM4_FMT4_LAYOUT\"] }}\n");
+    assert_eq!(faults(&with_pin), ["pin"]);
+}
+
+#[test]
+fn what_is_weak_says_so_and_what_is_not_does_not() {
+    let sha1 = RSA.replace("RSA2", "RSA");
+    assert_eq!(faults(&sha1), ["weak"]);
+    assert!(parse(&format!("{sha1}weak = true\n")).is_ok());
+    assert_eq!(faults(&format!("{RSA}weak = true\n")), ["weak"]);
+    let zeros = MAC.replace("padding = 2", "padding = 1");
+    assert_eq!(faults(&zeros), ["weak"]);
+    assert!(parse(&format!("{zeros}weak = true\n")).is_ok());
+}
+
+#[test]
+fn keys_live_where_their_algorithm_lives() {
+    assert_eq!(
+        faults(&format!("{RSA}residence = \"PROCESS\"\n")),
+        ["residence"]
+    );
+    assert_eq!(
+        faults(&format!("{TPK}residence = \"TOKEN\"\n")),
+        ["residence"]
+    );
+    assert!(parse(&format!("{TPK}residence = \"PROCESS\"\n")).is_ok());
+    assert_eq!(faults(&RSA.replace("RSA2", "SM2")), ["signature.scheme"]);
+    assert_eq!(faults(&RSA.replace("\"sign\"", "\"verify\"")), ["mode"]);
+}
+
+#[test]
+fn a_name_stands_in_a_file_once() {
+    assert_eq!(faults(&[TPK, TPK].concat()), ["name"]);
+}
+
+#[test]
+fn a_template_holds_no_values() {
+    assert_eq!(faults(&format!("{TPK}value = \"00\"\n")), ["value"]);
+    assert_eq!(faults(&format!("{RSA}pkcs8 = \"a.pem\"\n")), ["value"]);
+}
+
+#[test]
+fn what_is_no_toml_of_this_form_is_told_by_its_line() {
+    for (text, line) in [
+        (format!("{TPK}\nkcv = \"00\"\n"), 10),
+        ("[[key]]\nname = \"a\n".to_owned(), 2),
+        ("[[keys]]\n".to_owned(), 1),
+    ] {
+        match parse(&text) {
+            Err(Error::FileSyntax {
+                path, line: found, ..
+            }) => {
+                assert_eq!((path, found), (PathBuf::from("keys.toml"), line), "{text}");
+            }
+            other => panic!("{text}: {:?}", other.err()),
+        }
+    }
+}
+
+#[test]
+fn a_syntax_error_in_a_value_does_not_show_the_value() {
+    let error = parse(&format!("{TPK}value = 1234567890\n"))
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains("1234567890"), "{error}");
+    let error = parse(&format!("{TPK}value = \"00112233\n"))
+        .unwrap_err()
+        .to_string();
+    assert!(!error.contains("00112233"), "{error}");
+}
+
+#[test]
+fn a_missing_file_and_one_too_long_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    assert!(matches!(
+        Template::read(&path),
+        Err(Error::FileUnreadable { .. })
+    ));
+    let length = usize::try_from(limits::FILE_BYTES_MAX).unwrap() + 1;
+    std::fs::write(&path, "#".repeat(length)).unwrap();
+    assert!(matches!(
+        Template::read(&path),
+        Err(Error::FileUnreadable { .. })
+    ));
+}

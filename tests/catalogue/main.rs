@@ -1,0 +1,109 @@
+//! What the catalogue promises with a real token behind it, and what somebody who can write the
+//! store does not get: the same suite on the embedded token and on SoftHSM. Every scenario runs in
+//! a child process with a token folder of its own, since a module is initialised once per process.
+#![cfg(feature = "embedded-token")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod apply;
+mod change;
+mod desk;
+mod import;
+#[path = "../token/place.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the token suite, which uses more of it"
+)]
+mod place;
+mod tamper;
+mod using;
+
+use place::{Kind, Place};
+
+/// Each scenario becomes one test per token; the child process is this binary again.
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        mod embedded {
+            $(#[test] fn $name() { super::spawn(super::Kind::Embedded, stringify!($name)); })*
+        }
+        mod softhsm {
+            $(#[test] fn $name() { super::spawn(super::Kind::SoftHsm, stringify!($name)); })*
+        }
+        fn run(name: &str, place: &Place) {
+            match name {
+                $(stringify!($name) => $module::$name(place),)*
+                // Not a test but the other process of one.
+                change::DISABLER => change::disable_from_another_process(place),
+                _ => panic!("no scenario {name}"),
+            }
+        }
+    };
+}
+
+scenarios! {
+    apply::twice_is_once,
+    apply::two_at_once_make_each_key_once,
+    apply::a_key_that_differs_stops_everything,
+    apply::a_plan_names_what_it_does_not_know,
+    tamper::the_store_copied_to_another_token_opens_nothing,
+    tamper::every_changed_header_byte_is_refused_and_named,
+    tamper::two_rows_with_their_headers_swapped_are_refused_and_named,
+    tamper::two_rows_with_their_seals_swapped_are_refused_and_named,
+    tamper::two_whole_rows_swapped_are_refused_and_named,
+    tamper::a_renamed_row_is_refused_and_named,
+    tamper::an_old_row_put_back_over_a_new_seal_is_refused,
+    tamper::keys_of_another_environment_are_refused,
+    change::a_key_disabled_by_another_process_stops_within_two_seconds,
+    change::a_key_disabled_while_it_loads_does_not_stay_open,
+    change::a_retiring_version_takes_in_and_gives_out_nothing,
+    change::a_disabled_key_can_be_enabled_again,
+    change::a_step_that_is_none_of_life_is_refused,
+    change::without_news_of_the_store_no_key_is_used,
+    using::a_cold_key_costs_one_load_however_many_ask,
+    using::a_key_outside_the_scope_is_as_unknown_as_an_absent_one,
+    using::each_key_of_the_template_does_its_work_and_nothing_else,
+    using::a_full_cache_still_opens_every_key,
+    using::the_cost_of_finding_a_key_is_printed,
+    import::a_file_of_known_keys_is_imported,
+    import::every_bad_entry_is_told_and_nothing_is_written,
+    import::production_takes_no_values_and_no_test_files,
+    import::an_import_that_fails_late_leaves_nothing_behind,
+    import::single_keys_are_imported_by_call,
+}
+
+const SCENARIO: &str = "PINTLE_TEST_SCENARIO";
+
+fn spawn(kind: Kind, name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::prepare(kind, folder.path());
+    let output = child_command(&place, name).output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    let status = output.status;
+    assert!(
+        status.success() && out.contains(&done(name)),
+        "{name}: {status}\n{out}\n{err}"
+    );
+    print!("{}", out.replace(&done(name), ""));
+}
+
+fn child_command(place: &Place, name: &str) -> std::process::Command {
+    let mut command = place.command(&std::env::current_exe().unwrap());
+    command
+        .args(["child", "--exact", "--nocapture", "--test-threads=1"])
+        .env(SCENARIO, name);
+    command
+}
+
+fn done(name: &str) -> String {
+    format!("scenario {name} is done\n")
+}
+
+/// The child's side of every test above; by itself it does nothing.
+#[test]
+fn child() {
+    let Ok(name) = std::env::var(SCENARIO) else {
+        return;
+    };
+    run(&name, &Place::from_environment());
+    print!("{}", done(&name));
+}

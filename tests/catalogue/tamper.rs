@@ -1,0 +1,200 @@
+//! Somebody writes the store: every row that is not what the token sealed is refused, and named.
+
+use pintle::hsm::{Module, Token, TokenConfig};
+use pintle::keys::attributes::{Environment, State};
+use pintle::keys::error::Refusal;
+use pintle::keys::key_ref::KeyName;
+use pintle::keys::lifecycle;
+use pintle::secret::Secret;
+use rusqlite::params;
+
+use crate::desk::{Desk, named, open, refusal, tenant};
+use crate::place::{Kind, Place, SO_PIN};
+
+/// One of each residence.
+const NAMES: [&str; 2] = ["tpk-pos-0001", "alipay-app-rsa2"];
+
+pub fn the_store_copied_to_another_token_opens_nothing(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    let config = TokenConfig {
+        module: match place.kind {
+            Kind::Embedded => Module::Embedded {
+                dir: place.folder.join("other"),
+            },
+            Kind::SoftHsm => place.module(),
+        },
+        label: "another-token".to_owned(),
+        ..place.config()
+    };
+    Token::initialize(&config, Some(&Secret::new(SO_PIN.to_owned()))).unwrap();
+    let other = Token::open(&config).unwrap();
+    let copied = open(&desk.path, &other, Environment::Test);
+    let rows = desk
+        .runtime
+        .block_on(copied.list(None, crate::desk::soon()))
+        .unwrap()
+        .len();
+    assert_eq!(desk.refused(&copied).len(), rows, "no record opens");
+    for name in NAMES {
+        let error = refusal(desk.resolve(&copied, name));
+        let why = Refusal::OtherToken;
+        assert_eq!(named(&error), Some((name, why)));
+    }
+    // Not even when the seals are made to name the other token.
+    desk.file()
+        .execute(
+            "UPDATE seal SET token_id = ?1, seal_key_id = ?2",
+            params![other.id().0, other.seal_key_id()],
+        )
+        .unwrap();
+    assert_eq!(desk.refused(&copied).len(), rows);
+    let error = refusal(desk.resolve(&copied, NAMES[0]));
+    assert_eq!(named(&error), Some((NAMES[0], Refusal::NotAuthentic)));
+}
+
+pub fn every_changed_header_byte_is_refused_and_named(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    // The others would only take time.
+    desk.file()
+        .execute("DELETE FROM key_record WHERE name NOT IN (?1, ?2)", NAMES)
+        .unwrap();
+    let file = desk.file();
+    for name in NAMES {
+        let header: Vec<u8> = file
+            .query_row(
+                "SELECT header FROM key_record WHERE name = ?1",
+                [name],
+                |row| row.get(0),
+            )
+            .unwrap();
+        let write = |header: &[u8]| {
+            file.execute(
+                "UPDATE key_record SET header = ?2 WHERE name = ?1",
+                params![name, header],
+            )
+            .unwrap();
+        };
+        for place in 0..header.len() {
+            let mut changed = header.clone();
+            changed[place] ^= 1 << (place % 8);
+            write(&changed);
+            assert_eq!(desk.refused(&desk.catalogue), [name], "byte {place}");
+            if place % 16 == 0 {
+                let error = refusal(desk.resolve(&desk.fresh(), name));
+                assert_eq!(named(&error).unwrap().0, name);
+                assert!(error.to_string().contains(name), "{error}");
+            }
+        }
+        write(&header[..header.len() - 1]);
+        assert_eq!(desk.refused(&desk.catalogue), [name]);
+        write(&header);
+        assert_eq!(desk.refused(&desk.catalogue), [""; 0]);
+    }
+}
+
+pub fn two_rows_with_their_headers_swapped_are_refused_and_named(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    swap(&desk, "key_record", "header");
+    refused_both(&desk, Refusal::RowMoved);
+}
+
+pub fn two_rows_with_their_seals_swapped_are_refused_and_named(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    swap(&desk, "seal", "sealed");
+    swap(&desk, "seal", "iv");
+    refused_both(&desk, Refusal::NotAuthentic);
+}
+
+pub fn two_whole_rows_swapped_are_refused_and_named(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    for (table, column) in [("key_record", "header"), ("seal", "sealed"), ("seal", "iv")] {
+        swap(&desk, table, column);
+    }
+    refused_both(&desk, Refusal::RowMoved);
+}
+
+pub fn a_renamed_row_is_refused_and_named(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    for (column, from) in [("name", NAMES[0]), ("name", NAMES[1])] {
+        for table in ["key_record", "seal"] {
+            let sql = format!("UPDATE {table} SET {column} = 'renamed' WHERE {column} = '{from}'");
+            let file = desk.file();
+            file.pragma_update(None, "foreign_keys", false).unwrap();
+            file.execute(&sql, []).unwrap();
+        }
+        let error = refusal(desk.resolve(&desk.fresh(), "renamed"));
+        assert_eq!(named(&error), Some(("renamed", Refusal::RowMoved)));
+        assert_eq!(desk.refused(&desk.catalogue), ["renamed"]);
+        desk.file()
+            .execute("DELETE FROM key_record WHERE name = 'renamed'", [])
+            .unwrap();
+        desk.file()
+            .execute("DELETE FROM seal WHERE name = 'renamed'", [])
+            .unwrap();
+    }
+}
+
+pub fn an_old_row_put_back_over_a_new_seal_is_refused(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    let name = KeyName::parse(NAMES[0]).unwrap();
+    let file = desk.file();
+    let header: Vec<u8> = file
+        .query_row(
+            "SELECT header FROM key_record WHERE name = ?1",
+            [NAMES[0]],
+            |row| row.get(0),
+        )
+        .unwrap();
+    let tenant = tenant();
+    let disabled = lifecycle::set_state(&desk.catalogue, &tenant, &name, 1, State::Disabled);
+    assert_eq!(desk.runtime.block_on(disabled).unwrap().state_epoch, 1);
+    file.execute(
+        "UPDATE key_record SET header = ?2 WHERE name = ?1",
+        params![NAMES[0], header],
+    )
+    .unwrap();
+    let error = refusal(desk.resolve(&desk.fresh(), NAMES[0]));
+    assert_eq!(named(&error), Some((NAMES[0], Refusal::NotAuthentic)));
+}
+
+pub fn keys_of_another_environment_are_refused(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    let production = open(&desk.path, &desk.token, Environment::Production);
+    for name in NAMES {
+        let error = refusal(desk.resolve(&production, name));
+        assert_eq!(named(&error), Some((name, Refusal::OtherEnvironment)));
+    }
+}
+
+fn swap(desk: &Desk, table: &str, column: &str) {
+    let file = desk.file();
+    let read = |name: &str| -> Vec<u8> {
+        file.query_row(
+            &format!("SELECT {column} FROM {table} WHERE name = ?1"),
+            [name],
+            |row| row.get(0),
+        )
+        .unwrap()
+    };
+    let values = NAMES.map(read);
+    for (name, value) in NAMES.iter().zip(values.iter().rev()) {
+        file.execute(
+            &format!("UPDATE {table} SET {column} = ?2 WHERE name = ?1"),
+            params![name, value],
+        )
+        .unwrap();
+    }
+}
+
+fn refused_both(desk: &Desk, expected: Refusal) {
+    let fresh = desk.fresh();
+    let mut refused = desk.refused(&fresh);
+    refused.sort();
+    let mut names = NAMES;
+    names.sort_unstable();
+    assert_eq!(refused, names);
+    for name in NAMES {
+        let error = refusal(desk.resolve(&fresh, name));
+        assert_eq!(named(&error), Some((name, expected)));
+    }
+}
