@@ -14,11 +14,14 @@
 //! ```
 
 pub mod audit;
+pub mod client;
 pub mod config;
 pub mod domain;
 pub mod hsm;
 pub mod keys;
 pub mod limits;
+pub mod ops;
 pub mod process;
 pub mod secret;
+pub mod service;
 pub mod store;

@@ -1,0 +1,200 @@
+//! A thin Rust client: connect, a deadline on every call, and a few tries where the server says
+//! UNAVAILABLE. Every call of the data plane is safe to repeat.
+//!
+//! Not here: balancing over several servers, caching, or any decision of the caller's.
+
+use std::time::Duration;
+
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::StatusExt;
+
+use crate::limits;
+use crate::secret::Secret;
+use crate::service::pb::v1 as pb;
+use crate::service::pb::v1::alipay_service_client::AlipayServiceClient;
+use crate::service::pb::v1::mac_service_client::MacServiceClient;
+use crate::service::pb::v1::pin_service_client::PinServiceClient;
+use crate::service::pb::v1::random_service_client::RandomServiceClient;
+use crate::service::pb::v1::signing_service_client::SigningServiceClient;
+
+/// One connection to one server.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+    deadline: Duration,
+}
+
+/// What the client shows, and whom it believes. PEM.
+pub struct Tls {
+    /// The authorities of the server's certificate.
+    pub server_ca: Vec<u8>,
+    /// The client's certificate chain.
+    pub certificate: Vec<u8>,
+    /// Its private key, PKCS #8.
+    pub private_key: Secret<Vec<u8>>,
+    /// The name the server's certificate must have.
+    pub server_name: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection: the address, the network or a certificate.
+    #[error("no connection to the server")]
+    Connect(#[from] tonic::transport::Error),
+    /// The server refused the call.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// A refusal, as `google.rpc.ErrorInfo` and `google.rpc.BadRequest` tell it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code:?} {reason}: {message}")]
+pub struct Refused {
+    /// The canonical code.
+    pub code: Code,
+    /// `ErrorInfo.reason`; empty where the answer did not come from Pintle.
+    pub reason: String,
+    /// The field to mend, where there is one.
+    pub field: Option<String>,
+    /// The server's text.
+    pub message: String,
+}
+
+/// The calls of a client, one function per RPC.
+macro_rules! calls {
+    ($($(#[$about:meta])* $call:ident: $service:ident, $asked:ident => $answered:ident;)*) => {
+        impl Client {
+            $(
+                $(#[$about])*
+                ///
+                /// # Errors
+                /// [`Error::Refused`].
+                pub async fn $call(&self, asked: pb::$asked) -> Result<pb::$answered, Error> {
+                    self.call(&asked, async |request| {
+                        $service::new(self.channel.clone()).$call(request).await
+                    })
+                    .await
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    /// `PinService.TranslatePin`
+    translate_pin: PinServiceClient, TranslatePinRequest => TranslatePinResponse;
+    /// `MacService.GenerateMac`
+    generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
+    /// `MacService.VerifyMac`
+    verify_mac: MacServiceClient, VerifyMacRequest => VerifyMacResponse;
+    /// `SigningService.Verify`
+    verify: SigningServiceClient, VerifyRequest => VerifyResponse;
+    /// `SigningService.GetPublicKey`
+    get_public_key: SigningServiceClient, GetPublicKeyRequest => GetPublicKeyResponse;
+    /// `AlipayService.SignRequest`
+    sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
+    /// `RandomService.GenerateRandom`
+    generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
+}
+
+impl Client {
+    /// Connects to `https://host:port` and shows a certificate.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub async fn connect(address: &str, tls: &Tls) -> Result<Self, Error> {
+        let config = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(&tls.server_ca))
+            .identity(Identity::from_pem(
+                &tls.certificate,
+                tls.private_key.expose_secret(),
+            ))
+            .domain_name(&tls.server_name);
+        Self::over(endpoint(address)?.tls_config(config)?).await
+    }
+
+    /// Connects to `http://host:port` without TLS, as `pintle dev` serves it.
+    ///
+    /// # Errors
+    /// [`Error::Connect`].
+    pub async fn danger_connect_plaintext(address: &str) -> Result<Self, Error> {
+        Self::over(endpoint(address)?).await
+    }
+
+    /// The same connection with another deadline for each call.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self {
+            deadline: deadline.min(limits::DEADLINE_MAX),
+            ..self
+        }
+    }
+
+    async fn over(endpoint: Endpoint) -> Result<Self, Error> {
+        let channel = endpoint.connect().await?;
+        Ok(Self {
+            channel,
+            deadline: limits::DEADLINE_DEFAULT,
+        })
+    }
+
+    /// Tries a call until it is answered with something else than UNAVAILABLE, at most
+    /// [`limits::CLIENT_TRIES_MAX`] times, all within one deadline.
+    async fn call<M: Clone, R>(
+        &self,
+        asked: &M,
+        rpc: impl AsyncFn(Request<M>) -> Result<Response<R>, Status>,
+    ) -> Result<R, Error> {
+        let end = tokio::time::Instant::now() + self.deadline;
+        let mut back_off = limits::CLIENT_BACK_OFF;
+        let mut tries = 1;
+        loop {
+            let mut request = Request::new(asked.clone());
+            request.set_timeout(end - tokio::time::Instant::now());
+            match rpc(request).await {
+                Ok(response) => return Ok(response.into_inner()),
+                Err(status) => {
+                    let last = tries == limits::CLIENT_TRIES_MAX
+                        || tokio::time::Instant::now() + back_off >= end;
+                    if status.code() != Code::Unavailable || last {
+                        return Err(Refused::from(&status).into());
+                    }
+                }
+            }
+            tokio::time::sleep(back_off).await;
+            back_off *= 2;
+            tries += 1;
+        }
+    }
+}
+
+impl From<&Status> for Refused {
+    fn from(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let violations = details
+            .bad_request()
+            .map(|bad| bad.field_violations.as_slice());
+        let field = violations
+            .and_then(|all| all.first())
+            .map(|one| one.field.clone());
+        Self {
+            code: status.code(),
+            reason: details
+                .error_info()
+                .map(|info| info.reason.clone())
+                .unwrap_or_default(),
+            field,
+            message: status.message().to_owned(),
+        }
+    }
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, Error> {
+    Ok(Endpoint::from_shared(address.to_owned())?
+        .connect_timeout(limits::CLIENT_CONNECT_MAX)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(limits::HTTP2_KEEPALIVE)
+        .keep_alive_timeout(limits::HTTP2_KEEPALIVE_TIMEOUT))
+}

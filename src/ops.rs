@@ -1,0 +1,92 @@
+//! The operations: one file per noun, one function per RPC. Here keys meet `domain`, and the token
+//! where the key lives there.
+//!
+//! Each function reads the same way: resolve keys, take grants, refuse what the policy refuses,
+//! compute. Nothing here knows gRPC, and nothing here keeps a key beyond its call.
+
+pub mod alipay;
+pub mod context;
+pub mod fill;
+pub mod mac;
+pub mod pin;
+pub mod pin_engine;
+pub mod random;
+pub mod signing;
+
+use thiserror::Error;
+
+use crate::domain::alipay::AlipayError;
+use crate::domain::pin_block::Rejected;
+use crate::{hsm, keys};
+
+/// Why an operation gave no answer.
+#[derive(Debug, Error)]
+pub enum Error {
+    // The caller's fault.
+    /// The PAN has something else than digits in it.
+    #[error("the PAN is not digits")]
+    PanMalformed,
+    /// The PAN's length is not one both formats take.
+    #[error("the PAN's length is not one that both formats take")]
+    PanLength,
+    /// The PIN block does not have its format's length.
+    #[error("the PIN block does not have its format's length")]
+    PinBlockLength,
+    /// Everything that depends on the clear PIN block.
+    #[error(transparent)]
+    PinBlockRejected(#[from] Rejected),
+    /// The message is longer than one may be.
+    #[error("the message is too long")]
+    MessageTooLong,
+    /// The key's scheme cannot authenticate nothing.
+    #[error("the message is empty")]
+    MessageEmpty,
+    /// The MAC does not have the length that the key's policy names.
+    #[error("the MAC does not have the policy's length")]
+    MacLength,
+    /// More or fewer random bytes than one answer has.
+    #[error("the length is not one of random bytes")]
+    RandomLength,
+    /// The parameters cannot be signed.
+    #[error(transparent)]
+    Parameters(#[from] AlipayError),
+    /// `sign_type` is not the key's scheme.
+    #[error("sign_type is not the key's scheme")]
+    SignTypeMismatch,
+
+    // Policy.
+    /// The source key's policy does not list the format.
+    #[error("the source key's policy does not list the format")]
+    PinFormatRefused,
+    /// The table forbids the pair.
+    #[error("the translation table forbids the pair")]
+    TranslationForbidden,
+
+    // Keys, the token, us.
+    /// The key is not found, not granted, or does not open.
+    #[error("{0:?}: {1}")]
+    Key(KeyRole, #[source] keys::error::Error),
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] hsm::Error),
+    /// No random fill.
+    #[error(transparent)]
+    Fill(#[from] fill::Exhausted),
+    /// A MAC key was opened for another scheme than its policy's.
+    #[error("a MAC key was opened for another scheme than its policy's")]
+    MacKeyMismatch,
+    /// A signature just made does not verify. It is not released.
+    #[error("a signature just made does not verify")]
+    SignatureFault,
+}
+
+/// Which of a call's keys is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRole {
+    /// The only one.
+    Only,
+    /// The one the PIN block comes in under.
+    Source,
+    /// The one it goes out under.
+    Destination,
+}

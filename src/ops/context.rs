@@ -1,0 +1,114 @@
+//! What the operations work with ([`Context`], one per server) and what holds for one call
+//! ([`Call`]: whose keys, until when, and which were used).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::hsm;
+use crate::keys::catalogue::Catalogue;
+use crate::keys::grant::{Grant, Operation};
+use crate::keys::key_ref::KeyRef;
+use crate::keys::open_key::OpenKey;
+use crate::keys::policy::{self, CallerScope};
+use crate::ops::fill::Fill;
+use crate::ops::pin_engine::PinEngine;
+use crate::ops::{Error, KeyRole};
+
+/// One per server; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The keys.
+    pub catalogue: Catalogue,
+    /// The token.
+    pub token: hsm::Token,
+    /// Where PIN blocks are translated.
+    pub pin_engine: Arc<dyn PinEngine>,
+    /// Fill digits and extra entropy.
+    pub fill: Fill,
+}
+
+impl Context {
+    /// Does something real with the token: a seal and its opening.
+    ///
+    /// # Errors
+    /// [`Error::Token`].
+    pub async fn probe(&self, deadline: Instant) -> Result<(), Error> {
+        Ok(self.token.probe(deadline).await?)
+    }
+}
+
+/// One call.
+pub struct Call {
+    scope: Arc<CallerScope>,
+    deadline: Instant,
+    keys: Mutex<Vec<(String, u32)>>,
+}
+
+impl Call {
+    /// A call by a caller with this scope.
+    #[must_use]
+    pub fn new(scope: Arc<CallerScope>, deadline: Instant) -> Self {
+        Self {
+            scope,
+            deadline,
+            keys: Mutex::default(),
+        }
+    }
+
+    /// No work is begun after this.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The keys found so far, for the audit record.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(String, u32)> {
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Finds and opens a key of the caller's. A key outside the caller's scope is not even looked
+    /// for, so it answers as an absent one does.
+    ///
+    /// # Errors
+    /// [`Error::Key`] with the key's role.
+    pub async fn resolve(
+        &self,
+        context: &Context,
+        role: KeyRole,
+        key: &KeyRef,
+    ) -> Result<Arc<OpenKey>, Error> {
+        let found = context
+            .catalogue
+            .resolve(&self.scope, key, self.deadline)
+            .await;
+        let found = found.map_err(|error| Error::Key(role, error))?;
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.push((found.header().name.to_string(), found.header().version));
+        Ok(found)
+    }
+
+    /// The proof that this caller may use the key for one operation.
+    ///
+    /// # Errors
+    /// [`Error::Key`] with the key's role.
+    pub fn grant<O: Operation>(&self, role: KeyRole, key: Arc<OpenKey>) -> Result<Grant<O>, Error> {
+        policy::grant::<O>(&self.scope, key).map_err(|error| Error::Key(role, error))
+    }
+
+    /// Both, where a call has one key.
+    ///
+    /// # Errors
+    /// [`Error::Key`].
+    pub async fn key<O: Operation>(
+        &self,
+        context: &Context,
+        key: &KeyRef,
+    ) -> Result<Grant<O>, Error> {
+        let found = self.resolve(context, KeyRole::Only, key).await?;
+        self.grant(KeyRole::Only, found)
+    }
+}

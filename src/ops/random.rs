@@ -1,0 +1,16 @@
+//! Random bytes, straight from the token's generator.
+
+use crate::limits;
+use crate::ops::Error;
+use crate::ops::context::{Call, Context};
+
+/// C_GenerateRandom.
+///
+/// # Errors
+/// [`Error::RandomLength`] for a length that is none, [`Error::Token`].
+pub async fn generate(context: &Context, call: &Call, length: usize) -> Result<Vec<u8>, Error> {
+    if !(1..=limits::RANDOM_BYTES_MAX).contains(&length) {
+        return Err(Error::RandomLength);
+    }
+    Ok(context.token.random(call.deadline(), length).await?)
+}

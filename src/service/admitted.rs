@@ -1,0 +1,114 @@
+//! What the stack hands to a handler, and takes back: the proof that a request was admitted, the
+//! call it became, and the handler's error.
+//!
+//! A handler that runs outside the stack finds no proof in its request and does nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prost::Message;
+use tonic::body::Body;
+use tonic::{Code, Request, Response, Status};
+
+use crate::ops::context::Call;
+use crate::service::Error;
+use crate::service::authorize::{Rpc, RpcRow};
+use crate::service::status::{self, Fault};
+
+/// The proof, in a request's extensions, that it came through the stack. A handler without one
+/// does nothing.
+#[derive(Clone)]
+pub(in crate::service) struct Admitted(Arc<AdmittedCall>);
+
+struct AdmittedCall {
+    row: &'static RpcRow,
+    call: Call,
+    refused: Mutex<Option<Error>>,
+    handled: AtomicBool,
+}
+
+impl Admitted {
+    pub(in crate::service) fn new(row: &'static RpcRow, call: Call) -> Self {
+        let (refused, handled) = (Mutex::default(), false.into());
+        Self(Arc::new(AdmittedCall {
+            row,
+            call,
+            refused,
+            handled,
+        }))
+    }
+
+    pub(in crate::service) fn call(&self) -> &Call {
+        &self.0.call
+    }
+
+    fn refuse(&self, error: Error) {
+        *self
+            .0
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// What became of the call: the handler's own error, or tonic's, which decodes before the
+    /// handler runs.
+    pub(in crate::service) fn outcome(
+        &self,
+        response: http::Response<Body>,
+    ) -> Result<http::Response<Body>, Error> {
+        let refused = self
+            .0
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let Some(status) = Status::from_header_map(response.headers()) else {
+            return Ok(response);
+        };
+        let handled = self.0.handled.load(Ordering::Relaxed);
+        match status.code() {
+            Code::Ok => Ok(response),
+            _ if handled => Err(Error::Invariant("the answer could not be encoded")),
+            Code::OutOfRange => Err(Error::MessageTooLarge),
+            // Not protobuf, none at all, or compressed.
+            Code::Internal | Code::InvalidArgument | Code::Unimplemented => {
+                Err(Error::MessageMalformed)
+            }
+            // The message broke off.
+            _ => Err(Error::Cancelled),
+        }
+    }
+}
+
+/// Runs one handler on a request that the stack admitted for `rpc`, and leaves its error to the
+/// stack.
+pub(in crate::service) async fn handle<M, R, F>(
+    rpc: Rpc,
+    request: Request<M>,
+    operation: F,
+) -> Result<Response<R>, Status>
+where
+    M: Message,
+    F: AsyncFnOnce(&Call, M) -> Result<R, Error>,
+{
+    let (_, mut extensions, message) = request.into_parts();
+    let Some(admitted) = extensions
+        .remove::<Admitted>()
+        .filter(|it| it.0.row.rpc == rpc)
+    else {
+        return Err(Fault::of(&Error::Invariant("not admitted by the stack")).status());
+    };
+    admitted.0.handled.store(true, Ordering::Relaxed);
+    let outcome = if message.encoded_len() > admitted.0.row.message_bytes_max {
+        Err(Error::MessageTooLarge)
+    } else {
+        operation(admitted.call(), message).await
+    };
+    outcome.map(Response::new).map_err(|error| {
+        admitted.refuse(error);
+        status::held_by_the_stack()
+    })
+}

@@ -1,0 +1,58 @@
+//! `AlipayService`: wire to domain and back.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tonic::{Request, Response, Status};
+
+use crate::ops;
+use crate::ops::context::Context;
+use crate::service::authorize::Rpc;
+use crate::service::pb::v1 as pb;
+use crate::service::pb::v1::alipay_service_server::AlipayService;
+use crate::service::signing::scheme;
+use crate::service::wire::{key_ref, key_use};
+use crate::service::{Error, admitted};
+
+/// `pintle.v1.AlipayService`.
+pub struct Alipay(pub Context);
+
+#[tonic::async_trait]
+impl AlipayService for Alipay {
+    async fn sign_request(
+        &self,
+        request: Request<pb::SignRequestRequest>,
+    ) -> Result<Response<pb::SignRequestResponse>, Status> {
+        admitted::handle(Rpc::SignRequest, request, async |call, message| {
+            let pb::SignRequestRequest {
+                key,
+                parameters,
+                return_string_to_sign,
+            } = message;
+            let key = key_ref(key, "key")?;
+            if parameters.is_empty() {
+                return Err(Error::FieldMissing("parameters"));
+            }
+            let pairs = parameters
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            let signed = ops::alipay::sign_request(&self.0, call, &key, pairs).await?;
+            let ops::alipay::Signed {
+                signature,
+                scheme: made_by,
+                key,
+                string_to_sign,
+            } = signed;
+            Ok(pb::SignRequestResponse {
+                sign: STANDARD.encode(signature),
+                scheme: scheme(made_by).into(),
+                key: Some(key_use(key)),
+                string_to_sign: if return_string_to_sign {
+                    string_to_sign
+                } else {
+                    Vec::new()
+                },
+            })
+        })
+        .await
+    }
+}

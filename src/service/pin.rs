@@ -1,0 +1,98 @@
+//! `PinService`: wire to domain and back.
+
+use tonic::{Request, Response, Status};
+
+use crate::domain::pin_block::Format;
+use crate::ops;
+use crate::ops::context::Context;
+use crate::secret::Secret;
+use crate::service::authorize::Rpc;
+use crate::service::pb::v1 as pb;
+use crate::service::pb::v1::pin_service_server::PinService;
+use crate::service::wire::{key_ref, key_use};
+use crate::service::{Error, admitted};
+
+/// `pintle.v1.PinService`.
+pub struct Pin(pub Context);
+
+#[tonic::async_trait]
+impl PinService for Pin {
+    async fn translate_pin(
+        &self,
+        request: Request<pb::TranslatePinRequest>,
+    ) -> Result<Response<pb::TranslatePinResponse>, Status> {
+        admitted::handle(Rpc::TranslatePin, request, async |call, message| {
+            let asked = ops::pin::TranslatePin::try_from(message)?;
+            Ok(ops::pin::translate(&self.0, call, asked).await?.into())
+        })
+        .await
+    }
+}
+
+impl TryFrom<pb::TranslatePinRequest> for ops::pin::TranslatePin {
+    type Error = Error;
+
+    fn try_from(message: pb::TranslatePinRequest) -> Result<Self, Error> {
+        let pb::TranslatePinRequest {
+            source_key,
+            destination_key,
+            source_format,
+            pan,
+            pin_block,
+        } = message;
+        // Card data is wiped from here on, also when a field before it is refused.
+        let (pan, pin_block) = (Secret::new(pan), Secret::new(pin_block));
+        let source_key = key_ref(source_key, "source_key")?;
+        let destination_key = key_ref(destination_key, "destination_key")?;
+        let source_format = format(source_format)?;
+        if pan.expose_secret().is_empty() {
+            return Err(Error::FieldMissing("pan"));
+        }
+        if pin_block.expose_secret().is_empty() {
+            return Err(Error::FieldMissing("pin_block"));
+        }
+        Ok(Self {
+            source_key,
+            destination_key,
+            source_format,
+            pan,
+            pin_block,
+        })
+    }
+}
+
+impl From<ops::pin::TranslatedPin> for pb::TranslatePinResponse {
+    fn from(translated: ops::pin::TranslatedPin) -> Self {
+        let ops::pin::TranslatedPin {
+            pin_block,
+            format,
+            source_key,
+            destination_key,
+        } = translated;
+        let format = match format {
+            Format::Iso0 => pb::PinBlockFormat::Iso0,
+            Format::Iso1 => pb::PinBlockFormat::Iso1,
+            Format::Iso3 => pb::PinBlockFormat::Iso3,
+            Format::Iso4 => pb::PinBlockFormat::Iso4,
+            Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
+        };
+        Self {
+            pin_block: pin_block.as_bytes().to_vec(),
+            format: format.into(),
+            source_key: Some(key_use(source_key)),
+            destination_key: Some(key_use(destination_key)),
+        }
+    }
+}
+
+fn format(value: i32) -> Result<Format, Error> {
+    let known = pb::PinBlockFormat::try_from(value);
+    match known.map_err(|_| Error::EnumUnknown("source_format"))? {
+        pb::PinBlockFormat::Unspecified => Err(Error::FieldMissing("source_format")),
+        pb::PinBlockFormat::Iso0 => Ok(Format::Iso0),
+        pb::PinBlockFormat::Iso1 => Ok(Format::Iso1),
+        pb::PinBlockFormat::Iso3 => Ok(Format::Iso3),
+        pb::PinBlockFormat::Iso4 => Ok(Format::Iso4),
+        pb::PinBlockFormat::Sm4Fmt4Layout => Ok(Format::Sm4Fmt4Layout),
+    }
+}

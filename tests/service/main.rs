@@ -1,0 +1,26 @@
+//! Every call, over real gRPC on loopback, on the embedded token and on SoftHSM: what it accepts, what it
+//! refuses and with which reason. One accepted and one refused test per RPC at least, named
+//! `<metric>_accepts_…` and `<metric>_refuses_…`.
+//!
+//! One process has one PKCS#11 module, so all tests share one token, one store and one runtime
+//! (`world`). Keys are test keys, given as values in `keys.toml`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on stops"
+)]
+
+mod alipay;
+mod authority;
+mod blocks;
+mod caller;
+mod mac;
+mod path;
+mod pin;
+mod random;
+mod refusal;
+mod signing;
+mod softhsm;
+mod vectors;
+mod world;

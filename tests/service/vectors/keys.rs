@@ -1,0 +1,161 @@
+//! Keys of the vectors, imported as test values the first time a case asks for one.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use pintle::domain::alipay::SignType;
+use pintle::domain::mac::{Rule, Scheme};
+use pintle::domain::pin_block::Format;
+use pintle::keys::attributes::{Algorithm, Exportability, Mode, Side, Usage};
+use pintle::keys::import;
+use pintle::keys::key_policy::KeyPolicy;
+use pintle::keys::key_ref::KeyName;
+use pintle::keys::spec::KeySpec;
+use pintle::secret::Secret;
+use pintle::service::pb::v1::KeyRef;
+
+use crate::world::{World, key};
+
+/// The keys imported so far; none for those that were refused.
+pub struct Keys {
+    world: &'static World,
+    imported: Mutex<HashMap<String, Option<String>>>,
+}
+
+impl Keys {
+    pub fn of(world: &'static World) -> Self {
+        Self {
+            world,
+            imported: Mutex::default(),
+        }
+    }
+
+    /// A terminal's PIN key; none where this value or length is no key.
+    pub async fn pin(&self, format: Format, value: &[u8]) -> Option<KeyRef> {
+        let algorithm = match (format, value.len()) {
+            (Format::Iso4, 16) => Algorithm::Aes128,
+            (Format::Iso4, 24) => Algorithm::Aes192,
+            (Format::Iso4, 32) => Algorithm::Aes256,
+            (Format::Sm4Fmt4Layout, 16) => Algorithm::Sm4,
+            (Format::Iso0 | Format::Iso1 | Format::Iso3, 16) => Algorithm::Tdes2,
+            (Format::Iso0 | Format::Iso1 | Format::Iso3, 24) => Algorithm::Tdes3,
+            _ => return None,
+        };
+        let policy = KeyPolicy {
+            pin_inputs: [format].into_iter().collect(),
+            ..KeyPolicy::default()
+        };
+        let spec = (
+            Usage::PinEncryption,
+            Mode::Decrypt,
+            Some(Side::Terminal),
+            algorithm,
+            policy,
+        );
+        self.value(spec, value).await
+    }
+
+    /// A MAC key with this rule; none where this value or length is no key.
+    pub async fn mac(&self, rule: Rule, weak: bool, value: &[u8]) -> Option<KeyRef> {
+        let (usage, algorithm) = match (rule.scheme, value.len()) {
+            (Scheme::Iso9797Alg1Tdes, 16) => (Usage::MacAlgorithm1, Algorithm::Tdes2),
+            (Scheme::Iso9797Alg1Tdes, 24) => (Usage::MacAlgorithm1, Algorithm::Tdes3),
+            (Scheme::Iso9797Alg1Sm4, 16) => (Usage::MacAlgorithm1, Algorithm::Sm4),
+            (Scheme::Iso9797Alg3Des, 16) => (Usage::MacAlgorithm3, Algorithm::Tdes2),
+            (Scheme::CmacTdes, 16) => (Usage::MacCmac, Algorithm::Tdes2),
+            (Scheme::CmacTdes, 24) => (Usage::MacCmac, Algorithm::Tdes3),
+            (Scheme::CmacAes, 16) => (Usage::MacCmac, Algorithm::Aes128),
+            (Scheme::CmacAes, 24) => (Usage::MacCmac, Algorithm::Aes192),
+            (Scheme::CmacAes, 32) => (Usage::MacCmac, Algorithm::Aes256),
+            (Scheme::HmacSha256, 32) => (Usage::MacHmac, Algorithm::HmacSha256),
+            _ => return None,
+        };
+        let policy = KeyPolicy {
+            mac: Some(rule),
+            weak,
+            ..KeyPolicy::default()
+        };
+        self.value(
+            (usage, Mode::GenerateAndVerify, None, algorithm, policy),
+            value,
+        )
+        .await
+    }
+
+    /// A signing key from PKCS #8, PEM.
+    pub async fn signing(&self, scheme: SignType, pem: &str) -> Result<KeyRef, String> {
+        let algorithm = match scheme {
+            SignType::Rsa | SignType::Rsa2 => Algorithm::Rsa2048,
+            SignType::Sm2 => Algorithm::Sm2,
+        };
+        let weak = scheme == SignType::Rsa;
+        let policy = KeyPolicy {
+            signature: Some(scheme),
+            weak,
+            ..KeyPolicy::default()
+        };
+        let wanted = (Usage::Signature, Mode::Sign, None, algorithm, policy);
+        let (name, spec) = match self.known(&wanted, pem.as_bytes()) {
+            Ok(known) => return known.ok_or_else(|| "the key was refused".to_owned()),
+            Err(new) => new,
+        };
+        let (catalogue, tenant) = (&self.world.context.catalogue, tenant());
+        let pem = Secret::new(pem.to_owned());
+        let imported = import::import_pkcs8(catalogue, &tenant, spec, &pem).await;
+        self.keep(name, imported.is_ok());
+        imported
+            .map(|header| reference(header.name.as_str()))
+            .map_err(|error| error.to_string())
+    }
+
+    async fn value(&self, wanted: Wanted, value: &[u8]) -> Option<KeyRef> {
+        let (name, spec) = match self.known(&wanted, value) {
+            Ok(known) => return known,
+            Err(new) => new,
+        };
+        let (catalogue, tenant) = (&self.world.context.catalogue, tenant());
+        let value = Secret::new(value.to_vec());
+        let imported = import::import_test_value(catalogue, &tenant, spec, value).await;
+        self.keep(name, imported.is_ok());
+        imported.ok().map(|header| reference(header.name.as_str()))
+    }
+
+    /// The key, if it was asked for before, or what it will be called and be.
+    fn known(&self, wanted: &Wanted, value: &[u8]) -> Result<Option<KeyRef>, (String, KeySpec)> {
+        let (usage, mode, side, algorithm, policy) = wanted.clone();
+        let identity = format!("{usage} {algorithm} {policy:?} {}", hex::encode(value));
+        let mut imported = self.imported.lock().unwrap();
+        if let Some(known) = imported.get(&identity) {
+            return Ok(known.as_deref().map(reference));
+        }
+        let name = format!("v-{}", imported.len());
+        let spec = KeySpec {
+            name: KeyName::parse(&name).unwrap(),
+            usage,
+            mode,
+            side,
+            algorithm,
+            exportability: Exportability::NonExportable,
+            residence: algorithm.residence(),
+            policy,
+        };
+        imported.insert(identity.clone(), Some(name));
+        Err((identity, spec))
+    }
+
+    fn keep(&self, identity: String, accepted: bool) {
+        if !accepted {
+            self.imported.lock().unwrap().insert(identity, None);
+        }
+    }
+}
+
+type Wanted = (Usage, Mode, Option<Side>, Algorithm, KeyPolicy);
+
+fn reference(name: &str) -> KeyRef {
+    key(name).unwrap()
+}
+
+fn tenant() -> KeyName {
+    KeyName::parse("default").unwrap()
+}
