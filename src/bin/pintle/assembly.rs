@@ -1,0 +1,122 @@
+//! Puts a server together: token, store, catalogue, journal, request path, listeners. `serve` and
+//! `dev` differ in what they hand in, not in how it is joined.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pintle::audit::Journal;
+use pintle::audit::JournalOptions;
+use pintle::config::policy::Policy as PolicyFile;
+use pintle::config::server::{Environment, HostPinAcceptance, Limits};
+use pintle::hsm::Token;
+use pintle::keys::catalogue::Catalogue;
+use pintle::limits;
+use pintle::ops::context::Context;
+use pintle::ops::fill::Fill;
+use pintle::ops::pin_engine::HostPinEngine;
+use pintle::service::authorize::Policy;
+use pintle::service::health::Health;
+use pintle::service::stack::{Audit, Options, Stack};
+
+use crate::exit::{Failure, Kind};
+use crate::settings;
+
+/// What a server is made of.
+pub struct Parts<'a> {
+    pub environment: Environment,
+    pub acceptance: Option<&'a HostPinAcceptance>,
+    pub token: Token,
+    pub catalogue: Catalogue,
+    pub journal: &'a Path,
+    pub callers: &'a PolicyFile,
+    pub limits: &'a Limits,
+}
+
+/// A server that only lacks its listeners.
+pub struct Assembled {
+    pub context: Context,
+    pub stack: Stack,
+    pub health: Health,
+}
+
+/// Joins the parts and starts what runs beside the calls: polls, probes, reseeding.
+pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
+    if parts.environment == Environment::Production && parts.token.info().software {
+        return Err(Failure::new(
+            Kind::Usage,
+            "production refuses a software token; this one says so of itself",
+        ));
+    }
+    let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
+    let fill = Fill::new(&parts.token, deadline)
+        .await
+        .map_err(settings::token_failure)?;
+    let engine = HostPinEngine::new(parts.environment, parts.acceptance, fill.clone())
+        .map_err(|error| Failure::new(Kind::Usage, error))?;
+    let journal = Journal::open(parts.journal, JournalOptions::default()).map_err(|error| {
+        Failure::new(
+            Kind::Conflict,
+            format!("{}: {error}", parts.journal.display()),
+        )
+        .next("`pintle audit verify` names the first broken line; another server may hold it")
+    })?;
+    let policy = Policy::new(parts.callers)
+        .map_err(|error| Failure::new(Kind::Usage, format!("policy file: {error}")))?;
+    let stack = Stack::new(Options {
+        policy,
+        audit: Audit::Journal(journal),
+        development: parts.environment == Environment::Development,
+        calls_in_flight: parts.limits.calls_in_flight,
+        deadline_default: Duration::from_millis(parts.limits.deadline_default_ms),
+        deadline_max: Duration::from_millis(parts.limits.deadline_max_ms),
+    });
+    let context = Context {
+        catalogue: parts.catalogue,
+        token: parts.token,
+        pin_engine: Arc::new(engine),
+        fill,
+    };
+    let health = Health::new().await;
+    run_beside(&context, &stack, &health);
+    Ok(Assembled {
+        context,
+        stack,
+        health,
+    })
+}
+
+fn run_beside(context: &Context, stack: &Stack, health: &Health) {
+    context.catalogue.spawn_poll();
+    let (probe, probed, watched) = (health.clone(), context.clone(), stack.clone());
+    tokio::spawn(async move { probe.probe_for_ever(&probed, &watched).await });
+    let (fill, token) = (context.fill.clone(), context.token.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(limits::FILL_RESEED).await;
+            if let Err(error) = fill
+                .reseed(&token, Instant::now() + limits::PROBE_DEADLINE)
+                .await
+            {
+                tracing::warn!(%error, "the fill generator was not reseeded");
+            }
+        }
+    });
+}
+
+/// Resolves when the process is told to stop.
+pub async fn told_to_stop() {
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(signal) => signal,
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM can't be watched; Ctrl-C still can");
+                let _ = tokio::signal::ctrl_c().await;
+                return;
+            }
+        };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,182 @@
+//! The catalogue as the commands use it: opened over a store and a token, listed as rows.
+
+use std::path::Path;
+use std::time::Instant;
+
+use pintle::config::server;
+use pintle::hsm::Token;
+use pintle::keys::attributes::Environment;
+use pintle::keys::catalogue::{Catalogue, CatalogueOptions, Listed};
+use pintle::keys::error::Error;
+use pintle::keys::key_ref::KeyName;
+use pintle::limits;
+use pintle::store::Store;
+use serde_json::{Value, json};
+
+use crate::exit::{Failure, Kind};
+use crate::settings;
+
+/// The columns of a listing.
+pub const HEAD: [&str; 9] = [
+    "key",
+    "ver",
+    "usage",
+    "mode",
+    "side",
+    "algorithm",
+    "check value",
+    "where",
+    "state",
+];
+
+/// The catalogue of a store, as this token opens it.
+pub fn open(
+    store: &Path,
+    token: &Token,
+    environment: server::Environment,
+) -> Result<Catalogue, Failure> {
+    let store = Store::open(store)
+        .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
+    let environment = match environment {
+        server::Environment::Production => Environment::Production,
+        server::Environment::Test | server::Environment::Development => Environment::Test,
+    };
+    Catalogue::open(store, token.clone(), CatalogueOptions::new(environment)).map_err(failure)
+}
+
+/// The tenant of callers that name none.
+pub fn default_tenant() -> Result<KeyName, Failure> {
+    KeyName::parse("default").map_err(|error| Failure::new(Kind::Other, error))
+}
+
+/// Every key version of the store, authenticated one by one.
+pub async fn list(catalogue: &Catalogue) -> Result<Vec<Listed>, Failure> {
+    let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
+    catalogue.list(None, deadline).await.map_err(failure)
+}
+
+/// Production is not served from a store that a single token can open: losing it would lose every
+/// key.
+pub async fn refuse_single_token(catalogue: &Catalogue) -> Result<(), Failure> {
+    let listed = list(catalogue).await?;
+    match listed.iter().find(|one| one.tokens < 2) {
+        None => Ok(()),
+        Some(one) => Err(Failure::new(
+            Kind::Usage,
+            format!(
+                "production, and one token alone can open key {}",
+                one.id.name
+            ),
+        )
+        .next("enrol a second token; until then this store serves environment = \"test\" only")),
+    }
+}
+
+/// Counts the key versions that open; fails with the name of the first that does not.
+pub fn verify_all(
+    store: &Path,
+    token: &Token,
+    environment: server::Environment,
+) -> Result<usize, Failure> {
+    let catalogue = open(store, token, environment)?;
+    let listed = settings::runtime()?.block_on(list(&catalogue))?;
+    for one in &listed {
+        if let Err(error) = &one.header {
+            return Err(failure(error.clone()));
+        }
+    }
+    Ok(listed.len())
+}
+
+/// One row of a listing.
+pub fn row(listed: &Listed) -> Vec<String> {
+    let id = &listed.id;
+    match &listed.header {
+        Ok(header) => vec![
+            id.name.clone(),
+            id.version.to_string(),
+            header.usage.to_string(),
+            header.mode.to_string(),
+            header.side.map(|side| side.to_string()).unwrap_or_default(),
+            header.algorithm.to_string(),
+            check_value(listed),
+            header.residence.to_string(),
+            header.state.to_string(),
+        ],
+        Err(error) => {
+            let mut row = vec![
+                id.name.clone(),
+                id.version.to_string(),
+                format!("REFUSED: {error}"),
+            ];
+            row.resize(HEAD.len(), String::new());
+            row
+        }
+    }
+}
+
+/// One key as JSON.
+pub fn document(listed: &Listed) -> Value {
+    let id = &listed.id;
+    match &listed.header {
+        Ok(header) => json!({
+            "tenant": id.tenant, "name": id.name, "version": id.version,
+            "usage": header.usage.to_string(), "mode": header.mode.to_string(),
+            "side": header.side.map(|side| side.to_string()),
+            "algorithm": header.algorithm.to_string(),
+            "exportability": header.exportability.to_string(),
+            "residence": header.residence.to_string(), "origin": header.origin.to_string(),
+            "environment": header.environment.to_string(),
+            "state": header.state.to_string(), "state_epoch": header.state_epoch,
+            "created": time(header.created), "expiry": header.expiry.map(time),
+            "check_value": check_value(listed), "policy": header.policy.to_string(),
+            "public_key": header.public_key.as_ref().map(hex::encode),
+        }),
+        Err(error) => json!({
+            "tenant": id.tenant, "name": id.name, "version": id.version,
+            "refused": error.to_string(),
+        }),
+    }
+}
+
+/// A time in milliseconds since 1970 as people write it.
+pub fn time(milliseconds: u64) -> String {
+    i64::try_from(milliseconds)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map(|at| at.to_string())
+        .unwrap_or_default()
+}
+
+fn check_value(listed: &Listed) -> String {
+    let value = listed
+        .header
+        .as_ref()
+        .ok()
+        .and_then(|header| header.check_value.as_ref());
+    value
+        .map(|value| hex::encode_upper(&value.bytes))
+        .unwrap_or_default()
+}
+
+/// What went wrong with a key, with its exit code and the next step.
+pub fn failure(error: Error) -> Failure {
+    match error {
+        Error::UnknownKey => {
+            Failure::new(Kind::NotFound, error).next("`pintle keys list` names them all")
+        }
+        Error::TokenUnavailable(token) => settings::token_failure(token),
+        Error::RecordRefused { .. } => Failure::new(Kind::Verification, error)
+            .next("restore that row from a backup, or bring the token it was sealed by"),
+        Error::StoreUnavailable(_) | Error::StateOrder { .. } => {
+            Failure::new(Kind::Conflict, error)
+        }
+        Error::KeyExists { .. } => Failure::new(Kind::Conflict, error)
+            .next("give the new key another name, or correct the file"),
+        Error::FileUnreadable { .. } => Failure::new(Kind::NotFound, error),
+        Error::FileSyntax { .. } | Error::FileRefused { .. } | Error::FileEnvironment { .. } => {
+            Failure::new(Kind::Usage, error)
+        }
+        _ => Failure::new(Kind::Other, error),
+    }
+}

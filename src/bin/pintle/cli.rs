@@ -1,0 +1,172 @@
+//! The command line: nouns and verbs, no behaviour.
+
+use crate::output::Output;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// PIN blocks, MACs and Alipay signatures behind one gRPC service, on any PKCS#11 HSM.
+#[derive(Parser)]
+#[command(name = "pintle", version, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 5 token unavailable, \
+    6 a check said no, 7 conflict."
+)]
+pub struct Cli {
+    /// How to answer.
+    #[arg(long, global = true, value_enum, default_value = "table")]
+    pub output: Output,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make the master keys in the token, once.
+    Init(Init),
+    /// Serve, with mutual TLS, what the configuration file says.
+    Serve(Serve),
+    /// Serve for development: one process, the embedded token, test keys, loopback only.
+    Dev(Dev),
+    /// A till's day, end to end, every output checked by an independent program.
+    Demo(Demo),
+    /// The key catalogue.
+    Keys(Keys),
+    /// Look at the token, the keys and this machine, and say what is wrong.
+    Doctor(Doctor),
+    /// The audit journal.
+    Audit(Audit),
+    /// Print shell completions.
+    Completions {
+        /// For which shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Args)]
+pub struct Configured {
+    /// The configuration file.
+    #[arg(long, short, env = "PINTLE_CONFIG", default_value = "pintle.toml")]
+    pub config: PathBuf,
+}
+
+/// `pintle init`.
+#[derive(Args)]
+pub struct Init {
+    #[command(flatten)]
+    pub configured: Configured,
+    /// Also create the token, with the SO PIN in this file (the embedded token is always created).
+    #[arg(long, value_name = "FILE")]
+    pub create_token_so_pin_file: Option<PathBuf>,
+}
+
+/// `pintle serve`.
+#[derive(Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+/// `pintle dev`.
+#[derive(Args)]
+pub struct Dev {
+    /// Keep the token and the store here; a temporary folder that is removed again without it.
+    #[arg(long)]
+    pub folder: Option<PathBuf>,
+    /// Where to listen; loopback only, in plaintext.
+    #[arg(long, default_value = "127.0.0.1:50551")]
+    pub danger_plaintext_listen: SocketAddr,
+}
+
+/// `pintle demo`.
+#[derive(Args)]
+pub struct Demo {
+    /// The Python that has psec (`make demo` prepares one).
+    #[arg(long, env = "PINTLE_PYTHON", default_value = "python3")]
+    pub python: PathBuf,
+    /// Flip a bit of the named output before it is checked: the demo must then fail.
+    #[arg(long, hide = true, value_name = "OUTPUT")]
+    pub corrupt: Option<String>,
+}
+
+/// `pintle keys`.
+#[derive(Args)]
+pub struct Keys {
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The verbs of `pintle keys`.
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Show what `apply` would do.
+    Plan(Template),
+    /// Make the keys that a template asks for and the store lacks. Twice is once.
+    Apply(Template),
+    /// List key versions: names, usages, check values, states. Never values.
+    List,
+    /// Show one key.
+    Show(KeyName),
+    /// Bring known keys in, offline, at the token's machine: PKCS #8 for RSA and SM2, symmetric
+    /// values for test environments only.
+    Import {
+        /// The import file.
+        file: PathBuf,
+    },
+    /// Stop a key everywhere, within two seconds.
+    Disable(KeyName),
+    /// Let a disabled key serve again.
+    Enable(KeyName),
+}
+
+/// A template file.
+#[derive(Args)]
+pub struct Template {
+    /// The template.
+    #[arg(long, short, default_value = "keys-template/dev.toml")]
+    pub template: PathBuf,
+}
+
+/// A key by its name.
+#[derive(Args)]
+pub struct KeyName {
+    /// The key's name.
+    pub name: String,
+    /// Which version; the newest without it.
+    #[arg(long)]
+    pub version: Option<u32>,
+}
+
+/// `pintle doctor`.
+#[derive(Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    pub configured: Configured,
+}
+
+/// `pintle audit`.
+#[derive(Args)]
+pub struct Audit {
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// The verbs of `pintle audit`.
+#[derive(Subcommand)]
+pub enum AuditCommand {
+    /// Recompute the hash chain of a journal and name the first broken line.
+    Verify {
+        /// The journal.
+        file: PathBuf,
+    },
+}
+
+/// Prints the completions of `shell`.
+pub fn print_completions(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "pintle", &mut std::io::stdout());
+}

@@ -1,0 +1,242 @@
+//! `pintle doctor`: looks at the token, the master keys, the store, the journal and this machine;
+//! prints each operation with where it runs and where its keys are clear; names what is wrong.
+
+use std::time::Instant;
+
+use pintle::config::server::{Environment, Server};
+use pintle::domain::cipher::PinCipher;
+use pintle::hsm::{ObjectReport, Token};
+use pintle::{limits, process, secret};
+use serde_json::json;
+
+use crate::cli::Doctor;
+use crate::exit::{Failure, Kind, Outcome};
+use crate::output::{Output, print_json, table};
+use crate::{catalogue, settings};
+
+/// One thing looked at.
+struct Finding {
+    what: String,
+    found: String,
+    good: bool,
+}
+
+/// Examines everything and fails where something is wrong.
+pub fn run(arguments: &Doctor, output: Output) -> Outcome {
+    let server = settings::load(&arguments.configured.config)?;
+    let token = settings::open_token(&settings::token_config(&server.token)?)?;
+    let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
+    let objects = token
+        .key_report(deadline)
+        .wait()
+        .map_err(settings::token_failure)?;
+    let mut findings = machine();
+    findings.extend(token_findings(&server, &token, deadline));
+    findings.extend(objects.iter().map(object_finding));
+    findings.extend(store_findings(&server, &token));
+    let wrong = findings.iter().filter(|finding| !finding.good).count();
+    match output {
+        Output::Json => print_json(&report(&findings, &token, &objects)),
+        Output::Table => print_tables(&findings, &token),
+    }
+    if wrong > 0 {
+        return Err(Failure::new(
+            Kind::Verification,
+            format!("{wrong} of these are wrong"),
+        ));
+    }
+    Ok(())
+}
+
+fn machine() -> Vec<Finding> {
+    let hardening = process::harden();
+    let slab = secret::slab().capacity();
+    vec![
+        Finding {
+            what: "core dumps and ptrace".into(),
+            found: if hardening.is_complete() {
+                "off"
+            } else {
+                "not all off"
+            }
+            .into(),
+            good: hardening.is_complete(),
+        },
+        Finding {
+            what: "key memory".into(),
+            found: format!(
+                "{} KiB {}, {} more PIN keys fit",
+                slab.bytes / 1024,
+                if slab.locked {
+                    "locked"
+                } else {
+                    "NOT locked: raise RLIMIT_MEMLOCK"
+                },
+                secret::slab().room_for::<PinCipher>()
+            ),
+            good: slab.locked,
+        },
+    ]
+}
+
+fn token_findings(server: &Server, token: &Token, deadline: Instant) -> Vec<Finding> {
+    let info = token.info();
+    let probe = token.probe(deadline).wait();
+    vec![
+        Finding {
+            what: format!("token {:?}", info.label),
+            found: format!(
+                "{} {} {}; {}",
+                info.manufacturer, info.model, info.serial, info.library
+            ),
+            good: !(info.software && server.environment == Environment::Production),
+        },
+        Finding {
+            what: "seal and open under `seal`".into(),
+            found: match &probe {
+                Ok(()) => "works".into(),
+                Err(error) => error.to_string(),
+            },
+            good: probe.is_ok(),
+        },
+    ]
+}
+
+/// A private or secret key must be sensitive, not extractable, and never both wrap and decrypt.
+fn object_finding(object: &ObjectReport) -> Finding {
+    let is = |name| object.attribute(name) == Some(true);
+    let not = |name| object.attribute(name) == Some(false);
+    let public = object.class == "public key";
+    let both = is("CKA_WRAP") && is("CKA_DECRYPT") || is("CKA_UNWRAP") && is("CKA_ENCRYPT");
+    let good = public || is("CKA_SENSITIVE") && not("CKA_EXTRACTABLE") && !both;
+    let on: Vec<&str> = object
+        .attributes
+        .iter()
+        .filter(|(_, value)| *value == Some(true))
+        .map(|(name, _)| name.trim_start_matches("CKA_"))
+        .collect();
+    Finding {
+        what: format!("{} {} {:?}", object.key_type, object.class, object.label),
+        found: on.join(" "),
+        good,
+    }
+}
+
+fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let what = format!("store {}", server.store.path.display());
+    if !server.store.path.exists() {
+        findings.push(Finding {
+            what,
+            found: "not made yet".into(),
+            good: true,
+        });
+    } else {
+        let counted = catalogue::verify_all(&server.store.path, token, server.environment);
+        findings.push(match counted {
+            Ok(keys) => Finding {
+                what,
+                found: format!("{keys} key versions open"),
+                good: true,
+            },
+            Err(failure) => Finding {
+                what,
+                found: failure.text().to_owned(),
+                good: false,
+            },
+        });
+    }
+    if server.audit.path.exists() {
+        let verified = pintle::audit::verify_file(&server.audit.path);
+        findings.push(Finding {
+            what: format!("journal {}", server.audit.path.display()),
+            found: match &verified {
+                Ok(summary) => format!("{} records, the chain holds", summary.records),
+                Err(broken) => broken.to_string(),
+            },
+            good: verified.is_ok(),
+        });
+    }
+    findings
+}
+
+/// Operation × where it runs × where its keys are clear, on a token without payment mechanisms.
+const RESIDENCES: [[&str; 3]; 6] = [
+    [
+        "TranslatePin",
+        "this process",
+        "PIN block and both keys: this process, microseconds",
+    ],
+    [
+        "GenerateMac, VerifyMac",
+        "this process",
+        "key: this process, locked memory",
+    ],
+    [
+        "SignRequest (SM2)",
+        "this process",
+        "key: this process, locked memory",
+    ],
+    [
+        "SignRequest (RSA, RSA2)",
+        "the token",
+        "key: the token only",
+    ],
+    ["Verify, GetPublicKey", "this process", "public keys only"],
+    ["GenerateRandom", "the token", "-"],
+];
+
+fn print_tables(findings: &[Finding], token: &Token) {
+    let rows = findings
+        .iter()
+        .map(|f| {
+            vec![
+                if f.good { "ok" } else { "WRONG" }.into(),
+                f.what.clone(),
+                f.found.clone(),
+            ]
+        })
+        .collect();
+    println!("{}", table(&["", "what", "found"], rows));
+    let rows = RESIDENCES
+        .iter()
+        .map(|row| row.map(String::from).to_vec())
+        .collect();
+    println!("{}", table(&["operation", "runs in", "clear where"], rows));
+    let rows = token
+        .mechanisms()
+        .iter()
+        .map(|m| {
+            let has = if m.present { "yes" } else { "no" };
+            vec![m.mechanism.name().to_owned(), has.to_owned()]
+        })
+        .collect();
+    println!(
+        "{}",
+        table(&["mechanism this service may use", "token has it"], rows)
+    );
+}
+
+fn report(findings: &[Finding], token: &Token, objects: &[ObjectReport]) -> serde_json::Value {
+    let info = token.info();
+    json!({
+        "token": {
+            "label": info.label, "manufacturer": info.manufacturer, "model": info.model,
+            "serial": info.serial, "library": info.library, "software": info.software,
+        },
+        "findings": findings.iter().map(|f| json!({
+            "what": f.what, "found": f.found, "good": f.good,
+        })).collect::<Vec<_>>(),
+        "objects": objects.iter().map(|o| json!({
+            "class": o.class, "label": o.label, "key_type": o.key_type,
+            "attributes": o.attributes.iter().map(|(n, v)| (*n, *v))
+                .collect::<std::collections::BTreeMap<_, _>>(),
+        })).collect::<Vec<_>>(),
+        "residences": RESIDENCES.iter().map(|[operation, runs_in, clear]| json!({
+            "operation": operation, "runs_in": runs_in, "clear": clear,
+        })).collect::<Vec<_>>(),
+        "mechanisms": token.mechanisms().iter().map(|m| json!({
+            "mechanism": m.mechanism.name(), "present": m.present,
+        })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,41 @@
+//! The `pintle` command: assembles the library into `serve`, `dev`, `demo`, `init`, `keys`,
+//! `doctor`, `audit` and `completions`. Holds no logic of its own.
+
+mod assembly;
+mod audit;
+mod catalogue;
+mod cli;
+mod demo;
+mod dev;
+mod doctor;
+mod exit;
+mod init;
+mod keys;
+mod output;
+mod serve;
+mod settings;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    exit::report(run(&cli))
+}
+
+fn run(cli: &cli::Cli) -> exit::Outcome {
+    pintle::process::harden();
+    match &cli.command {
+        cli::Command::Init(arguments) => init::run(arguments, cli.output),
+        cli::Command::Serve(arguments) => serve::run(arguments),
+        cli::Command::Dev(arguments) => dev::run(arguments),
+        cli::Command::Demo(arguments) => demo::run(arguments),
+        cli::Command::Keys(arguments) => keys::run(arguments, cli.output),
+        cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
+        cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
+        cli::Command::Completions { shell } => {
+            cli::print_completions(*shell);
+            Ok(())
+        }
+    }
+}

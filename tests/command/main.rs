@@ -1,0 +1,8 @@
+//! The `pintle` program as its users start it: a process of its own, its exit codes, its words.
+//! SoftHSM stands for an HSM, with mutual TLS; the embedded token for `dev` and `demo`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod development;
+mod operation;
+mod process;
