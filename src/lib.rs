@@ -20,6 +20,7 @@ pub mod domain;
 pub mod hsm;
 pub mod keys;
 pub mod limits;
+pub mod manual;
 pub mod ops;
 pub mod process;
 pub mod secret;

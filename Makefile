@@ -1,0 +1,53 @@
+# make demo   a till's day on the embedded token, every output checked by another program
+# make test   format, lints, wire contract, all tests: what CI runs
+# make bench  the benches of benches/
+# make lint   the first half of `make test`
+# make setup  what the others need and this machine lacks; they call it themselves
+
+# One set of flags, so that OpenSSL and the embedded token are built once for all of them.
+CARGO_FLAGS := --locked --release --features embedded-token
+BUF_VERSION := 1.75.0
+PYTHON := target/venv/bin/python
+BUF := target/npm/node_modules/.bin/buf
+
+# The outside checks of the demo and of the tests run under this Python.
+export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
+
+.PHONY: help demo test bench lint setup system
+.NOTPARALLEL:
+
+help:
+	@sed -n 's/^# //p;/^$$/q' Makefile
+
+demo: system $(PYTHON)
+	cargo run $(CARGO_FLAGS) --bin pintle -- demo
+
+test: lint
+	cargo build $(CARGO_FLAGS) --bins
+	cargo test $(CARGO_FLAGS)
+
+lint: setup
+	cargo fmt --check
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	@echo "# A production build: no software token, no OpenSSL."
+	cargo clippy --locked --release --lib --bins -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps
+	cd proto && ../$(BUF) lint
+
+bench: system
+	cargo bench --locked --features embedded-token --bench '*'
+
+setup: system $(PYTHON) $(BUF)
+
+system:
+	@.ci/setup
+
+$(PYTHON): tests/clients/requirements.txt
+	python3 -m venv --clear target/venv
+	target/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(BUF): Makefile
+	npm install --silent --no-save --no-audit --no-fund --no-package-lock \
+		--prefix target/npm @bufbuild/buf@$(BUF_VERSION)
+	@touch $@

@@ -1,0 +1,29 @@
+//! The manual, as rustdoc pages: what Pintle is built of, what it defends, and why it is so.
+//! Text only, no code; the pages are the Markdown files beside this one.
+
+#[doc = include_str!("manual/architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("manual/threat_model.md")]
+pub mod threat_model {}
+
+#[doc = include_str!("manual/operating.md")]
+pub mod operating {}
+
+/// Decisions, numbered: context, choice, cost.
+pub mod decisions {
+    #[doc = include_str!("manual/decisions/0001-working-keys-open-in-the-process.md")]
+    pub mod d0001 {}
+    #[doc = include_str!("manual/decisions/0002-two-tokens-one-suite.md")]
+    pub mod d0002 {}
+    #[doc = include_str!("manual/decisions/0003-own-sm2-signing.md")]
+    pub mod d0003 {}
+    #[doc = include_str!("manual/decisions/0004-durable-audit-before-the-answer.md")]
+    pub mod d0004 {}
+    #[doc = include_str!("manual/decisions/0005-libraries.md")]
+    pub mod d0005 {}
+    #[doc = include_str!("manual/decisions/0006-process-hardening-is-a-leaf.md")]
+    pub mod d0006 {}
+    #[doc = include_str!("manual/decisions/0007-no-master-key-can-be-copied.md")]
+    pub mod d0007 {}
+}
