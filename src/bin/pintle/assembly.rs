@@ -91,17 +91,7 @@ fn run_beside(context: &Context, stack: &Stack, health: &Health) {
     let (probe, probed, watched) = (health.clone(), context.clone(), stack.clone());
     tokio::spawn(async move { probe.probe_for_ever(&probed, &watched).await });
     let (fill, token) = (context.fill.clone(), context.token.clone());
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(limits::FILL_RESEED).await;
-            if let Err(error) = fill
-                .reseed(&token, Instant::now() + limits::PROBE_DEADLINE)
-                .await
-            {
-                tracing::warn!(%error, "the fill generator was not reseeded");
-            }
-        }
-    });
+    tokio::spawn(async move { fill.reseed_for_ever(&token).await });
 }
 
 /// Resolves when the process is told to stop.
