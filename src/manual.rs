@@ -26,4 +26,6 @@ pub mod decisions {
     pub mod d0006 {}
     #[doc = include_str!("manual/decisions/0007-no-master-key-can-be-copied.md")]
     pub mod d0007 {}
+    #[doc = include_str!("manual/decisions/0008-the-table-is-asked-after-the-headers-open.md")]
+    pub mod d0008 {}
 }
