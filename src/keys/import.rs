@@ -200,7 +200,10 @@ fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Giv
             return None;
         }
         _ => {
-            faults.add("pkcs8", "not a PEM file with one PRIVATE KEY (PKCS #8)");
+            faults.add(
+                "pkcs8",
+                "not a PEM file with one PRIVATE KEY (`openssl pkcs8 -topk8 -nocrypt` makes one)",
+            );
             return None;
         }
     };

@@ -159,6 +159,11 @@ fn plan_says_what_apply_does_and_twice_is_once() {
     );
     let shown = site.must(&["keys", "show", "zpk-acquirer-aes"]);
     assert!(shown.contains("ISO_4"), "{shown}");
+    let shown = site.must(&["keys", "show", "zpk-acquirer-aes", "--output", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let made: jiff::Timestamp = shown["created"].as_str().unwrap().parse().unwrap();
+    let age = jiff::Timestamp::now().as_second() - made.as_second();
+    assert!((0..600).contains(&age), "made {age} s ago, it says");
     let (code, _, err) = site.run(&["keys", "show", "no-such-key"]);
     assert_eq!(code, 3, "{err}");
 }

@@ -139,11 +139,11 @@ pub fn document(listed: &Listed) -> Value {
     }
 }
 
-/// A time in milliseconds since 1970 as people write it.
-pub fn time(milliseconds: u64) -> String {
-    i64::try_from(milliseconds)
+/// A time in seconds since 1970 as people write it.
+pub fn time(seconds: u64) -> String {
+    i64::try_from(seconds)
         .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .map(|at| at.to_string())
         .unwrap_or_default()
 }
