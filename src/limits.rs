@@ -46,6 +46,14 @@ pub const RSA_MODULUS_BITS_MAX: usize = 8192;
 pub const KEY_NAME_BYTES_MAX: usize = 63;
 /// Longest sealed-record header, bytes.
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
+/// Custodians named in one key's header.
+pub const CUSTODIANS_MAX: usize = 8;
+/// Labels of one key.
+pub const LABELS_MAX: usize = 16;
+/// Longest text of a label, bytes.
+pub const LABEL_BYTES_MAX: usize = 128;
+/// Longest optional blocks that a key keeps from the key block it came in, characters.
+pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 1024;
 /// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
 pub const SEALED_BYTES_MAX: usize = 512;
 /// Most seals in one record: one per enrolled token.

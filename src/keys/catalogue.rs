@@ -311,7 +311,9 @@ impl Inner {
         let (header, content) = self.custodian.open(deadline, record).await?;
         let mismatch = || refusal(record, Refusal::ContentMismatch);
         let material = match (header.state, content) {
-            (State::Pending | State::Disabled | State::Destroyed, _) => Material::Shut,
+            (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
+                Material::Shut
+            }
             (_, Content::TokenObject(object_id)) => Material::Token(object_id),
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();

@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
-use crate::keys::key_policy::{FORMATS, FormatSet, KeyPolicy, Named, SCHEMES, SIGNATURES};
+use crate::keys::key_policy::{
+    FORMATS, FormatSet, KeyPolicy, Named, SCHEMES, SIGNATURES, UsageSet,
+};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 use crate::secret::Secret;
@@ -31,6 +33,8 @@ pub(in crate::keys) struct KeyEntry {
     pin: Option<PinEntry>,
     mac: Option<MacEntry>,
     signature: Option<SignatureEntry>,
+    key_block: Option<KeyBlockEntry>,
+    cryptogram: Option<CryptogramEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -59,6 +63,21 @@ struct MacEntry {
 #[serde(deny_unknown_fields)]
 struct SignatureEntry {
     scheme: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyBlockEntry {
+    /// Blocks of versions A and C are taken until this day begins (UTC).
+    legacy_until: Option<String>,
+    /// The partner's algorithm code for SM4: one digit.
+    sm4_code: Option<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CryptogramEntry {
+    usages: Vec<String>,
 }
 
 /// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
@@ -184,7 +203,9 @@ impl KeyEntry {
         let algorithm = attribute!(faults, "algorithm", Algorithm, &self.algorithm);
         let residence = match &self.residence {
             Some(word) => attribute!(faults, "residence", Residence, word),
-            None => algorithm.map(Algorithm::residence),
+            None => usage
+                .zip(algorithm)
+                .map(|(usage, algorithm)| usage.residence(algorithm)),
         };
         let policy = self.policy(faults);
         let exportability = match self.exportable {
@@ -235,8 +256,48 @@ impl KeyEntry {
             policy.signature = faults.named("signature.scheme", &signature.scheme, SIGNATURES);
             complete &= policy.signature.is_some();
         }
+        if let Some(block) = &self.key_block {
+            complete &= block.read(&mut policy, faults);
+        }
+        if let Some(cryptogram) = &self.cryptogram {
+            let usages: Option<UsageSet> = cryptogram
+                .usages
+                .iter()
+                .map(|word| attribute!(faults, "cryptogram.usages", Usage, word))
+                .collect();
+            complete &= usages.is_some();
+            policy.cryptograms = usages.unwrap_or_default();
+        }
         complete.then_some(policy)
     }
+}
+
+impl KeyBlockEntry {
+    /// Reads what it says into `policy`; false, with the reasons in `faults`, where it is wrong.
+    fn read(&self, policy: &mut KeyPolicy, faults: &mut Faults<'_>) -> bool {
+        let found = faults.found.len();
+        if let Some(day) = &self.legacy_until {
+            policy.legacy_blocks_until = beginning_of(day);
+            if policy.legacy_blocks_until.is_none() {
+                faults.add("key_block.legacy_until", "a day is written yyyy-mm-dd");
+            }
+        }
+        match self.sm4_code {
+            Some(digit @ 0..=9) => policy.sm4_block_code = Some(b'0' + digit),
+            Some(_) => faults.add("key_block.sm4_code", "one digit: 0 to 9"),
+            None => {}
+        }
+        faults.found.len() == found
+    }
+}
+
+/// The first second of a day, UTC, since 1970.
+fn beginning_of(day: &str) -> Option<u64> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    let midnight = jiff::tz::TimeZone::UTC
+        .to_timestamp(day.at(0, 0, 0, 0))
+        .ok()?;
+    u64::try_from(midnight.as_second()).ok()
 }
 
 impl MacEntry {

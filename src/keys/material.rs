@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub(in crate::keys) enum Material {
     /// A schedule for PIN blocks.
     Pin(Arc<Locked<PinCipher>>),
+    /// A schedule for data, or for keys that come in.
+    Cipher(Arc<Locked<PinCipher>>),
     /// A schedule for MACs.
     Mac(Arc<Locked<MacKey>>),
     /// A scalar for SM2 signatures.
@@ -45,13 +47,17 @@ impl Material {
         if header.algorithm.key_bytes().unwrap_or(SM2_BYTES) != value.len() {
             return Err(mismatch);
         }
+        let cipher = |algorithm: Algorithm| {
+            let algorithm = algorithm.block_algorithm().ok_or(MaterialError::Mismatch)?;
+            let cipher = PinCipher::new(algorithm, value).map_err(|_| MaterialError::Mismatch)?;
+            lock(cipher)
+        };
         match (header.usage, header.algorithm) {
-            (Usage::PinEncryption, algorithm) => {
-                let algorithm = algorithm.block_algorithm().ok_or(mismatch)?;
-                let cipher =
-                    PinCipher::new(algorithm, value).map_err(|_| MaterialError::Mismatch)?;
-                lock(cipher).map(Self::Pin)
+            (Usage::PinEncryption, algorithm) => cipher(algorithm).map(Self::Pin),
+            (Usage::DataEncryption | Usage::KeyEncryption, algorithm) => {
+                cipher(algorithm).map(Self::Cipher)
             }
+            (Usage::KeyBlockProtection | Usage::KeyTransport, _) => Err(mismatch),
             (Usage::Signature, Algorithm::Sm2) => {
                 let scalar = Secret::init_with_mut(|scalar: &mut [u8; SM2_BYTES]| {
                     scalar.copy_from_slice(value);
@@ -61,7 +67,14 @@ impl Material {
                 lock(key).map(Self::Sm2)
             }
             (Usage::Signature, _) => Err(mismatch),
-            _ => {
+            (
+                Usage::MacIso16609
+                | Usage::MacAlgorithm1
+                | Usage::MacAlgorithm3
+                | Usage::MacCmac
+                | Usage::MacHmac,
+                _,
+            ) => {
                 let scheme = header.policy.mac.ok_or(mismatch)?.scheme;
                 let key = MacKey::new(scheme, value).map_err(|_| MaterialError::Mismatch)?;
                 lock(key).map(Self::Mac)

@@ -14,6 +14,7 @@ mod keys;
 mod output;
 mod serve;
 mod settings;
+mod usages;
 
 use clap::Parser;
 use std::process::ExitCode;
