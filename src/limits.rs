@@ -33,6 +33,17 @@ pub const HMAC_KEY_BYTES_MAX: usize = 64;
 /// Shortest check value worth comparing, bytes.
 pub const CHECK_VALUE_BYTES_MIN: usize = 3;
 
+/// Longest key block, characters: what its length field can say (9,999), rounded down to a whole
+/// AES block of hexadecimal; RSA-4096 keys with a certificate chain fit.
+pub const KEY_BLOCK_CHARS_MAX: usize = 9984;
+/// Optional blocks of one key block: what its count field can say (X9.143, 6.2).
+pub const KEY_BLOCK_OPTIONAL_MAX: usize = 99;
+/// Longest key that goes into a key block, bytes: its length in bits is written in two bytes, and
+/// in hexadecimal it must leave room for a header.
+pub const KEY_BLOCK_KEY_BYTES_MAX: usize = 4864;
+/// Random bytes that the padding of any key block can ask for.
+pub const KEY_BLOCK_PADDING_BYTES_MAX: usize = 48;
+
 /// Longest SM2 signer identity, bytes: its length in bits is written in two bytes.
 pub const SM2_ID_BYTES_MAX: usize = 0x1FFF;
 /// Shortest RSA modulus that signs or verifies as RSA2, bits.
@@ -185,6 +196,8 @@ pub const FILL_WORKERS_PER_SEED: u32 = 1 << 20;
 /// Longest wait for a record to be durable; after it the call is refused.
 pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 
+const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
+const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);
