@@ -64,7 +64,9 @@ pub const LABELS_MAX: usize = 16;
 /// Longest text of a label, bytes.
 pub const LABEL_BYTES_MAX: usize = 128;
 /// Longest optional blocks that a key keeps from the key block it came in, characters.
-pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 1024;
+pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 2048;
+/// Fresh random bytes that pad one key block, at least.
+pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
 /// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
 pub const SEALED_BYTES_MAX: usize = 512;
 /// Most seals in one record: one per enrolled token.

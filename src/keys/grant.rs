@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
 use crate::domain::cipher::PinCipher;
+use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
@@ -170,6 +171,34 @@ impl Grant<EncryptData> {
     }
 }
 
+impl Grant<UnwrapKeyBlock> {
+    /// The keys that open blocks of this version; none where the protection key has none.
+    pub fn keys(&self, version: Version) -> Option<&ProtectionKeys> {
+        let ProtectionPart { own, legacy } = &self.part;
+        let mut all = std::iter::once(own)
+            .chain(legacy)
+            .map(|keys| keys.expose_secret());
+        all.find(|keys| keys.version() == version)
+    }
+
+    /// What the protection key's header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<WrapKeyBlock> {
+    /// The keys that make blocks.
+    pub fn own_keys(&self) -> &ProtectionKeys {
+        self.part.expose_secret()
+    }
+
+    /// What the protection key's header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
 impl Grant<ImportCryptogram> {
     /// The key under which cryptograms come in.
     pub fn parent(&self) -> Parent<'_> {
@@ -280,9 +309,10 @@ operations! {
     /// Encrypting data.
     EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
     /// Taking keys out of key blocks.
-    UnwrapKeyBlock: "open key blocks", () = |_| None;
+    UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.
-    WrapKeyBlock: "make key blocks", () = |_| None;
+    WrapKeyBlock: "make key blocks", Arc<Locked<ProtectionKeys>> =
+        |key| Some(protection_part(key)?.own);
     /// Taking in bare cryptograms.
     ImportCryptogram: "take in cryptograms", ParentPart = parent_part;
     /// Opening what came in under the public half.
@@ -291,6 +321,12 @@ operations! {
             Material::Token(object_id) => Some(*object_id),
             _ => None,
         };
+}
+
+/// The keys that open blocks: of the protection key's own version, and of older ones.
+pub struct ProtectionPart {
+    own: Arc<Locked<ProtectionKeys>>,
+    legacy: Vec<Arc<Locked<ProtectionKeys>>>,
 }
 
 /// Where a key lies under which others come in.
@@ -321,6 +357,16 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        _ => None,
+    }
+}
+
+fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
+    match key.material() {
+        Material::Protection(protection) => Some(ProtectionPart {
+            own: Arc::clone(&protection.own),
+            legacy: protection.legacy.clone(),
+        }),
         _ => None,
     }
 }
