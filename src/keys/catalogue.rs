@@ -5,6 +5,8 @@
 //! takes, is the same whether the key exists or not. What a found key may be used for is not
 //! decided here but in `keys::policy`.
 
+mod block;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ use crate::keys::attributes::{Environment, State};
 use crate::keys::cache::Cache;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::flight::Flights;
-use crate::keys::key_ref::KeyRef;
+use crate::keys::key_ref::NamedKey;
 use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
@@ -73,7 +75,7 @@ struct Inner {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Wanted {
     tenant: String,
-    key: KeyRef,
+    key: NamedKey,
 }
 
 /// How the catalogue stands, for metrics and `doctor`.
@@ -133,7 +135,7 @@ impl Catalogue {
     pub async fn resolve(
         &self,
         scope: &CallerScope,
-        key: &KeyRef,
+        key: &NamedKey,
         deadline: Instant,
     ) -> Result<Arc<OpenKey>, Error> {
         let (tenant, name) = (scope.tenant(), key.name.as_str());
@@ -239,7 +241,7 @@ impl Catalogue {
     async fn load(
         &self,
         tenant: &str,
-        key: &KeyRef,
+        key: &NamedKey,
         deadline: Instant,
     ) -> Result<Arc<OpenKey>, Error> {
         let wanted = Wanted {

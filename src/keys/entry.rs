@@ -72,6 +72,8 @@ pub(in crate::keys) struct KeyBlockEntry {
     pub(in crate::keys) legacy_until: Option<String>,
     /// The partner's algorithm code for SM4: one digit.
     pub(in crate::keys) sm4_code: Option<u8>,
+    /// Which way the PIN keys face that come in a partner's blocks.
+    pub(in crate::keys) side: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -326,6 +328,9 @@ impl KeyBlockEntry {
             Some(digit @ 0..=9) => policy.sm4_block_code = Some(b'0' + digit),
             Some(_) => faults.add("key_block.sm4_code", "one digit: 0 to 9"),
             None => {}
+        }
+        if let Some(side) = &self.side {
+            policy.block_side = attribute!(faults, "key_block.side", Side, side);
         }
         faults.found.len() == found
     }

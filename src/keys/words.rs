@@ -55,6 +55,8 @@ pub struct PolicyWords {
     pub legacy_blocks_until: Option<u64>,
     /// The partner's digit for SM4; empty for none.
     pub sm4_block_code: String,
+    /// Which way the PIN keys face that come in a partner's blocks; empty where none do.
+    pub block_side: String,
     /// The usages under a key-encryption key.
     pub cryptogram_usages: Vec<String>,
 }
@@ -170,6 +172,7 @@ impl PolicyWords {
         let key_block = KeyBlockEntry {
             legacy_until: None,
             sm4_code,
+            side: (!self.block_side.is_empty()).then(|| self.block_side.clone()),
         };
         let cryptogram = CryptogramEntry {
             usages: self.cryptogram_usages.clone(),
