@@ -6,11 +6,7 @@
 //! Blocks are changed from those of `tests/vectors/key_block/` and from some that are written
 //! here. The seeds are fixed. What a service answers is not asked here.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -4,6 +4,8 @@
 //!
 //! No known answers here: they are files under `tests/vectors`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
 use pintle::domain::key_block::{
     self, Algorithm, Exportability, Header, KeyVersion, Masking, Mode, ProtectionKeys, Usage,
