@@ -12,6 +12,7 @@ use super::{
 use crate::domain::cipher::{Aes, KeyLength, Tdes};
 use crate::domain::mac::cmac;
 use crate::limits::{KEY_BLOCK_CHARS_MAX, KEY_BLOCK_PADDING_BYTES_MAX};
+use crate::secret::Locked;
 
 const RANDOM: [u8; 64] = [0xA5; 64];
 
@@ -277,6 +278,23 @@ fn a_length_of_any_width_comes_out_as_it_went_in() {
         let read = OptionalBlocks::decode(text.as_bytes(), 1);
         assert_eq!(read.err(), Some(HeaderFault::BlockLength(1)), "{text}");
     }
+}
+
+#[test]
+fn a_block_is_taken_out_and_the_others_stay_as_they_came() {
+    let text = "LB0004000CabKP0A001122KS04";
+    let (mut blocks, _) = OptionalBlocks::decode(text.as_bytes(), 3).unwrap();
+    blocks.remove(*b"ZZ");
+    assert_eq!((blocks.as_text(), blocks.len()), (text, 3));
+    blocks.remove(*b"KP");
+    assert_eq!((blocks.as_text(), blocks.len()), ("LB0004000CabKS04", 2));
+}
+
+#[test]
+fn protection_keys_live_in_locked_memory() {
+    let locked = Locked::new(keys(Version::D)).unwrap();
+    let block = written(Version::D, &[7; 16]);
+    assert!(unwrap(locked.expose_secret(), block.as_bytes()).is_ok());
 }
 
 #[test]
