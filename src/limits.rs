@@ -67,6 +67,20 @@ pub const LABEL_BYTES_MAX: usize = 128;
 pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 2048;
 /// Fresh random bytes that pad one key block, at least.
 pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
+/// How long the answer to a change is kept for repetitions of the request.
+pub const ANSWER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a request waits for a second person, and an approved one for its caller.
+pub const APPROVAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Approvals of one listing.
+pub const APPROVALS_LISTED_MAX: usize = 200;
+/// The shortest waiting period of a destruction, and the usual one, days.
+pub const DESTROY_WAIT_DAYS: u32 = 7;
+/// The longest waiting period of a destruction, days.
+pub const DESTROY_WAIT_DAYS_MAX: u32 = 365;
+/// Key versions of one page of an answer, usually.
+pub const KEYS_PAGE_DEFAULT: usize = 50;
+/// Key versions of one page of an answer, at most.
+pub const KEYS_PAGE_MAX: usize = 200;
 /// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
 pub const SEALED_BYTES_MAX: usize = 512;
 /// Most seals in one record: one per enrolled token.
