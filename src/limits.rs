@@ -48,6 +48,14 @@ pub const KEY_NAME_BYTES_MAX: usize = 63;
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
 /// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
 pub const SEALED_BYTES_MAX: usize = 512;
+/// `seal` keys of one token: the current one and those whose records are not all sealed anew yet.
+pub const SEAL_KEYS_MAX: usize = 8;
+/// Highest number of a `seal` key: so many rotations in a token's life.
+pub const SEAL_NUMBER_MAX: u32 = 9999;
+/// A `seal` key that the token had not is not looked for again within this time.
+pub const SEAL_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Unknown `seal` keys remembered for that time; while so many are, no other is looked for.
+pub const SEAL_STRANGE_MAX: usize = 64;
 /// Most seals in one record: one per enrolled token.
 pub const SEALS_MAX: usize = 8;
 /// Versions of one key.

@@ -126,6 +126,15 @@ pub enum Error {
         /// The PKCS#11 name of the attribute.
         attribute: &'static str,
     },
+    /// No `seal` key of this id is on the token.
+    #[error("no seal key of this id is on the token: it was destroyed, or is another token's")]
+    SealKeyUnknown,
+    /// The `seal` key that seals is not destroyed: make the next one first.
+    #[error("this seal key is the current one: make the next one and seal every record anew first")]
+    SealKeyCurrent,
+    /// As many `seal` keys as a token may have.
+    #[error("the token has as many seal keys as it may: destroy an old one first")]
+    SealKeysFull,
     /// A key just made did not come out with the attributes asked for; it was destroyed.
     #[error("the token made a key with an unsafe {0}; the key was destroyed")]
     KeyUnsafe(&'static str),
@@ -155,7 +164,10 @@ impl Error {
             | Self::RsaBits
             | Self::NotRsaPkcs8
             | Self::NoSuchKey
-            | Self::KeyExists => Class::Request,
+            | Self::KeyExists
+            | Self::SealKeyUnknown
+            | Self::SealKeyCurrent
+            | Self::SealKeysFull => Class::Request,
             Self::EmbeddedAbsent | Self::ModuleLoad { .. } | Self::Nonsense(_) => Class::Module,
             Self::TokenFolder { .. }
             | Self::TokenMissing { .. }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectHandle;
@@ -13,9 +14,11 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
 use crate::hsm::error::Error;
+use crate::hsm::master::seals::{self, SealKey, SealKeys};
 use crate::hsm::master::{self, MasterKey, Masters};
 use crate::hsm::module::Loaded;
 use crate::hsm::profile::Profile;
+use crate::limits;
 use crate::secret::Secret;
 
 /// How often this process has asked a token to accept a PIN, over all tokens. Hardware tokens lock
@@ -44,6 +47,8 @@ pub(in crate::hsm) struct Held {
     pin: Arc<Secret<String>>,
     anchor: Mutex<Anchor>,
     state: RwLock<State>,
+    // Ids of `seal` keys that the token has not, and until when that is believed.
+    strange_seals: Mutex<HashMap<[u8; 16], Instant>>,
 }
 
 struct Anchor {
@@ -86,6 +91,7 @@ impl Held {
                 masters,
                 rsa: HashMap::new(),
             }),
+            strange_seals: Mutex::default(),
         })
     }
 
@@ -94,9 +100,27 @@ impl Held {
         self.read().epoch
     }
 
-    /// `CKA_ID` of `seal`.
-    pub fn seal_key_id(&self) -> [u8; 16] {
-        self.read().masters.seal_key_id
+    /// The `seal` keys known.
+    pub fn seal_keys(&self) -> SealKeys {
+        self.read().masters.seals.ids()
+    }
+
+    /// Looks for the `seal` keys again: another process may have made or destroyed one. What is
+    /// known stays known where the token's answer cannot be trusted.
+    fn follow_seals(&self) -> Result<SealKeys, Error> {
+        let anchor = self.lock_anchor();
+        let found = seals::find_all(&anchor.own.session, &self.loaded, &self.profile);
+        let found = match found {
+            // Without a login private objects are not refused but unseen.
+            Err(Error::MasterKeyMissing(_)) if anchor.own.state() != Some(SessionState::RwUser) => {
+                return Err(Error::login_lost());
+            }
+            found => found?,
+        };
+        let ids = found.ids();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.masters.seals = found;
+        Ok(ids)
     }
 
     /// A session for one worker.
@@ -200,16 +224,52 @@ impl WorkerSession {
         &self.held.profile
     }
 
-    /// A master key, as it is used in this epoch.
+    /// A master key, as it is used in this epoch; of `seal`, the current one.
     pub fn master(&self, key: MasterKey) -> ObjectHandle {
         let state = self.held.read();
         match key {
-            MasterKey::Seal => state.masters.seal,
+            MasterKey::Seal => state.masters.seals.current().object,
             MasterKey::Wrap => state.masters.wrap,
             MasterKey::Audit => state.masters.audit,
             MasterKey::Root => state.masters.root,
             MasterKey::PanIndex => state.masters.pan_index,
         }
+    }
+
+    /// The `seal` key that seals.
+    pub fn current_seal(&self) -> SealKey {
+        self.held.read().masters.seals.current()
+    }
+
+    /// The `seal` key of this id. One that is not known is looked for on the token, but not again
+    /// within [`limits::SEAL_SEARCH_INTERVAL`]: a store full of strange seals must not keep the
+    /// token busy.
+    pub fn seal_of(&self, id: &[u8; 16]) -> Result<SealKey, Error> {
+        if let Some(key) = self.held.read().masters.seals.of(id) {
+            return Ok(key);
+        }
+        let now = Instant::now();
+        {
+            let mut strange = self.held.strange_seals.lock();
+            let strange = strange.as_deref_mut().map_err(|_| Error::SealKeyUnknown)?;
+            strange.retain(|_, until| *until > now);
+            if strange.contains_key(id) || strange.len() >= limits::SEAL_STRANGE_MAX {
+                return Err(Error::SealKeyUnknown);
+            }
+        }
+        self.follow_seals()?;
+        if let Some(key) = self.held.read().masters.seals.of(id) {
+            return Ok(key);
+        }
+        if let Ok(mut strange) = self.held.strange_seals.lock() {
+            strange.insert(*id, now + limits::SEAL_SEARCH_INTERVAL);
+        }
+        Err(Error::SealKeyUnknown)
+    }
+
+    /// Looks for the `seal` keys again.
+    pub fn follow_seals(&self) -> Result<SealKeys, Error> {
+        self.held.follow_seals()
     }
 
     /// The RSA key's handle if it was found in this epoch.

@@ -12,6 +12,7 @@ mod masters;
 mod place;
 mod queue;
 mod recovery;
+mod rotation;
 mod rsa;
 mod seal;
 
@@ -44,6 +45,11 @@ scenarios! {
     mac::root_and_pan_index_authenticate_and_differ,
     mac::audit_signs_and_its_public_key_is_to_be_had,
     mac::a_public_key_that_is_not_audits_is_refused,
+    rotation::every_seal_key_opens_and_the_newest_seals,
+    rotation::an_open_token_follows_another_process,
+    rotation::only_an_old_seal_key_is_destroyed,
+    rotation::a_seal_key_that_init_did_not_make_is_refused,
+    rotation::an_unknown_seal_key_is_not_looked_for_again_and_again,
     masters::a_second_init_is_refused_and_changes_nothing,
     masters::a_missing_master_key_is_named,
     masters::a_weakened_master_key_is_refused_by_attribute,
