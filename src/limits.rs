@@ -46,8 +46,8 @@ pub const RSA_MODULUS_BITS_MAX: usize = 8192;
 pub const KEY_NAME_BYTES_MAX: usize = 63;
 /// Longest sealed-record header, bytes.
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
-/// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
-pub const SEALED_BYTES_MAX: usize = 512;
+/// Longest secret a record seals, bytes: the PKCS #8 of an RSA-4096 key under `wrap` takes 2,400.
+pub const SEALED_BYTES_MAX: usize = 3072;
 /// `seal` keys of one token: the current one and those whose records are not all sealed anew yet.
 pub const SEAL_KEYS_MAX: usize = 8;
 /// Highest number of a `seal` key: so many rotations in a token's life.
