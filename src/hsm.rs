@@ -7,16 +7,20 @@
 //! Token        this file: what the layers above may ask
 //! pool         threads, bounded queues, deadlines, one retry        → session
 //! session      the login (anchor), epochs, handles, recovery        → master
-//! seal mac rsa the operations themselves, on a worker's session     → raw
+//! seal mac rsa secret_key   the operations themselves, on a worker's session → raw
+//! kept carrier              keys on the token: found, and brought in
 //! master       the five master keys: templates, making, check       → object
 //! slot         finding a token by label, making one, what it says of itself
 //! module       one Pkcs11 per module and process                    → embedded
 //! mechanism    the allow-list; profile: what of it this token has
 //! ```
 
+mod carrier;
 #[cfg(feature = "embedded-token")]
 mod embedded;
 mod error;
+mod kept;
+mod lru;
 mod mac;
 mod master;
 mod mechanism;
@@ -27,6 +31,7 @@ mod profile;
 mod raw;
 mod rsa;
 mod seal;
+mod secret_key;
 mod session;
 mod slot;
 
@@ -43,11 +48,14 @@ pub use mechanism::{Allowed, MechanismReport};
 pub use module::Module;
 pub use object::ObjectReport;
 pub use pool::Job;
+pub use raw::Direction;
 pub use rsa::{RsaHash, RsaPublic};
 pub use seal::Sealed;
+pub use secret_key::{SecretKind, SecretUse};
 pub use session::login_attempts;
 pub use slot::{TokenId, TokenInfo};
 
+use crate::hsm::kept::Kept;
 use crate::hsm::master::seals;
 use crate::hsm::module::{Loaded, Opened};
 use crate::hsm::pool::{Pool, Retry};
@@ -320,13 +328,13 @@ impl Token {
 
     /// Destroys an RSA key; [`Error::NoSuchKey`] if it is not there. Not retried.
     pub fn destroy_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<()> {
-        let destroy = move |worker: &_| rsa::destroy(worker, object_id);
+        let destroy = move |worker: &_| kept::destroy(worker, Kept::SigningRsa, object_id);
         self.0.asymmetric.submit(deadline, Retry::Never, destroy)
     }
 
     /// Whether the token has an RSA key of this id.
     pub fn has_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<bool> {
-        let has = move |worker: &_| rsa::has(worker, object_id);
+        let has = move |worker: &_| kept::has(worker, Kept::SigningRsa, object_id);
         self.0.asymmetric.submit(deadline, Retry::Once, has)
     }
 
@@ -338,6 +346,13 @@ impl Token {
     /// The attributes of every key on the token.
     pub fn key_report(&self, deadline: Instant) -> Job<Vec<ObjectReport>> {
         self.symmetric(deadline, |worker| object::report(worker.session()))
+    }
+
+    fn offers(&self, mechanisms: &[Allowed]) -> Result<(), Error> {
+        let profile = &self.0.held.profile;
+        mechanisms
+            .iter()
+            .try_for_each(|mechanism| profile.offers(*mechanism))
     }
 
     fn symmetric<T, F>(&self, deadline: Instant, job: F) -> Job<T>

@@ -209,6 +209,14 @@ const _: () = assert!(
 
 /// Jobs a worker takes from its queue at once.
 pub const POOL_BATCH_MAX: usize = 16;
+/// Handles of token keys remembered by one open token; a forgotten one costs a search.
+pub const TOKEN_HANDLES_MAX: usize = 4096;
+/// Most messages of one CMAC job: a key block's keys take eight.
+pub const TOKEN_CMACS_MAX: usize = 16;
+/// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.
+pub const TOKEN_CMAC_BYTES_MAX: usize = 4096;
+/// Most bytes encrypted or decrypted in one call under a key-encryption key in the token.
+pub const TOKEN_ECB_BYTES_MAX: usize = 1024;
 /// RSA modulus sizes of signing keys, bits.
 pub const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
 /// The longest RSA signature, bytes.

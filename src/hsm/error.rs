@@ -8,6 +8,7 @@ use cryptoki::context::Function;
 use cryptoki::error::RvError;
 
 use crate::hsm::master::MasterKey;
+use crate::hsm::mechanism::Allowed;
 
 /// Whose fault an error is, and so what cures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +58,22 @@ pub enum Error {
     /// Not the DER of an unencrypted RSA PKCS #8 private key.
     #[error("not an unencrypted PKCS #8 RSA private key in DER")]
     NotRsaPkcs8,
-    /// No private key with this object id is on the token.
+    /// No key with this object id is on the token.
     #[error("no key with this object id is on the token")]
     NoSuchKey,
-    /// A private key with this object id is on the token already.
+    /// A key with this object id is on the token already.
     #[error("a key with this object id is on the token already")]
     KeyExists,
+
+    /// The token does not list a mechanism that the call needs.
+    #[error("the token does not offer {}", .0.name())]
+    NotOffered(Allowed),
+    /// A key value that is not as long as its kind.
+    #[error("the value is not as long as a key of this kind")]
+    SecretLength,
+    /// ECB takes whole blocks only.
+    #[error("the data are not whole blocks")]
+    NotWholeBlocks,
 
     /// The build has no embedded token.
     #[error(
@@ -165,6 +176,9 @@ impl Error {
             | Self::NotRsaPkcs8
             | Self::NoSuchKey
             | Self::KeyExists
+            | Self::NotOffered(_)
+            | Self::SecretLength
+            | Self::NotWholeBlocks
             | Self::SealKeyUnknown
             | Self::SealKeyCurrent
             | Self::SealKeysFull => Class::Request,

@@ -14,6 +14,8 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
 use crate::hsm::error::Error;
+use crate::hsm::kept::Kept;
+use crate::hsm::lru::Lru;
 use crate::hsm::master::seals::{self, SealKey, SealKeys};
 use crate::hsm::master::{self, MasterKey, Masters};
 use crate::hsm::module::Loaded;
@@ -47,6 +49,7 @@ pub(in crate::hsm) struct Held {
     pin: Arc<Secret<String>>,
     anchor: Mutex<Anchor>,
     state: RwLock<State>,
+    handles: Mutex<Handles>,
     // Ids of `seal` keys that the token has not, and until when that is believed.
     strange_seals: Mutex<HashMap<[u8; 16], Instant>>,
 }
@@ -60,7 +63,12 @@ struct Anchor {
 struct State {
     epoch: Epoch,
     masters: Masters,
-    rsa: HashMap<[u8; 16], ObjectHandle>,
+}
+
+/// Handles of keys that stay on the token, found in one epoch.
+struct Handles {
+    epoch: Epoch,
+    kept: Lru<(Kept, [u8; 16]), ObjectHandle>,
 }
 
 impl Held {
@@ -74,6 +82,10 @@ impl Held {
         let own = OwnSession::open(&loaded, slot)?;
         log_in(&own.session, UserType::User, &pin)?;
         let masters = master::check_all(&own.session, &loaded, &profile)?;
+        let epoch = Epoch {
+            initialization: 1,
+            login: 1,
+        };
         Ok(Self {
             loaded,
             profile,
@@ -83,13 +95,10 @@ impl Held {
                 own,
                 pin_refused: false,
             }),
-            state: RwLock::new(State {
-                epoch: Epoch {
-                    initialization: 1,
-                    login: 1,
-                },
-                masters,
-                rsa: HashMap::new(),
+            state: RwLock::new(State { epoch, masters }),
+            handles: Mutex::new(Handles {
+                epoch,
+                kept: Lru::new(limits::TOKEN_HANDLES_MAX),
             }),
             strange_seals: Mutex::default(),
         })
@@ -159,12 +168,18 @@ impl Held {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.epoch.login += 1;
         state.masters = masters;
-        state.rsa.clear();
+        let mut handles = self.lock_handles();
+        handles.epoch = state.epoch;
+        handles.kept.clear();
         Ok(())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_anchor(&self) -> MutexGuard<'_, Anchor> {
@@ -272,25 +287,26 @@ impl WorkerSession {
         self.held.follow_seals()
     }
 
-    /// The RSA key's handle if it was found in this epoch.
-    pub fn cached_rsa(&self, object_id: &[u8; 16]) -> Option<ObjectHandle> {
-        self.held.read().rsa.get(object_id).copied()
+    /// A key's handle if it was found in this epoch.
+    pub fn cached(&self, kept: Kept, object_id: [u8; 16]) -> Option<ObjectHandle> {
+        let mut handles = self.held.lock_handles();
+        if handles.epoch != self.epoch {
+            return None;
+        }
+        handles.kept.get(&(kept, object_id))
     }
 
     /// Remembers a handle, unless the epoch it was found in is over.
-    pub fn cache_rsa(&self, object_id: [u8; 16], object: ObjectHandle) {
-        let mut state = self.held.state.write();
-        let state = state.as_deref_mut().ok();
-        if let Some(state) = state.filter(|state| state.epoch == self.epoch) {
-            state.rsa.insert(object_id, object);
+    pub fn cache(&self, kept: Kept, object_id: [u8; 16], object: ObjectHandle) {
+        let mut handles = self.held.lock_handles();
+        if handles.epoch == self.epoch {
+            handles.kept.insert((kept, object_id), object);
         }
     }
 
     /// Forgets a handle.
-    pub fn forget_rsa(&self, object_id: &[u8; 16]) {
-        if let Ok(mut state) = self.held.state.write() {
-            state.rsa.remove(object_id);
-        }
+    pub fn forget(&self, kept: Kept, object_id: [u8; 16]) {
+        self.held.lock_handles().kept.remove(&(kept, object_id));
     }
 
     /// True while the epoch it was opened in lasts.

@@ -15,6 +15,7 @@ mod recovery;
 mod rotation;
 mod rsa;
 mod seal;
+mod secret_key;
 
 use place::{Kind, Place};
 
@@ -61,6 +62,10 @@ scenarios! {
     rsa::an_rsa_key_does_not_come_out,
     rsa::what_is_not_an_rsa_key_is_refused,
     rsa::a_destroyed_key_is_gone,
+    secret_key::an_imported_secret_computes_what_our_ciphers_do,
+    secret_key::a_generated_secret_is_of_its_kind_and_does_one_thing,
+    secret_key::a_secret_key_does_not_come_out,
+    secret_key::what_is_not_a_secret_of_its_kind_is_refused,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,

@@ -162,7 +162,8 @@ fn number_of(bytes: &[u8]) -> Option<u32> {
         Some(digits) => digits.parse().ok()?,
         None => FIRST,
     };
-    (number <= limits::SEAL_NUMBER_MAX && label(number) == text).then_some(number)
+    let ours = (FIRST..=limits::SEAL_NUMBER_MAX).contains(&number);
+    (ours && label(number) == text).then_some(number)
 }
 
 const FIRST: u32 = 1;
