@@ -216,6 +216,8 @@ pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const SMALL_MESSAGE_BYTES_MAX: usize = 4096;
 /// Longest key block that a data-plane call may bring, characters.
 pub const KEY_REF_BLOCK_CHARS_MAX: usize = 1536;
+/// Largest message of a control-plane call that carries a key block, bytes.
+pub const KEY_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Shortest PAN of a call, digits; formats 0 and 3 ask for more.
 pub const PAN_DIGITS_MIN: usize = 8;
 
@@ -243,6 +245,7 @@ pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
+const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(2 * KEY_REF_BLOCK_CHARS_MAX < SMALL_MESSAGE_BYTES_MAX);
 const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);

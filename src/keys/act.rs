@@ -80,7 +80,9 @@ impl Act {
         let Some(request) = &self.0 else {
             return Ok(None);
         };
-        let kept = catalogue.store().answer(deadline(), request.id.clone(), now());
+        let kept = catalogue
+            .store()
+            .answer(deadline(), request.id.clone(), now());
         let Some(body) = kept.await? else {
             return Ok(None);
         };
@@ -180,7 +182,11 @@ pub(in crate::keys) async fn stamped<'a>(
 
 async fn mac(catalogue: &Catalogue, context: &[u8], payload: &[u8]) -> Result<[u8; 32], Error> {
     let mut message = Sha256::new();
-    message.update(u64::try_from(context.len()).unwrap_or(u64::MAX).to_be_bytes());
+    message.update(
+        u64::try_from(context.len())
+            .unwrap_or(u64::MAX)
+            .to_be_bytes(),
+    );
     message.update(context);
     message.update(payload);
     let message = [STAMP, &message.finalize()[..]].concat();
@@ -189,7 +195,7 @@ async fn mac(catalogue: &Catalogue, context: &[u8], payload: &[u8]) -> Result<[u
 }
 
 /// Seconds since 1970.
-pub(in crate::keys) fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| since.as_secs())
@@ -256,7 +262,10 @@ mod tests {
         assert!(act("0b6f6d2e-7c0e-4b7e-9f0e-0d8f2f0e8f11").is_ok());
         let long = "x".repeat(limits::REQUEST_ID_BYTES_MAX + 1);
         for bad in ["", "a b", "键", "a\n", long.as_str()] {
-            assert!(matches!(act(bad), Err(Error::RequestIdMalformed)), "{bad:?}");
+            assert!(
+                matches!(act(bad), Err(Error::RequestIdMalformed)),
+                "{bad:?}"
+            );
         }
     }
 

@@ -227,7 +227,9 @@ impl Approval {
     fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.put(1, self.call.as_bytes());
-        self.keys.iter().for_each(|key| writer.put(2, key.as_bytes()));
+        self.keys
+            .iter()
+            .for_each(|key| writer.put(2, key.as_bytes()));
         writer.put(3, &self.hash);
         writer.put(4, self.requested_by.as_bytes());
         writer.put(5, &self.requested.to_be_bytes());
@@ -255,7 +257,10 @@ impl Approval {
         let requested = moment(reader.take(5)?).map_err(|_| Malformed)?;
         let expires = moment(reader.take(6)?).map_err(|_| Malformed)?;
         let code = reader.take(7)?;
-        let decision = DECISIONS.iter().find(|row| [row.1] == code).ok_or(Malformed)?;
+        let decision = DECISIONS
+            .iter()
+            .find(|row| [row.1] == code)
+            .ok_or(Malformed)?;
         let decided_by = reader.take_if(8)?.map(text).transpose()?;
         reader.end()?;
         Ok(Self {

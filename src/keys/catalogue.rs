@@ -6,6 +6,9 @@
 //! decided here but in `keys::policy`.
 
 mod block;
+mod page;
+
+pub use self::page::Cursor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +18,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 use crate::hsm::{self, Token};
-use crate::keys::attributes::{Environment, State};
+use crate::keys::attributes::{Environment, Residence, State, Usage};
 use crate::keys::cache::Cache;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::flight::Flights;
 use crate::keys::key_ref::NamedKey;
-use crate::keys::material::{Material, MaterialError};
+use crate::keys::make::secret_kind;
+use crate::keys::material::{self, Material, MaterialError, Protection};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
 use crate::keys::record::Header;
@@ -33,6 +37,8 @@ use crate::store::{Changed, RecordId, Store, StoredRecord};
 pub struct CatalogueOptions {
     /// The one environment whose keys it opens.
     pub environment: Environment,
+    /// Whether keys that protect others may live in this process.
+    pub allow_process_kek: bool,
     /// Keys open at once; at most [`limits::OPEN_KEYS_MAX`], and as the locked slab allows.
     pub open_keys_max: usize,
     /// Without news of the store for so long, no key is used; at most
@@ -45,6 +51,7 @@ impl CatalogueOptions {
     pub fn new(environment: Environment) -> Self {
         Self {
             environment,
+            allow_process_kek: false,
             open_keys_max: limits::OPEN_KEYS_MAX,
             blind_after: limits::GENERATION_BLIND_MAX,
         }
@@ -62,6 +69,7 @@ struct Inner {
     custodian: Custodian,
     cache: Cache<OpenKey>,
     flights: Flights<Wanted, Result<Arc<OpenKey>, Error>>,
+    allow_process_kek: bool,
     blind_after: Duration,
     opened: Instant,
     /// When the store was last heard of, milliseconds since `opened`.
@@ -116,6 +124,7 @@ impl Catalogue {
                 custodian: Custodian::new(token, options.environment),
                 cache: Cache::new(options.open_keys_max.min(limits::OPEN_KEYS_MAX)),
                 flights: Flights::new(),
+                allow_process_kek: options.allow_process_kek,
                 blind_after: options.blind_after.min(limits::GENERATION_BLIND_MAX),
                 opened,
                 heard: AtomicU64::new(0),
@@ -229,6 +238,11 @@ impl Catalogue {
         }
     }
 
+    /// Whether keys that protect others may live in this process.
+    pub fn allows_process_kek(&self) -> bool {
+        self.inner.allow_process_kek
+    }
+
     pub(in crate::keys) fn store(&self) -> &Store {
         &self.inner.store
     }
@@ -312,11 +326,20 @@ impl Inner {
         self.loads.fetch_add(1, Ordering::Relaxed);
         let (header, content) = self.custodian.open(deadline, record).await?;
         let mismatch = || refusal(record, Refusal::ContentMismatch);
+        let in_process = header.residence == Residence::Process;
+        if in_process && header.usage.protects_keys() && !self.allow_process_kek {
+            return Err(refusal(record, Refusal::ProcessKek));
+        }
         let material = match (header.state, content) {
             (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
                 Material::Shut
             }
+            (_, Content::TokenObject(object_id)) if header.usage == Usage::KeyBlockProtection => {
+                self.derive(&header, object_id, deadline).await?
+            }
             (_, Content::TokenObject(object_id)) => Material::Token(object_id),
+            (_, Content::Wrapped(_)) => Material::Shut,
+            (_, Content::Nothing) => Material::Shut,
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();
                 let first = Material::open(&header, value);
@@ -334,6 +357,29 @@ impl Inner {
             }
         };
         OpenKey::new(header, material).ok_or_else(mismatch)
+    }
+
+    /// The keys of a protection key that stays in the token: it CMACs what they derive from. The
+    /// one stated exception to "token only": what is derived opens blocks here.
+    async fn derive(
+        &self,
+        header: &Header,
+        object_id: [u8; 16],
+        deadline: Instant,
+    ) -> Result<Material, Error> {
+        let kind = secret_kind(header.algorithm).ok_or(Error::SlabFull)?;
+        let inputs = material::derivation_inputs(header.algorithm);
+        let token = self.custodian.token();
+        let cmacs = token.cmac(deadline, object_id, kind, inputs).await?;
+        let derive = || Protection::of_cmacs(header.algorithm, &cmacs);
+        let derived = match derive() {
+            Err(MaterialError::SlabFull) => {
+                self.cache.make_room();
+                derive()
+            }
+            other => other,
+        };
+        derived.map_err(|_| Error::SlabFull)
     }
 
     async fn poll(&self) -> Result<(), Error> {

@@ -204,6 +204,9 @@ pub enum Refusal {
     /// The row is longer than rows may be.
     #[error("its row is out of bounds")]
     RowBounds,
+    /// It protects other keys and would be opened into this process, which is not allowed here.
+    #[error("it may not be opened into this process: allow_process_kek is not set")]
+    ProcessKek,
     /// Other tokens' seals would be lost.
     #[error("it is sealed for other tokens too")]
     SealedForOthers,

@@ -11,7 +11,8 @@ use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
-use crate::keys::make::{Maker, deadline};
+use crate::keys::lifecycle::refuse_process_kek;
+use crate::keys::make::{Birth, Maker, deadline};
 use crate::keys::spec::KeySpec;
 use crate::keys::template::Template;
 use crate::limits;
@@ -130,10 +131,12 @@ pub async fn apply(
     let maker = Maker {
         custodian: catalogue.custodian(),
         tenant,
+        birth: Birth::default(),
     };
     // The template's keys come first in the plan, in its order.
     for (spec, step) in template.keys().iter().zip(&plan.steps) {
         if step.action == Action::Create {
+            refuse_process_kek(catalogue, spec)?;
             let made = maker.generate(spec).await?;
             let entry = Entry::of_new([made.record.clone()]);
             if let Err(error) = ledger::write(catalogue, entry).await {

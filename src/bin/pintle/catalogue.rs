@@ -34,6 +34,7 @@ pub fn open(
     store: &Path,
     token: &Token,
     environment: server::Environment,
+    allow_process_kek: bool,
 ) -> Result<Catalogue, Failure> {
     let store = Store::open(store)
         .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
@@ -41,7 +42,11 @@ pub fn open(
         server::Environment::Production => Environment::Production,
         server::Environment::Test | server::Environment::Development => Environment::Test,
     };
-    Catalogue::open(store, token.clone(), CatalogueOptions::new(environment)).map_err(failure)
+    let options = CatalogueOptions {
+        allow_process_kek,
+        ..CatalogueOptions::new(environment)
+    };
+    Catalogue::open(store, token.clone(), options).map_err(failure)
 }
 
 /// The tenant of callers that name none.
@@ -78,7 +83,7 @@ pub fn verify_all(
     token: &Token,
     environment: server::Environment,
 ) -> Result<usize, Failure> {
-    let catalogue = open(store, token, environment)?;
+    let catalogue = open(store, token, environment, true)?;
     let listed = settings::runtime()?.block_on(list(&catalogue))?;
     for one in &listed {
         if let Err(error) = &one.header {

@@ -76,7 +76,7 @@ impl DevServer {
         }
         let token = open_or_make_token(folder)?;
         let store = folder.join("store.sqlite");
-        let catalogue = catalogue::open(&store, &token, Environment::Development)?;
+        let catalogue = catalogue::open(&store, &token, Environment::Development, true)?;
         provide_keys(folder, &catalogue).await?;
         let assembled = assembly::assemble(Parts {
             environment: Environment::Development,

@@ -20,7 +20,12 @@ pub fn run(arguments: &Serve) -> Outcome {
 
 async fn serve(server: &Server) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let catalogue = catalogue::open(&server.store.path, &token, server.environment)?;
+    let catalogue = catalogue::open(
+        &server.store.path,
+        &token,
+        server.environment,
+        server.allow_process_kek,
+    )?;
     if server.environment == Environment::Production {
         catalogue::refuse_single_token(&catalogue).await?;
     }
