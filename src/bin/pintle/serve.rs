@@ -22,7 +22,7 @@ async fn serve(server: &Server) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let catalogue = catalogue::open(&server.store.path, &token, server.environment)?;
     if server.environment == Environment::Production {
-        catalogue::refuse_single_token(&catalogue).await?;
+        catalogue::refuse_single_token(&catalogue)?;
     }
     let callers =
         PolicyFile::load(&server.policy.path).map_err(|error| Failure::new(Kind::Usage, error))?;
