@@ -8,7 +8,9 @@
 //! then every key is refused, until a restart looks at the whole store again.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
 use std::time::Instant;
 
 use subtle::ConstantTimeEq;
@@ -96,7 +98,12 @@ impl Expected {
 impl Standing {
     /// Reads the whole store and checks it against its root. Blocks.
     pub fn open(store: &Store, token: &Token, progress: Progress<'_>) -> Result<Self, Error> {
-        let state = read_all(store, token, progress)?;
+        // On a thread of its own, which may wait for the token also where the caller is in a runtime.
+        let read = thread::scope(|scope| {
+            let reader = scope.spawn(|| read_all(store, token, progress));
+            reader.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        let state = read?;
         state.findings.log();
         Ok(Self {
             state: RwLock::new(state),
