@@ -33,6 +33,17 @@ pub const HMAC_KEY_BYTES_MAX: usize = 64;
 /// Shortest check value worth comparing, bytes.
 pub const CHECK_VALUE_BYTES_MIN: usize = 3;
 
+/// Longest key block, characters: what its length field can say (9,999), rounded down to a whole
+/// AES block of hexadecimal; RSA-4096 keys with a certificate chain fit.
+pub const KEY_BLOCK_CHARS_MAX: usize = 9984;
+/// Optional blocks of one key block: what its count field can say (X9.143, 6.2).
+pub const KEY_BLOCK_OPTIONAL_MAX: usize = 99;
+/// Longest key that goes into a key block, bytes: its length in bits is written in two bytes, and
+/// in hexadecimal it must leave room for a header.
+pub const KEY_BLOCK_KEY_BYTES_MAX: usize = 4864;
+/// Random bytes that the padding of any key block can ask for.
+pub const KEY_BLOCK_PADDING_BYTES_MAX: usize = 48;
+
 /// Longest SM2 signer identity, bytes: its length in bits is written in two bytes.
 pub const SM2_ID_BYTES_MAX: usize = 0x1FFF;
 /// Shortest RSA modulus that signs or verifies as RSA2, bits.
@@ -46,6 +57,16 @@ pub const RSA_MODULUS_BITS_MAX: usize = 8192;
 pub const KEY_NAME_BYTES_MAX: usize = 63;
 /// Longest sealed-record header, bytes.
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
+/// Custodians named in one key's header.
+pub const CUSTODIANS_MAX: usize = 8;
+/// Labels of one key.
+pub const LABELS_MAX: usize = 16;
+/// Longest text of a label, bytes.
+pub const LABEL_BYTES_MAX: usize = 128;
+/// Longest optional blocks that a key keeps from the key block it came in, characters.
+pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 2048;
+/// Fresh random bytes that pad one key block, at least.
+pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
 /// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
 pub const SEALED_BYTES_MAX: usize = 512;
 /// Most seals in one record: one per enrolled token.
@@ -174,8 +195,11 @@ pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// HTTP/2 window of one connection.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// Largest message of a call that carries no payload of the caller's (names, a PIN block), bytes.
-pub const SMALL_MESSAGE_BYTES_MAX: usize = 1024;
+/// Largest message of a call that carries no payload of the caller's (names, key blocks, a PIN
+/// block), bytes.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 4096;
+/// Longest key block that a data-plane call may bring, characters.
+pub const KEY_REF_BLOCK_CHARS_MAX: usize = 1536;
 /// Shortest PAN of a call, digits; formats 0 and 3 ask for more.
 pub const PAN_DIGITS_MIN: usize = 8;
 
@@ -201,7 +225,10 @@ pub const FILL_WORKERS_PER_SEED: u32 = 1 << 20;
 /// Longest wait for a record to be durable; after it the call is refused.
 pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 
+const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
+const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(2 * KEY_REF_BLOCK_CHARS_MAX < SMALL_MESSAGE_BYTES_MAX);
 const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);
 

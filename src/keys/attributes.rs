@@ -61,6 +61,8 @@ attribute! {
         KeyEncryption = *b"K0", "key_encryption";
         /// K1: protection of TR-31 key blocks.
         KeyBlockProtection = *b"K1", "key_block_protection";
+        /// K3: an RSA key pair under whose public half keys come in.
+        KeyTransport = *b"K3", "key_transport";
         /// M0: ISO 16609 MAC, CBC-MAC with TDES.
         MacIso16609 = *b"M0", "mac_iso16609";
         /// M1: ISO 9797-1 MAC algorithm 1, CBC-MAC.
@@ -105,8 +107,8 @@ attribute! {
 }
 
 attribute! {
-    /// Which way a PIN key faces. X9.143 has no such attribute; without it a terminal's PIN key and
-    /// a zone's are the same P0.
+    /// Which way a PIN key or a key-encryption key faces. X9.143 has no such attribute; without it
+    /// a terminal's PIN key and a zone's are the same P0, and so are the keys that come under them.
     Side: u8 {
         /// A terminal's key: PINs come in under it and never go out.
         Terminal = 1, "terminal";
@@ -178,6 +180,17 @@ attribute! {
         ImportedValue = 2, "imported_value";
         /// Its value came as PKCS #8.
         ImportedPkcs8 = 3, "imported_pkcs8";
+        /// Its value was put together from components in this host's memory. Outside PCI only; the
+        /// word is loud because it stays for ever.
+        HostComponents = 4, "HOST_COMPONENTS";
+        /// Custodians entered it at the token's own console or PIN pad.
+        TokenComponents = 5, "token_components";
+        /// It came in an X9.143 key block.
+        KeyBlock = 6, "key_block";
+        /// It came under RSA-OAEP from another HSM.
+        RsaOaep = 7, "rsa_oaep";
+        /// It came as a bare cryptogram under a key-encryption key.
+        Cryptogram = 8, "cryptogram";
     }
 }
 
@@ -192,8 +205,10 @@ attribute! {
         Retiring = 3, "retiring";
         /// Does nothing until enabled again.
         Disabled = 4, "disabled";
-        /// Gone for good.
+        /// Gone for good; its header stays as the memory of it.
         Destroyed = 5, "destroyed";
+        /// Does nothing, and is destroyed when its waiting period is over.
+        Destroying = 6, "destroying";
     }
 }
 
@@ -238,11 +253,69 @@ impl Algorithm {
         }
     }
 
-    /// Where the clear key of this algorithm is used.
-    pub const fn residence(self) -> Residence {
-        match self.rsa_bits() {
-            Some(_) => Residence::Token,
-            None => Residence::Process,
+    /// Cryptographic strength, bits (SP 800-57 part 1 rev. 5, tables 2 and 4). A key never leaves
+    /// or enters under a weaker one.
+    pub const fn strength_bits(self) -> u16 {
+        match self {
+            Self::Tdes2 => 80,
+            Self::Tdes3 | Self::Rsa2048 => 112,
+            Self::Aes128 | Self::Sm4 | Self::Rsa3072 | Self::Sm2 => 128,
+            Self::Rsa4096 => 152,
+            Self::Aes192 => 192,
+            Self::Aes256 | Self::HmacSha256 => 256,
+        }
+    }
+}
+
+impl Mode {
+    /// The mode of a word, or of the character of X9.143.
+    pub fn of_code_or_word(text: &str) -> Option<Self> {
+        match text.as_bytes() {
+            [code] => Self::from_code(*code),
+            _ => Self::from_word(text),
+        }
+    }
+}
+
+impl Usage {
+    /// Whether keys of this usage protect other keys.
+    pub const fn protects_keys(self) -> bool {
+        matches!(
+            self,
+            Self::KeyEncryption | Self::KeyBlockProtection | Self::KeyTransport
+        )
+    }
+
+    /// The usage of a word, or of the two characters of X9.143.
+    pub fn of_code_or_word(text: &str) -> Option<Self> {
+        let code = text.as_bytes().try_into().ok().and_then(Self::from_code);
+        code.or_else(|| Self::from_word(text))
+    }
+
+    /// Whether keys of this usage make or check MACs.
+    pub const fn makes_macs(self) -> bool {
+        matches!(
+            self,
+            Self::MacIso16609
+                | Self::MacAlgorithm1
+                | Self::MacAlgorithm3
+                | Self::MacCmac
+                | Self::MacHmac
+        )
+    }
+
+    /// Whether keys of this usage may come in as bare cryptograms (UnionPay's PIK, MAK and TDK).
+    pub const fn comes_as_cryptogram(self) -> bool {
+        matches!(self, Self::PinEncryption | Self::DataEncryption) || self.makes_macs()
+    }
+
+    /// Where the clear key is used unless something else is asked for: keys that protect others,
+    /// and RSA keys, stay in the token.
+    pub const fn residence(self, algorithm: Algorithm) -> Residence {
+        if self.protects_keys() || algorithm.rsa_bits().is_some() {
+            Residence::Token
+        } else {
+            Residence::Process
         }
     }
 }

@@ -5,6 +5,8 @@
 //! takes, is the same whether the key exists or not. What a found key may be used for is not
 //! decided here but in `keys::policy`.
 
+mod block;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ use crate::keys::attributes::{Environment, State};
 use crate::keys::cache::Cache;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
 use crate::keys::flight::Flights;
-use crate::keys::key_ref::KeyRef;
+use crate::keys::key_ref::NamedKey;
 use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
@@ -75,7 +77,7 @@ struct Inner {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Wanted {
     tenant: String,
-    key: KeyRef,
+    key: NamedKey,
 }
 
 /// How the catalogue stands, for metrics and `doctor`.
@@ -156,7 +158,7 @@ impl Catalogue {
     pub async fn resolve(
         &self,
         scope: &CallerScope,
-        key: &KeyRef,
+        key: &NamedKey,
         deadline: Instant,
     ) -> Result<Arc<OpenKey>, Error> {
         let (tenant, name) = (scope.tenant(), key.name.as_str());
@@ -303,7 +305,7 @@ impl Catalogue {
     async fn load(
         &self,
         tenant: &str,
-        key: &KeyRef,
+        key: &NamedKey,
         deadline: Instant,
     ) -> Result<Arc<OpenKey>, Error> {
         let wanted = Wanted {
@@ -424,7 +426,9 @@ impl Inner {
         let (header, content) = self.custodian.open(deadline, record).await?;
         let mismatch = || refusal(record, Refusal::ContentMismatch);
         let material = match (header.state, content) {
-            (State::Pending | State::Disabled | State::Destroyed, _) => Material::Shut,
+            (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
+                Material::Shut
+            }
             (_, Content::TokenObject(object_id)) => Material::Token(object_id),
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();

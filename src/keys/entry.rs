@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
-use crate::keys::key_policy::{FORMATS, FormatSet, KeyPolicy, Named, SCHEMES, SIGNATURES};
+use crate::keys::key_policy::{
+    FORMATS, FormatSet, KeyPolicy, Named, SCHEMES, SIGNATURES, UsageSet,
+};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 use crate::secret::Secret;
@@ -31,6 +33,8 @@ pub(in crate::keys) struct KeyEntry {
     pin: Option<PinEntry>,
     mac: Option<MacEntry>,
     signature: Option<SignatureEntry>,
+    key_block: Option<KeyBlockEntry>,
+    cryptogram: Option<CryptogramEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -41,24 +45,41 @@ pub(in crate::keys) struct KeyEntry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PinEntry {
+pub(in crate::keys) struct PinEntry {
     #[serde(default)]
-    inputs: Vec<String>,
-    output: Option<String>,
+    pub(in crate::keys) inputs: Vec<String>,
+    pub(in crate::keys) output: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MacEntry {
-    scheme: String,
-    padding: Option<u8>,
-    length: u8,
+pub(in crate::keys) struct MacEntry {
+    pub(in crate::keys) scheme: String,
+    pub(in crate::keys) padding: Option<u8>,
+    pub(in crate::keys) length: u8,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignatureEntry {
-    scheme: String,
+pub(in crate::keys) struct SignatureEntry {
+    pub(in crate::keys) scheme: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct KeyBlockEntry {
+    /// Blocks of versions A and C are taken until this day begins (UTC).
+    pub(in crate::keys) legacy_until: Option<String>,
+    /// The partner's algorithm code for SM4: one digit.
+    pub(in crate::keys) sm4_code: Option<u8>,
+    /// Which way the PIN keys face that come in a partner's blocks.
+    pub(in crate::keys) side: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct CryptogramEntry {
+    pub(in crate::keys) usages: Vec<String>,
 }
 
 /// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
@@ -91,6 +112,18 @@ pub enum Why {
     Text(&'static str),
     /// Not one of these words.
     NotOneOf(Vec<&'static str>),
+}
+
+impl Fault {
+    /// What is answered where nothing was found wrong and there is no key either.
+    pub(in crate::keys) fn nameless() -> Self {
+        Self {
+            entry: 0,
+            key: String::new(),
+            field: "spec",
+            why: Why::Text("no key"),
+        }
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -135,7 +168,7 @@ impl<'a> Faults<'a> {
         });
     }
 
-    fn word<T>(
+    pub(in crate::keys) fn word<T>(
         &mut self,
         field: &'static str,
         found: Option<T>,
@@ -184,9 +217,11 @@ impl KeyEntry {
         let algorithm = attribute!(faults, "algorithm", Algorithm, &self.algorithm);
         let residence = match &self.residence {
             Some(word) => attribute!(faults, "residence", Residence, word),
-            None => algorithm.map(Algorithm::residence),
+            None => usage
+                .zip(algorithm)
+                .map(|(usage, algorithm)| usage.residence(algorithm)),
         };
-        let policy = self.policy(faults);
+        let policy = self.policies().read(faults);
         let exportability = match self.exportable {
             true => Exportability::Exportable,
             false => Exportability::NonExportable,
@@ -208,7 +243,31 @@ impl KeyEntry {
         spec_faults.is_empty().then_some(spec)
     }
 
-    fn policy(&self, faults: &mut Faults<'_>) -> Option<KeyPolicy> {
+    fn policies(&self) -> PolicyEntries<'_> {
+        PolicyEntries {
+            weak: self.weak,
+            pin: self.pin.as_ref(),
+            mac: self.mac.as_ref(),
+            signature: self.signature.as_ref(),
+            key_block: self.key_block.as_ref(),
+            cryptogram: self.cryptogram.as_ref(),
+        }
+    }
+}
+
+/// The entries of which a policy is made, from wherever.
+pub(in crate::keys) struct PolicyEntries<'a> {
+    pub(in crate::keys) weak: bool,
+    pub(in crate::keys) pin: Option<&'a PinEntry>,
+    pub(in crate::keys) mac: Option<&'a MacEntry>,
+    pub(in crate::keys) signature: Option<&'a SignatureEntry>,
+    pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
+    pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
+}
+
+impl PolicyEntries<'_> {
+    /// The policy; none, with the reasons in `faults`, where a word or a number is none.
+    pub(in crate::keys) fn read(&self, faults: &mut Faults<'_>) -> Option<KeyPolicy> {
         let mut policy = KeyPolicy {
             weak: self.weak,
             ..KeyPolicy::default()
@@ -235,8 +294,55 @@ impl KeyEntry {
             policy.signature = faults.named("signature.scheme", &signature.scheme, SIGNATURES);
             complete &= policy.signature.is_some();
         }
+        if let Some(block) = &self.key_block {
+            complete &= block.read(&mut policy, faults);
+        }
+        if let Some(cryptogram) = &self.cryptogram {
+            let usages: Option<UsageSet> = cryptogram
+                .usages
+                .iter()
+                .map(|word| {
+                    let found = Usage::of_code_or_word(word);
+                    let words = Usage::ALL.iter().map(|usage| usage.word());
+                    faults.word("cryptogram.usages", found, words)
+                })
+                .collect();
+            complete &= usages.is_some();
+            policy.cryptograms = usages.unwrap_or_default();
+        }
         complete.then_some(policy)
     }
+}
+
+impl KeyBlockEntry {
+    /// Reads what it says into `policy`; false, with the reasons in `faults`, where it is wrong.
+    fn read(&self, policy: &mut KeyPolicy, faults: &mut Faults<'_>) -> bool {
+        let found = faults.found.len();
+        if let Some(day) = &self.legacy_until {
+            policy.legacy_blocks_until = beginning_of(day);
+            if policy.legacy_blocks_until.is_none() {
+                faults.add("key_block.legacy_until", "a day is written yyyy-mm-dd");
+            }
+        }
+        match self.sm4_code {
+            Some(digit @ 0..=9) => policy.sm4_block_code = Some(b'0' + digit),
+            Some(_) => faults.add("key_block.sm4_code", "one digit: 0 to 9"),
+            None => {}
+        }
+        if let Some(side) = &self.side {
+            policy.block_side = attribute!(faults, "key_block.side", Side, side);
+        }
+        faults.found.len() == found
+    }
+}
+
+/// The first second of a day, UTC, since 1970.
+fn beginning_of(day: &str) -> Option<u64> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    let midnight = jiff::tz::TimeZone::UTC
+        .to_timestamp(day.at(0, 0, 0, 0))
+        .ok()?;
+    u64::try_from(midnight.as_second()).ok()
 }
 
 impl MacEntry {

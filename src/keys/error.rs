@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::hsm;
 use crate::keys::attributes::{Environment, State};
 use crate::keys::entry::Fault;
+use crate::keys::exchange::ExchangeError;
 use crate::keys::grant::OperationKind;
 use crate::keys::record::Header;
 use crate::keys::root::findings::Findings;
@@ -66,6 +67,9 @@ pub enum Error {
     /// Load: the deadline passed first.
     #[error("the key was not ready in time")]
     Deadline,
+    /// The caller's or a partner's: the key does not come in or go out.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// The operator's: this state does not follow the one the key is in.
     #[error("key {name} version {version} cannot go from {from} to {to}")]
     StateOrder {

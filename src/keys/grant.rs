@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
 use crate::domain::cipher::PinCipher;
+use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
@@ -40,6 +41,7 @@ use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
 use crate::keys::policy::Checked;
+use crate::keys::record::Header;
 use crate::secret::Locked;
 
 /// A key that was checked for the operation `Op`, and what that operation needs of it.
@@ -144,15 +146,92 @@ impl Grant<VerifySignature> {
 }
 
 impl Grant<ReadPublicKey> {
-    /// The scheme of the key's policy.
-    pub fn scheme(&self) -> SignType {
-        self.part.scheme
+    /// The scheme of the key's policy; none where the key signs nothing.
+    pub fn scheme(&self) -> Option<SignType> {
+        self.part
     }
 
     /// The public half: SubjectPublicKeyInfo, DER.
     pub fn subject_public_key_info(&self) -> &[u8] {
         self.key.header().public_key.as_deref().unwrap_or_default()
     }
+}
+
+impl Grant<DecryptData> {
+    /// The cipher.
+    pub fn cipher(&self) -> &PinCipher {
+        self.part.expose_secret()
+    }
+}
+
+impl Grant<EncryptData> {
+    /// The cipher.
+    pub fn cipher(&self) -> &PinCipher {
+        self.part.expose_secret()
+    }
+}
+
+impl Grant<UnwrapKeyBlock> {
+    /// The keys that open blocks of this version; none where the protection key has none.
+    pub fn keys(&self, version: Version) -> Option<&ProtectionKeys> {
+        let ProtectionPart { own, legacy } = &self.part;
+        let mut all = std::iter::once(own)
+            .chain(legacy)
+            .map(|keys| keys.expose_secret());
+        all.find(|keys| keys.version() == version)
+    }
+
+    /// What the protection key's header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<WrapKeyBlock> {
+    /// The keys that make blocks.
+    pub fn own_keys(&self) -> &ProtectionKeys {
+        self.part.expose_secret()
+    }
+
+    /// What the protection key's header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<ImportCryptogram> {
+    /// The key under which cryptograms come in.
+    pub fn parent(&self) -> Parent<'_> {
+        match &self.part {
+            ParentPart::Token(object_id) => Parent::Token(*object_id),
+            ParentPart::Process(cipher) => Parent::Process(cipher.expose_secret()),
+        }
+    }
+
+    /// What its header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<OpenTransport> {
+    /// The private key's `CKA_ID`.
+    pub fn object_id(&self) -> [u8; 16] {
+        self.part
+    }
+
+    /// What its header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+/// A key under which others come in.
+pub enum Parent<'a> {
+    /// In the token: its `CKA_ID`.
+    Token([u8; 16]),
+    /// In this process, where that is allowed.
+    Process(&'a PinCipher),
 }
 
 /// How a signature is made.
@@ -168,7 +247,7 @@ pub enum Signer<'a> {
     Sm2(&'a sm2::PrivateKey),
 }
 
-/// What a caller may want of a key. The operations are the seven markers of this file.
+/// What a caller may want of a key. The operations are the markers of this file.
 pub trait Operation: sealed::Sealed {}
 
 impl<Op: sealed::Sealed> Operation for Op {}
@@ -223,7 +302,39 @@ operations! {
     /// Checking a signature.
     VerifySignature: "verify signatures", PublicPart = public_part;
     /// Telling the public half.
-    ReadPublicKey: "give a public key", PublicPart = public_part;
+    ReadPublicKey: "give a public key", Option<SignType> =
+        |key| key.public_key().map(|_| key.header().policy.signature);
+    /// Decrypting data.
+    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    /// Encrypting data.
+    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    /// Taking keys out of key blocks.
+    UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
+    /// Putting keys into key blocks.
+    WrapKeyBlock: "make key blocks", Arc<Locked<ProtectionKeys>> =
+        |key| Some(protection_part(key)?.own);
+    /// Taking in bare cryptograms.
+    ImportCryptogram: "take in cryptograms", ParentPart = parent_part;
+    /// Opening what came in under the public half.
+    OpenTransport: "open transported keys", [u8; 16] =
+        |key| match key.material() {
+            Material::Token(object_id) => Some(*object_id),
+            _ => None,
+        };
+}
+
+/// The keys that open blocks: of the protection key's own version, and of older ones.
+pub struct ProtectionPart {
+    own: Arc<Locked<ProtectionKeys>>,
+    legacy: Vec<Arc<Locked<ProtectionKeys>>>,
+}
+
+/// Where a key lies under which others come in.
+pub enum ParentPart {
+    /// In the token.
+    Token([u8; 16]),
+    /// In this process.
+    Process(Arc<Locked<PinCipher>>),
 }
 
 /// The private key's part in signing, with the public half that checks it.
@@ -246,6 +357,31 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        _ => None,
+    }
+}
+
+fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
+    match key.material() {
+        Material::Protection(protection) => Some(ProtectionPart {
+            own: Arc::clone(&protection.own),
+            legacy: protection.legacy.clone(),
+        }),
+        _ => None,
+    }
+}
+
+fn data_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
+    match key.material() {
+        Material::Cipher(cipher) => Some(Arc::clone(cipher)),
+        _ => None,
+    }
+}
+
+fn parent_part(key: &OpenKey) -> Option<ParentPart> {
+    match key.material() {
+        Material::Cipher(cipher) => Some(ParentPart::Process(Arc::clone(cipher))),
+        Material::Token(object_id) => Some(ParentPart::Token(*object_id)),
         _ => None,
     }
 }

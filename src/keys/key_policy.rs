@@ -7,6 +7,7 @@
 use crate::domain::alipay::SignType;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::Format;
+use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 
 /// The policy of one key.
@@ -22,6 +23,15 @@ pub struct KeyPolicy {
     pub signature: Option<SignType>,
     /// Somebody accepted, in words, what is weak about this key.
     pub weak: bool,
+    /// A key-block protection key takes blocks of versions A and C until then, seconds since 1970.
+    pub legacy_blocks_until: Option<u64>,
+    /// The algorithm code that the partner of a key-block protection key gave SM4: X9.143 has none.
+    pub sm4_block_code: Option<u8>,
+    /// Which way the PIN keys face that come in a partner's blocks under a key-block protection key;
+    /// its formats and its MAC rule are theirs.
+    pub block_side: Option<Side>,
+    /// The usages of the bare cryptograms that come in under a key-encryption key.
+    pub cryptograms: UsageSet,
 }
 
 impl KeyPolicy {
@@ -49,6 +59,18 @@ impl KeyPolicy {
         if self.weak {
             writer.put(TAG_WEAK, &[]);
         }
+        let until = self.legacy_blocks_until.map(u64::to_be_bytes);
+        writer.put_some(TAG_LEGACY_BLOCKS, until.as_ref().map(<[u8; 8]>::as_slice));
+        writer.put_some(
+            TAG_SM4_CODE,
+            self.sm4_block_code.as_ref().map(std::slice::from_ref),
+        );
+        let side = self.block_side.map(|side| [side.code()]);
+        writer.put_some(TAG_BLOCK_SIDE, side.as_ref().map(<[u8; 1]>::as_slice));
+        let usages: Vec<u8> = self.cryptograms.iter().flat_map(Usage::code).collect();
+        if !usages.is_empty() {
+            writer.put(TAG_CRYPTOGRAMS, &usages);
+        }
         writer.finish()
     }
 
@@ -75,6 +97,27 @@ impl KeyPolicy {
             policy.signature = Some(Named::of_code(SIGNATURES, single(value)?)?);
         }
         policy.weak = reader.take_if(TAG_WEAK)?.is_some();
+        if let Some(value) = reader.take_if(TAG_LEGACY_BLOCKS)? {
+            let until = value.try_into().map_err(|_| Malformed)?;
+            policy.legacy_blocks_until = Some(u64::from_be_bytes(until));
+        }
+        if let Some(value) = reader.take_if(TAG_SM4_CODE)? {
+            policy.sm4_block_code = Some(single(value)?);
+        }
+        if let Some(value) = reader.take_if(TAG_BLOCK_SIDE)? {
+            policy.block_side = Some(Side::from_code(single(value)?).ok_or(Malformed)?);
+        }
+        let (usages, rest) = reader
+            .take_if(TAG_CRYPTOGRAMS)?
+            .unwrap_or_default()
+            .as_chunks();
+        for code in usages {
+            let usage = Usage::from_code(*code).ok_or(Malformed)?;
+            policy.cryptograms.insert(usage);
+        }
+        if !rest.is_empty() {
+            return Err(Malformed);
+        }
         reader.end()?;
         if policy.encode() == bytes {
             Ok(policy)
@@ -111,6 +154,19 @@ impl std::fmt::Display for KeyPolicy {
         }
         if let Some(scheme) = self.signature {
             parts.push(Named::word_of(SIGNATURES, scheme).to_owned());
+        }
+        if !self.cryptograms.is_empty() {
+            let usages: Vec<_> = self.cryptograms.iter().map(Usage::word).collect();
+            parts.push(format!("cryptograms of {}", usages.join(" ")));
+        }
+        if let Some(side) = self.block_side {
+            parts.push(format!("{side} keys in blocks"));
+        }
+        if let Some(code) = self.sm4_block_code {
+            parts.push(format!("SM4 is {:?}", char::from(code)));
+        }
+        if self.legacy_blocks_until.is_some() {
+            parts.push("LEGACY blocks".to_owned());
         }
         if self.weak {
             parts.push("WEAK".to_owned());
@@ -167,6 +223,47 @@ impl FromIterator<Format> for FormatSet {
 }
 
 impl std::fmt::Debug for FormatSet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// A set of usages.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageSet(u32);
+
+impl UsageSet {
+    /// Whether `usage` is in the set.
+    pub const fn contains(self, usage: Usage) -> bool {
+        self.0 & (1 << usage as u32) != 0
+    }
+
+    /// Puts `usage` into the set.
+    pub const fn insert(&mut self, usage: Usage) {
+        self.0 |= 1 << usage as u32;
+    }
+
+    /// The usages, in the order of their table.
+    pub fn iter(self) -> impl Iterator<Item = Usage> {
+        let all = Usage::ALL.iter().copied();
+        all.filter(move |usage| self.contains(*usage))
+    }
+
+    /// Whether nothing is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Usage> for UsageSet {
+    fn from_iter<I: IntoIterator<Item = Usage>>(usages: I) -> Self {
+        let mut set = Self::default();
+        usages.into_iter().for_each(|usage| set.insert(usage));
+        set
+    }
+}
+
+impl std::fmt::Debug for UsageSet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_set().entries(self.iter()).finish()
     }
@@ -254,6 +351,10 @@ const TAG_PIN_OUTPUT: u8 = 2;
 const TAG_MAC: u8 = 3;
 const TAG_SIGNATURE: u8 = 4;
 const TAG_WEAK: u8 = 5;
+const TAG_LEGACY_BLOCKS: u8 = 6;
+const TAG_SM4_CODE: u8 = 7;
+const TAG_BLOCK_SIDE: u8 = 8;
+const TAG_CRYPTOGRAMS: u8 = 9;
 
 #[cfg(test)]
 mod tests {
@@ -271,6 +372,22 @@ mod tests {
                 ..KeyPolicy::default()
             },
         ];
+        policies.push(KeyPolicy {
+            legacy_blocks_until: Some(1_800_000_000),
+            ..KeyPolicy::default()
+        });
+        policies.push(KeyPolicy {
+            block_side: Some(Side::Issuer),
+            ..KeyPolicy::default()
+        });
+        policies.push(KeyPolicy {
+            sm4_block_code: Some(b'4'),
+            ..KeyPolicy::default()
+        });
+        policies.push(KeyPolicy {
+            cryptograms: Usage::ALL.iter().copied().collect(),
+            ..KeyPolicy::default()
+        });
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -316,7 +433,13 @@ mod tests {
     #[test]
     fn unknown_tags_codes_and_orders_are_malformed() {
         for bytes in [
-            &[6, 0, 0][..],
+            &[10, 0, 0][..],
+            &[TAG_BLOCK_SIDE, 0, 1, 9],
+            &[TAG_LEGACY_BLOCKS, 0, 1, 0],
+            &[TAG_CRYPTOGRAMS, 0, 0],
+            &[TAG_CRYPTOGRAMS, 0, 1, b'P'],
+            &[TAG_CRYPTOGRAMS, 0, 2, b'P', b'9'],
+            &[TAG_CRYPTOGRAMS, 0, 4, b'P', b'0', b'D', b'0'],
             &[TAG_WEAK, 0, 1, 0],
             &[TAG_PIN_INPUTS, 0, 0],
             &[TAG_PIN_INPUTS, 0, 1, 9],

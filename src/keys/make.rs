@@ -13,7 +13,7 @@ use crate::keys::attributes::{Algorithm, Origin, State};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::material::{self, SM2_BYTES};
-use crate::keys::record::{Header, KeyCheckValue};
+use crate::keys::record::{Header, KeyCheckValue, Labels};
 use crate::keys::seal::{Content, Custodian};
 use crate::keys::spec::KeySpec;
 use crate::limits;
@@ -225,6 +225,13 @@ impl Maker<'_> {
             public_key: facts.public_key,
             token_object: facts.token_object,
             policy: spec.policy.clone(),
+            activates: None,
+            destroys: None,
+            custodians: Vec::new(),
+            parent: None,
+            legacy: false,
+            optional_blocks: None,
+            labels: Labels::default(),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::keys::open_key::OpenKey;
 
 pub use self::scope::{CallerScope, KeyPattern, ScopeError};
 pub(in crate::keys) use self::table::{OperationSet, first_obstacle, operations};
+pub use self::table::{Row, TABLE};
 
 /// The proof that this file checked a key. Nobody else can make one.
 pub struct Checked(());
@@ -44,13 +45,19 @@ pub fn grant<Op: Operation>(scope: &CallerScope, key: Arc<OpenKey>) -> Result<Gr
 /// public half, so that a partner can be told before the first signature.
 const fn state_allows(state: State, operation: OperationKind) -> bool {
     use OperationKind::{
-        DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, Sign, VerifyMac, VerifySignature,
+        DecryptData, DecryptPin, EncryptData, EncryptPin, GenerateMac, ImportCryptogram,
+        OpenTransport, ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac, VerifySignature,
+        WrapKeyBlock,
     };
     match (state, operation) {
         (State::Active, _) => true,
-        (State::Retiring, DecryptPin | VerifyMac | VerifySignature | ReadPublicKey) => true,
-        (State::Retiring, EncryptPin | GenerateMac | Sign) => false,
+        (
+            State::Retiring,
+            DecryptPin | VerifyMac | VerifySignature | ReadPublicKey | DecryptData | UnwrapKeyBlock
+            | ImportCryptogram | OpenTransport,
+        ) => true,
+        (State::Retiring, EncryptPin | GenerateMac | Sign | EncryptData | WrapKeyBlock) => false,
         (State::Pending, operation) => matches!(operation, ReadPublicKey),
-        (State::Disabled | State::Destroyed, _) => false,
+        (State::Disabled | State::Destroying | State::Destroyed, _) => false,
     }
 }

@@ -5,6 +5,8 @@
 //! Deliberately one encoding per header: tags in ascending order, no unknown tag, and bytes that
 //! do not encode back to themselves are refused. Sealing itself is in `keys::seal`.
 
+use std::collections::BTreeMap;
+
 use crate::domain::check_value::{CheckValue, Method};
 use crate::keys::attributes::{
     Algorithm, Environment, Exportability, Mode, Origin, Residence, Side, State, Usage,
@@ -48,6 +50,21 @@ pub struct Header {
     pub created: u64,
     /// When its crypto-period ends, seconds since 1970. Told, not enforced.
     pub expiry: Option<u64>,
+    /// When a pending version becomes active by itself, seconds since 1970.
+    pub activates: Option<u64>,
+    /// When the waiting period of a destruction is over, seconds since 1970.
+    pub destroys: Option<u64>,
+    /// Who put the key's value together, by name, in the order of the sittings.
+    pub custodians: Vec<KeyName>,
+    /// The key under which it came in.
+    pub parent: Option<KeyName>,
+    /// It came in by a way that is accepted for old partners only: block version A or C, or a bare
+    /// cryptogram.
+    pub legacy: bool,
+    /// The optional blocks of the X9.143 key block it came in, verbatim, to go out with it again.
+    pub optional_blocks: Option<Vec<u8>>,
+    /// What its owners note about it.
+    pub labels: Labels,
     /// The check value of a block cipher key; none for HMAC keys and key pairs.
     pub check_value: Option<KeyCheckValue>,
     /// The public half of a key pair: SubjectPublicKeyInfo, DER.
@@ -100,8 +117,30 @@ impl Header {
             tag::TOKEN_OBJECT,
             self.token_object.as_ref().map(<[u8; 16]>::as_slice),
         );
+        let activates = self.activates.map(u64::to_be_bytes);
+        writer.put_some(tag::ACTIVATES, activates.as_ref().map(<[u8; 8]>::as_slice));
+        let destroys = self.destroys.map(u64::to_be_bytes);
+        writer.put_some(tag::DESTROYS, destroys.as_ref().map(<[u8; 8]>::as_slice));
+        for custodian in &self.custodians {
+            writer.put(tag::CUSTODIAN, custodian.as_str().as_bytes());
+        }
+        let parent = self.parent.as_ref().map(KeyName::as_str);
+        writer.put_some(tag::PARENT, parent.map(str::as_bytes));
+        writer.put_some(tag::LEGACY, self.legacy.then_some(&[]));
+        writer.put_some(tag::OPTIONAL_BLOCKS, self.optional_blocks.as_deref());
+        writer.put_some(tag::LABELS, self.labels.encode().as_deref());
+        // Last, and always there: no shorter text is a header too.
         writer.put(tag::POLICY, &self.policy.encode());
         writer.finish()
+    }
+
+    /// Where the version stands at a moment, seconds since 1970: a pending one whose time has come
+    /// is active, whether or not anybody has written so.
+    pub fn state_at(&self, now: u64) -> State {
+        match (self.state, self.activates) {
+            (State::Pending, Some(at)) if at <= now => State::Active,
+            (state, _) => state,
+        }
     }
 
     /// Reads a header. Total: any bytes give a header or [`HeaderError`].
@@ -126,11 +165,15 @@ impl Header {
     fn is_coherent(&self) -> bool {
         let block_cipher = self.algorithm.block_algorithm().is_some();
         let symmetric = self.algorithm.key_bytes().is_some();
+        let faces = matches!(self.usage, Usage::PinEncryption | Usage::KeyEncryption);
         self.version != 0
-            && (self.usage == Usage::PinEncryption) == self.side.is_some()
+            && faces == self.side.is_some()
             && block_cipher == self.check_value.is_some()
             && symmetric != self.public_key.is_some()
             && (self.residence == Residence::Token) == self.token_object.is_some()
+            && (self.activates.is_none() || self.state == State::Pending)
+            && (self.state == State::Destroying) == self.destroys.is_some()
+            && self.custodians.len() <= limits::CUSTODIANS_MAX
     }
 }
 
@@ -152,6 +195,58 @@ impl From<&CheckValue> for KeyCheckValue {
             method: value.method(),
             bytes: value.as_bytes().to_vec(),
         }
+    }
+}
+
+/// Notes of a key's owners: names of the key grammar with a line of text each, in the order of the
+/// names. They say nothing to the service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels(BTreeMap<KeyName, String>);
+
+impl Labels {
+    /// Takes labels within bounds: [`limits::LABELS_MAX`] of them, each text printable and at most
+    /// [`limits::LABEL_BYTES_MAX`] bytes.
+    ///
+    /// # Errors
+    /// [`HeaderError`] for anything else.
+    pub fn new(labels: BTreeMap<KeyName, String>) -> Result<Self, HeaderError> {
+        let fits = |text: &String| {
+            text.len() <= limits::LABEL_BYTES_MAX && !text.chars().any(char::is_control)
+        };
+        if labels.len() <= limits::LABELS_MAX && labels.values().all(fits) {
+            Ok(Self(labels))
+        } else {
+            Err(HeaderError)
+        }
+    }
+
+    /// Name and text of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&KeyName, &str)> {
+        self.0.iter().map(|(name, text)| (name, text.as_str()))
+    }
+
+    /// Name and text by turns, each as a field of its own; none where there is no label.
+    fn encode(&self) -> Option<Vec<u8>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut writer = Writer::default();
+        for (name, text) in &self.0 {
+            writer.put(1, name.as_str().as_bytes());
+            writer.put(2, text.as_bytes());
+        }
+        Some(writer.finish())
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let mut labels = BTreeMap::new();
+        while let Some(field) = reader.take_if(1)? {
+            let text = std::str::from_utf8(reader.take(2)?).map_err(|_| Malformed)?;
+            labels.insert(name(field)?, text.to_owned());
+        }
+        reader.end()?;
+        Self::new(labels).map_err(|HeaderError| Malformed)
     }
 }
 
@@ -180,17 +275,30 @@ fn decode_fields(bytes: &[u8]) -> Result<Header, Malformed> {
         state: code(reader.take(tag::STATE)?, State::from_code)?,
         state_epoch: u64::from_be_bytes(fixed(reader.take(tag::STATE_EPOCH)?)?),
         created: u64::from_be_bytes(fixed(reader.take(tag::CREATED)?)?),
-        expiry: reader
-            .take_if(tag::EXPIRY)?
-            .map(fixed)
-            .transpose()?
-            .map(u64::from_be_bytes),
+        expiry: moment(reader.take_if(tag::EXPIRY)?)?,
         check_value: reader
             .take_if(tag::CHECK_VALUE)?
             .map(decode_check_value)
             .transpose()?,
         public_key: reader.take_if(tag::PUBLIC_KEY)?.map(<[u8]>::to_vec),
         token_object: reader.take_if(tag::TOKEN_OBJECT)?.map(fixed).transpose()?,
+        activates: moment(reader.take_if(tag::ACTIVATES)?)?,
+        destroys: moment(reader.take_if(tag::DESTROYS)?)?,
+        custodians: {
+            let mut custodians = Vec::new();
+            while let Some(custodian) = reader.take_if(tag::CUSTODIAN)? {
+                custodians.push(name(custodian)?);
+            }
+            custodians
+        },
+        parent: reader.take_if(tag::PARENT)?.map(name).transpose()?,
+        legacy: reader.take_if(tag::LEGACY)?.is_some(),
+        optional_blocks: reader.take_if(tag::OPTIONAL_BLOCKS)?.map(<[u8]>::to_vec),
+        labels: reader
+            .take_if(tag::LABELS)?
+            .map(Labels::decode)
+            .transpose()?
+            .unwrap_or_default(),
         policy: KeyPolicy::decode(reader.take(tag::POLICY)?)?,
     };
     reader.end()?;
@@ -227,6 +335,10 @@ fn fixed<const N: usize>(value: &[u8]) -> Result<[u8; N], Malformed> {
     value.try_into().map_err(|_| Malformed)
 }
 
+fn moment(value: Option<&[u8]>) -> Result<Option<u64>, Malformed> {
+    Ok(value.map(fixed).transpose()?.map(u64::from_be_bytes))
+}
+
 fn code<T>(value: &[u8], of_code: impl Fn(u8) -> Option<T>) -> Result<T, Malformed> {
     let [byte] = fixed(value)?;
     of_code(byte).ok_or(Malformed)
@@ -238,7 +350,7 @@ fn name(value: &[u8]) -> Result<KeyName, Malformed> {
 }
 
 /// "PNTL" and the version of this form. A new field is a new version.
-const MAGIC: &[u8] = b"PNTL\x01";
+const MAGIC: &[u8] = b"PNTL\x02";
 
 const CHECK_VALUE_METHODS: &[(Method, u8)] = &[
     (Method::TdesZero, 1),
@@ -266,7 +378,15 @@ mod tag {
     pub(super) const CHECK_VALUE: u8 = 16;
     pub(super) const PUBLIC_KEY: u8 = 17;
     pub(super) const TOKEN_OBJECT: u8 = 18;
-    pub(super) const POLICY: u8 = 19;
+    pub(super) const ACTIVATES: u8 = 19;
+    pub(super) const DESTROYS: u8 = 20;
+    /// Once for each.
+    pub(super) const CUSTODIAN: u8 = 21;
+    pub(super) const PARENT: u8 = 22;
+    pub(super) const LEGACY: u8 = 23;
+    pub(super) const OPTIONAL_BLOCKS: u8 = 24;
+    pub(super) const LABELS: u8 = 25;
+    pub(super) const POLICY: u8 = 26;
 }
 
 #[cfg(test)]

@@ -52,8 +52,16 @@ impl KeySpec {
         match self.usage {
             Usage::PinEncryption => self.check_pin(&mut faults),
             Usage::Signature => self.check_signature(&mut faults),
-            _ => self.check_mac(&mut faults),
+            Usage::MacIso16609
+            | Usage::MacAlgorithm1
+            | Usage::MacAlgorithm3
+            | Usage::MacCmac
+            | Usage::MacHmac => self.check_mac(&mut faults),
+            Usage::DataEncryption | Usage::KeyTransport => {}
+            Usage::KeyEncryption => self.check_cryptograms(&mut faults),
+            Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
         }
+        self.refuse_others(&mut faults);
         if self.policy.weak && !self.is_weak() {
             faults.add("weak", "nothing about this key is weak");
         }
@@ -81,6 +89,16 @@ impl KeySpec {
             ("mac", own.mac != other.mac),
             ("signature.scheme", own.signature != other.signature),
             ("weak", own.weak != other.weak),
+            (
+                "key_block.legacy_until",
+                own.legacy_blocks_until != other.legacy_blocks_until,
+            ),
+            (
+                "key_block.sm4_code",
+                own.sm4_block_code != other.sm4_block_code,
+            ),
+            ("key_block.side", own.block_side != other.block_side),
+            ("cryptogram.usages", own.cryptograms != other.cryptograms),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -93,16 +111,88 @@ impl KeySpec {
             Some("algorithm") => faults.add("algorithm", "not an algorithm of this usage"),
             Some("side") => faults.add(
                 "side",
-                "PIN keys are terminal, zone or issuer keys; other keys have no side",
+                "PIN keys are terminal, zone or issuer keys, key-encryption keys terminal or zone \
+                 keys; other keys have no side",
             ),
             Some(_) => faults.add("mode", "not a mode of this usage and side"),
             None => {}
         }
-        if self.residence != self.algorithm.residence() {
+        let fits = match self.residence {
+            Residence::Token => self.usage.residence(self.algorithm) == Residence::Token,
+            Residence::TokenWrapped => {
+                self.usage == Usage::Signature && self.algorithm.rsa_bits().is_some()
+            }
+            Residence::Process => self.algorithm.rsa_bits().is_none(),
+        };
+        if !fits {
             faults.add(
                 "residence",
-                "RSA keys live in the token, all others in the process",
+                "keys that protect others live in the TOKEN (or, where that is allowed, in the \
+                 PROCESS), RSA signing keys in the TOKEN or TOKEN_WRAPPED, others in the PROCESS",
             );
+        }
+    }
+
+    fn check_cryptograms(&self, faults: &mut Faults) {
+        if self.policy.cryptograms.is_empty() {
+            faults.add(
+                "cryptogram.usages",
+                "key-encryption keys list the usages of what comes in under them",
+            );
+        }
+        if self
+            .policy
+            .cryptograms
+            .iter()
+            .any(|usage| !usage.comes_as_cryptogram())
+        {
+            faults.add("cryptogram.usages", "PIN, MAC and data keys only");
+        }
+    }
+
+    fn check_key_blocks(&self, faults: &mut Faults) {
+        let tdes = matches!(self.algorithm, Algorithm::Tdes2 | Algorithm::Tdes3);
+        if self.policy.legacy_blocks_until.is_some() && !tdes {
+            faults.add(
+                "key_block.legacy_until",
+                "blocks of versions A and C are TDES: only TDES keys protect them",
+            );
+        }
+        if self.policy.legacy_blocks_until.is_some() && self.residence != Residence::Process {
+            faults.add(
+                "residence",
+                "versions A and C need the protection key's value: PROCESS",
+            );
+        }
+    }
+
+    /// Policies of other usages have no place in this one.
+    fn refuse_others(&self, faults: &mut Faults) {
+        let policy = &self.policy;
+        let for_blocks = self.usage == Usage::KeyBlockProtection;
+        if !(self.usage == Usage::PinEncryption || for_blocks)
+            && (!policy.pin_inputs.is_empty() || policy.pin_output.is_some())
+        {
+            faults.add("pin", "only PIN keys have PIN block formats");
+        }
+        if !(self.usage.makes_macs() || for_blocks) && policy.mac.is_some() {
+            faults.add("mac", "only MAC keys have a MAC scheme");
+        }
+        if self.usage != Usage::Signature && policy.signature.is_some() {
+            faults.add("signature", "only signing keys have a signature scheme");
+        }
+        if !for_blocks
+            && (policy.legacy_blocks_until.is_some()
+                || policy.sm4_block_code.is_some()
+                || policy.block_side.is_some())
+        {
+            faults.add(
+                "key_block",
+                "only key-block protection keys open key blocks",
+            );
+        }
+        if self.usage != Usage::KeyEncryption && !policy.cryptograms.is_empty() {
+            faults.add("cryptogram", "only key-encryption keys take in cryptograms");
         }
     }
 
@@ -131,8 +221,6 @@ impl KeySpec {
             }
             _ => {}
         }
-        self.refuse_mac(faults);
-        self.refuse_signature(faults);
     }
 
     fn check_mac(&self, faults: &mut Faults) {
@@ -172,8 +260,6 @@ impl KeySpec {
             }
             Some(_) => {}
         }
-        self.refuse_pin(faults);
-        self.refuse_signature(faults);
     }
 
     fn check_signature(&self, faults: &mut Faults) {
@@ -187,8 +273,6 @@ impl KeySpec {
         if self.mode == Mode::Verify {
             faults.add("mode", "a key pair that is made here may sign");
         }
-        self.refuse_pin(faults);
-        self.refuse_mac(faults);
     }
 
     fn is_weak(&self) -> bool {
@@ -199,24 +283,6 @@ impl KeySpec {
             ) && rule.padding == Some(Padding::Method1)
         });
         zero_padded || self.policy.signature == Some(SignType::Rsa)
-    }
-
-    fn refuse_pin(&self, faults: &mut Faults) {
-        if !self.policy.pin_inputs.is_empty() || self.policy.pin_output.is_some() {
-            faults.add("pin", "only PIN keys have PIN block formats");
-        }
-    }
-
-    fn refuse_mac(&self, faults: &mut Faults) {
-        if self.policy.mac.is_some() {
-            faults.add("mac", "only MAC keys have a MAC scheme");
-        }
-    }
-
-    fn refuse_signature(&self, faults: &mut Faults) {
-        if self.policy.signature.is_some() {
-            faults.add("signature", "only signing keys have a signature scheme");
-        }
     }
 }
 

@@ -85,13 +85,14 @@ impl Call {
         role: KeyRole,
         key: &KeyRef,
     ) -> Result<Arc<OpenKey>, Error> {
-        let found = context
-            .catalogue
-            .resolve(&self.scope, key, self.deadline)
-            .await;
+        let (catalogue, scope) = (&context.catalogue, &self.scope);
+        let found = match key {
+            KeyRef::Named(key) => catalogue.resolve(scope, key, self.deadline).await,
+            KeyRef::Block(key) => catalogue.resolve_block(scope, key, self.deadline).await,
+        };
         let found = found.map_err(|error| Error::Key(role, error))?;
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.push((found.header().name.to_string(), found.header().version));
+        keys.push((found.key_use().audit_name(), found.header().version));
         Ok(found)
     }
 

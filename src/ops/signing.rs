@@ -24,8 +24,8 @@ pub struct Verified {
 pub struct PublicKey {
     /// X.509 SubjectPublicKeyInfo, DER.
     pub spki: Vec<u8>,
-    /// The key's scheme.
-    pub scheme: SignType,
+    /// The key's scheme; none for a key under which others come in.
+    pub scheme: Option<SignType>,
     /// The key.
     pub key: KeyUse,
 }

@@ -63,7 +63,9 @@ impl SigningService for Signing {
             Ok(pb::GetPublicKeyResponse {
                 base64: STANDARD.encode(&spki),
                 subject_public_key_info: spki,
-                scheme: scheme(signs_by).into(),
+                scheme: signs_by
+                    .map_or(pb::SignatureScheme::Unspecified, scheme)
+                    .into(),
                 key: Some(key_use(key)),
             })
         })

@@ -13,6 +13,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::domain::alipay::AlipayError;
 use crate::hsm;
 use crate::keys;
+use crate::keys::exchange::ExchangeError;
 use crate::ops::{self, KeyRole, fill};
 use crate::service::{Error, Field};
 
@@ -98,6 +99,24 @@ reasons! {
     // What depends on the clear PIN block. One reason, for ever.
     PinBlockRejected, "PIN_BLOCK_REJECTED", InvalidArgument,
         "the PIN block was rejected";
+    // What depends on the inside of a key block. One reason, for ever.
+    KeyBlockRejected, "KEY_BLOCK_REJECTED", InvalidArgument,
+        "the key block was rejected";
+    // Keys that come in and go out.
+    KeyNotOffered, "KEY_NOT_OFFERED", FailedPrecondition,
+        "keys of this usage, mode or algorithm are not offered here";
+    KeyAttributeRefused, "KEY_ATTRIBUTE_REFUSED", InvalidArgument,
+        "this is not what the block says, or looser";
+    KeySpecRefused, "KEY_SPEC_REFUSED", InvalidArgument,
+        "this does not go with the key's other attributes";
+    KeyNotExportable, "KEY_NOT_EXPORTABLE", FailedPrecondition,
+        "the key may not leave";
+    ProtectionKeyWeaker, "PROTECTION_KEY_WEAKER", FailedPrecondition,
+        "the protection key is weaker than the key";
+    CheckValueMismatch, "CHECK_VALUE_MISMATCH", InvalidArgument,
+        "the check value is not the key's, or shorter than 3 bytes";
+    KeyBlockVersionRefused, "KEY_BLOCK_VERSION_REFUSED", FailedPrecondition,
+        "key blocks of this version are not taken under this key";
     // Keys and their policy.
     KeyUnknown, "KEY_UNKNOWN", NotFound,
         "there is no such key for this caller";
@@ -263,6 +282,7 @@ impl Fault {
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
+            Key::Exchange(error) => Self::of_exchange(error, field),
             // What only provisioning can come to, and no call does.
             Key::StateOrder { .. }
             | Key::KeyExists { .. }
@@ -272,6 +292,20 @@ impl Fault {
             | Key::FileEnvironment { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
+        }
+    }
+
+    fn of_exchange(error: &ExchangeError, field: Field) -> Self {
+        match error {
+            ExchangeError::Rejected => Self::at(Reason::KeyBlockRejected, field),
+            ExchangeError::NotOffered => Self::at(Reason::KeyNotOffered, field),
+            ExchangeError::Attribute(field) => Self::at(Reason::KeyAttributeRefused, field),
+            ExchangeError::Spec { field, why: _ } => Self::at(Reason::KeySpecRefused, field),
+            ExchangeError::NotExportable => Self::at(Reason::KeyNotExportable, field),
+            ExchangeError::Stronger => Self::at(Reason::ProtectionKeyWeaker, field),
+            ExchangeError::CheckValue => Self::at(Reason::CheckValueMismatch, "check_value"),
+            ExchangeError::LegacyVersion => Self::at(Reason::KeyBlockVersionRefused, field),
+            ExchangeError::NotWritten => Self::plain(Reason::Internal),
         }
     }
 

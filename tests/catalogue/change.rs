@@ -86,7 +86,7 @@ pub fn a_key_disabled_while_it_loads_does_not_stay_open(place: &Place) {
         let changing = desk.fresh();
         desk.runtime.block_on(async {
             let scope = everything();
-            let key = pintle::keys::key_ref::KeyRef::parse(TAK, 0).unwrap();
+            let key = pintle::keys::key_ref::NamedKey::parse(TAK, 0).unwrap();
             let name = KeyName::parse(TAK).unwrap();
             let tenant = tenant();
             let (changed, _) = tokio::join!(

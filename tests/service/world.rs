@@ -77,6 +77,7 @@ pub fn key(name: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: name.to_owned(),
         version: 0,
+        ..KeyRef::default()
     })
 }
 
@@ -204,7 +205,7 @@ pub fn options(audit: Audit) -> Options {
             row(
                 DANGER_DEV_PLAINTEXT,
                 &every,
-                &["tpk-*", "zpk-*", "mac-*", "sign-*", "v-*"],
+                &["tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*"],
             ),
         ],
     };

@@ -118,6 +118,9 @@ pub enum KeysCommand {
         /// The import file.
         file: PathBuf,
     },
+    /// Show the usage table: what a key of which usage, mode, side and algorithm may do. Needs no
+    /// configuration.
+    Usages,
     /// Stop a key everywhere, within two seconds.
     Disable(KeyName),
     /// Let a disabled key serve again.

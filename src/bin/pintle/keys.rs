@@ -1,4 +1,4 @@
-//! `pintle keys`: plan, apply, list, show, import, disable, enable. Works on the store and the
+//! `pintle keys`: plan, apply, list, show, import, disable, enable, usages. Works on the store and the
 //! token of the configuration file, at this machine.
 
 use std::time::Duration;
@@ -15,16 +15,21 @@ use serde_json::json;
 use crate::cli::{self, Keys, KeysCommand};
 use crate::exit::{Failure, Kind, Outcome};
 use crate::output::{Output, print, print_json, table};
-use crate::{catalogue, settings};
+use crate::{catalogue, settings, usages};
 
 /// Does one thing to the catalogue.
 pub fn run(arguments: &Keys, output: Output) -> Outcome {
     settings::log(false, "error");
+    if let KeysCommand::Usages = arguments.command {
+        usages::show(output);
+        return Ok(());
+    }
     let server = settings::load(&arguments.configured.config)?;
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let opened = catalogue::open(&server.store.path, &token, server.environment)?;
     settings::runtime()?.block_on(async {
         match &arguments.command {
+            KeysCommand::Usages => Ok(()),
             KeysCommand::Plan(template) => plan(&opened, template, output).await,
             KeysCommand::Apply(template) => apply(&opened, template, output).await,
             KeysCommand::List => list(&opened, output).await,

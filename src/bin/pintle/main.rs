@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod serve;
 mod settings;
+mod usages;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -60,24 +60,31 @@ pub(in crate::keys) fn first_obstacle(
 
 /// A set of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::keys) struct OperationSet(u8);
+pub(in crate::keys) struct OperationSet(u16);
 
 impl OperationSet {
     pub(in crate::keys) const fn contains(self, operation: OperationKind) -> bool {
-        self.0 & (1 << operation as u8) != 0
+        self.0 & (1 << operation as u16) != 0
     }
 
     fn insert(&mut self, operation: OperationKind) {
-        self.0 |= 1 << operation as u8;
+        self.0 |= 1 << operation as u16;
     }
 }
 
-struct Row {
-    usage: Usage,
-    mode: Mode,
-    side: Option<Side>,
-    algorithms: &'static [Algorithm],
-    operations: &'static [OperationKind],
+/// One row of the table. What stands in no row is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What the key is for.
+    pub usage: Usage,
+    /// What it may do of that.
+    pub mode: Mode,
+    /// Which way it faces; none for usages that face no way.
+    pub side: Option<Side>,
+    /// The algorithms.
+    pub algorithms: &'static [Algorithm],
+    /// What a key of all these may be used for.
+    pub operations: &'static [OperationKind],
 }
 
 const fn row(
@@ -102,6 +109,10 @@ const ALG1: &[Algorithm] = &[Tdes2, Tdes3, Sm4];
 const CMAC: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256];
 const HMAC: &[Algorithm] = &[HmacSha256];
 const SIGNATURE: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096, Sm2];
+const DATA: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
+const BLOCK_PROTECTION: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256];
+const CRYPTOGRAM: &[Algorithm] = &[Tdes2, Tdes3, Sm4];
+const TRANSPORT: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096];
 
 const DECRYPT_PIN: &[OperationKind] = &[OperationKind::DecryptPin];
 const ENCRYPT_PIN: &[OperationKind] = &[OperationKind::EncryptPin];
@@ -116,19 +127,44 @@ const SIGN: &[OperationKind] = &[
 ];
 const VERIFY_ONLY: &[OperationKind] =
     &[OperationKind::VerifySignature, OperationKind::ReadPublicKey];
+const DECRYPT_DATA: &[OperationKind] = &[OperationKind::DecryptData];
+const ENCRYPT_DATA: &[OperationKind] = &[OperationKind::EncryptData];
+const BOTH_DATA: &[OperationKind] = &[OperationKind::DecryptData, OperationKind::EncryptData];
+const UNWRAP: &[OperationKind] = &[OperationKind::UnwrapKeyBlock];
+const WRAP: &[OperationKind] = &[OperationKind::WrapKeyBlock];
+const BOTH_BLOCK: &[OperationKind] = &[OperationKind::UnwrapKeyBlock, OperationKind::WrapKeyBlock];
+const IMPORT: &[OperationKind] = &[OperationKind::ImportCryptogram];
+const OPEN_TRANSPORT: &[OperationKind] =
+    &[OperationKind::OpenTransport, OperationKind::ReadPublicKey];
 
 const TERMINAL: Option<Side> = Some(Side::Terminal);
 const ZONE: Option<Side> = Some(Side::Zone);
 const ISSUER: Option<Side> = Some(Side::Issuer);
 
+/// The whole table.
 #[rustfmt::skip]
-const TABLE: &[Row] = &[
+pub const TABLE: &[Row] = &[
     // P0: terminal keys only decrypt, zone keys by their mode, issuer keys only encrypt.
     row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, PIN_ALGORITHMS, DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Decrypt, ZONE, PIN_ALGORITHMS, DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Encrypt, ZONE, PIN_ALGORITHMS, ENCRYPT_PIN),
     row(Usage::PinEncryption, Mode::EncryptAndDecrypt, ZONE, PIN_ALGORITHMS, BOTH_PIN),
     row(Usage::PinEncryption, Mode::Encrypt, ISSUER, PIN_ALGORITHMS, ENCRYPT_PIN),
+    // D0: data.
+    row(Usage::DataEncryption, Mode::Decrypt, None, DATA, DECRYPT_DATA),
+    row(Usage::DataEncryption, Mode::Encrypt, None, DATA, ENCRYPT_DATA),
+    row(Usage::DataEncryption, Mode::EncryptAndDecrypt, None, DATA, BOTH_DATA),
+    // K0: bare cryptograms come in under it, and face the way it faces.
+    row(Usage::KeyEncryption, Mode::Decrypt, TERMINAL, CRYPTOGRAM, IMPORT),
+    row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, TERMINAL, CRYPTOGRAM, IMPORT),
+    row(Usage::KeyEncryption, Mode::Decrypt, ZONE, CRYPTOGRAM, IMPORT),
+    row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, ZONE, CRYPTOGRAM, IMPORT),
+    // K1: X9.143 key blocks.
+    row(Usage::KeyBlockProtection, Mode::Decrypt, None, BLOCK_PROTECTION, UNWRAP),
+    row(Usage::KeyBlockProtection, Mode::Encrypt, None, BLOCK_PROTECTION, WRAP),
+    row(Usage::KeyBlockProtection, Mode::EncryptAndDecrypt, None, BLOCK_PROTECTION, BOTH_BLOCK),
+    // K3: keys come in under its public half, RSA-OAEP.
+    row(Usage::KeyTransport, Mode::Decrypt, None, TRANSPORT, OPEN_TRANSPORT),
     // M0: CBC-MAC with TDES by definition.
     row(Usage::MacIso16609, Mode::Generate, None, TDES, GENERATE),
     row(Usage::MacIso16609, Mode::Verify, None, TDES, VERIFY),
@@ -221,6 +257,14 @@ mod tests {
     }
 
     #[test]
+    fn the_table_decides_thousands_of_cells_and_grants_few() {
+        let all = Usage::ALL.len() * Mode::ALL.len() * 4 * Algorithm::ALL.len();
+        let all = all * OperationKind::ALL.len();
+        assert!(all > 60_000, "{all} cells");
+        assert!(granted_cells().len() < 250);
+    }
+
+    #[test]
     fn mode_n_grants_nothing() {
         assert!(granted_cells().iter().all(|cell| !cell.contains(" N ")));
     }
@@ -230,8 +274,8 @@ mod tests {
         let obstacle = first_obstacle;
         let (p0, m3) = (Usage::PinEncryption, Usage::MacAlgorithm3);
         assert_eq!(
-            obstacle(Usage::DataEncryption, Mode::Decrypt, None, Tdes2),
-            Some("usage")
+            obstacle(Usage::DataEncryption, Mode::Derive, None, Tdes2),
+            Some("mode")
         );
         assert_eq!(
             obstacle(p0, Mode::Decrypt, TERMINAL, Sm2),

@@ -34,6 +34,13 @@ fn header() -> Header {
             pin_inputs: [Format::Iso0, Format::Iso3].into_iter().collect(),
             ..KeyPolicy::default()
         },
+        activates: None,
+        destroys: None,
+        custodians: Vec::new(),
+        parent: None,
+        legacy: false,
+        optional_blocks: None,
+        labels: Labels::default(),
     }
 }
 
@@ -64,7 +71,53 @@ fn headers() -> Vec<Header> {
         },
         ..header()
     };
-    vec![header(), mac, rsa]
+    let name = |text| KeyName::parse(text).unwrap();
+    let brought_in = Header {
+        state: State::Pending,
+        activates: Some(1_750_000_000),
+        custodians: vec![name("alice"), name("bob")],
+        parent: Some(name("zmk-partner")),
+        legacy: true,
+        optional_blocks: Some(b"KS1800604B120F9292800000".to_vec()),
+        labels: labels(&[("owner", "acquiring"), ("till", "7")]),
+        ..header()
+    };
+    let destroying = Header {
+        state: State::Destroying,
+        destroys: Some(1_760_000_000),
+        ..header()
+    };
+    vec![header(), mac, rsa, brought_in, destroying]
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let pairs = pairs
+        .iter()
+        .map(|(name, text)| (KeyName::parse(name).unwrap(), (*text).to_owned()));
+    Labels::new(pairs.collect()).unwrap()
+}
+
+#[test]
+fn a_pending_version_is_active_from_its_moment_on() {
+    let pending = &headers()[3];
+    assert_eq!(pending.state_at(1_749_999_999), State::Pending);
+    assert_eq!(pending.state_at(1_750_000_000), State::Active);
+    let never = Header {
+        activates: None,
+        ..pending.clone()
+    };
+    assert_eq!(never.state_at(u64::MAX), State::Pending);
+}
+
+#[test]
+fn labels_are_few_short_and_printable() {
+    let name = |text: &str| KeyName::parse(text).unwrap();
+    let one = |text: String| Labels::new([(name("a"), text)].into());
+    assert!(one("x".repeat(limits::LABEL_BYTES_MAX)).is_ok());
+    assert!(one("x".repeat(limits::LABEL_BYTES_MAX + 1)).is_err());
+    assert!(one("a\nb".to_owned()).is_err());
+    let many = (0..=limits::LABELS_MAX).map(|n| (name(&format!("n{n}")), String::new()));
+    assert!(Labels::new(many.collect()).is_err());
 }
 
 #[test]
@@ -158,6 +211,22 @@ fn fields_that_do_not_go_together_are_refused() {
         },
         Header {
             algorithm: Algorithm::Sm2,
+            ..header()
+        },
+        Header {
+            activates: Some(1),
+            ..header()
+        },
+        Header {
+            state: State::Destroying,
+            ..header()
+        },
+        Header {
+            destroys: Some(1),
+            ..header()
+        },
+        Header {
+            custodians: vec![header().name; limits::CUSTODIANS_MAX + 1],
             ..header()
         },
     ];

@@ -192,6 +192,72 @@ fn keys_live_where_their_algorithm_lives() {
     assert_eq!(faults(&RSA.replace("\"sign\"", "\"verify\"")), ["mode"]);
 }
 
+const KBPK: &str = r#"
+[[key]]
+name = "kbpk"
+usage = "key_block_protection"
+mode = "encrypt_and_decrypt"
+algorithm = "TDES-3"
+"#;
+const ZMK: &str = r#"
+[[key]]
+name = "zmk"
+usage = "key_encryption"
+mode = "decrypt"
+side = "zone"
+algorithm = "TDES-2"
+[key.cryptogram]
+usages = ["pin_encryption", "mac_iso9797_1_alg3"]
+"#;
+
+#[test]
+fn keys_that_protect_others_live_in_the_token_unless_the_process_is_named() {
+    for (text, residence) in [
+        (KBPK.to_owned(), Residence::Token),
+        (ZMK.to_owned(), Residence::Token),
+        (
+            format!("{KBPK}residence = \"PROCESS\"\n"),
+            Residence::Process,
+        ),
+    ] {
+        assert_eq!(parse(&text).unwrap().keys()[0].residence, residence);
+    }
+    let wrapped = |text: &str| format!("{text}residence = \"TOKEN_WRAPPED\"\n");
+    assert_eq!(faults(&wrapped(KBPK)), ["residence"]);
+    assert!(parse(&wrapped(RSA)).is_ok());
+}
+
+#[test]
+fn a_protection_key_takes_old_versions_until_a_day_and_in_the_process_only() {
+    let until =
+        |day: &str, rest: &str| format!("{KBPK}{rest}[key.key_block]\nlegacy_until = \"{day}\"\n");
+    let process = "residence = \"PROCESS\"\n";
+    let template = parse(&until("2027-01-01", process)).unwrap();
+    let seconds = template.keys()[0].policy.legacy_blocks_until;
+    assert_eq!(seconds, Some(1_798_761_600));
+    assert_eq!(faults(&until("2027-01-01", "")), ["residence"]);
+    assert_eq!(faults(&until("soon", process)), ["key_block.legacy_until"]);
+    let aes = until("2027-01-01", process).replace("TDES-3", "AES-256");
+    assert_eq!(faults(&aes), ["key_block.legacy_until"]);
+    let code = format!("{KBPK}[key.key_block]\nsm4_code = 10\n");
+    assert_eq!(faults(&code), ["key_block.sm4_code"]);
+    assert_eq!(
+        faults(&format!("{TPK}[key.key_block]\nsm4_code = 1\n")),
+        ["key_block"]
+    );
+}
+
+#[test]
+fn a_key_encryption_key_names_the_usages_under_it_and_faces_a_way() {
+    assert!(parse(ZMK).is_ok());
+    assert_eq!(faults(&ZMK.replace("side = \"zone\"\n", "")), ["side"]);
+    let other =
+        |usages: &str| faults(&ZMK.replace("\"pin_encryption\", \"mac_iso9797_1_alg3\"", usages));
+    assert_eq!(other(""), ["cryptogram.usages"]);
+    assert_eq!(other("\"signature\""), ["cryptogram.usages"]);
+    assert_eq!(other("\"key_encryption\""), ["cryptogram.usages"]);
+}
+
 #[test]
 fn a_name_stands_in_a_file_once() {
     assert_eq!(faults(&[TPK, TPK].concat()), ["name"]);

@@ -136,7 +136,7 @@ impl Keys {
             side,
             algorithm,
             exportability: Exportability::NonExportable,
-            residence: algorithm.residence(),
+            residence: usage.residence(algorithm),
             policy,
         };
         imported.insert(identity.clone(), Some(name));
