@@ -284,10 +284,7 @@ async fn commit(
     for Wanted { entry, spec, .. } in &wanted {
         let name = spec.name.as_str();
         refuse_process_kek(catalogue, spec)?;
-        let there = catalogue
-            .store()
-            .versions(deadline(), tenant.as_str(), name)
-            .await?;
+        let there = catalogue.records(tenant.as_str(), name, deadline()).await?;
         if !there.is_empty() {
             Faults::of(*entry, name, &mut found).add("name", "exists already");
         }

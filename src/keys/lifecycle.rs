@@ -148,9 +148,10 @@ async fn open_all(
     tenant: &KeyName,
     name: &KeyName,
 ) -> Result<Vec<Found>, Error> {
+    // What another process did a moment ago counts.
+    catalogue.poll().await?;
     let records = catalogue
-        .store()
-        .versions(deadline(), tenant.as_str(), name.as_str())
+        .records(tenant.as_str(), name.as_str(), deadline())
         .await?;
     let mut found = Vec::new();
     for record in records {

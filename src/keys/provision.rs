@@ -148,20 +148,24 @@ pub async fn apply(
     Ok(plan)
 }
 
-/// Waits for the advisory lock without holding up the runtime.
+/// Waits for the advisory lock without holding up the runtime, and then follows what whoever held
+/// it has written.
 pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {
     let store = catalogue.store().clone();
     let wait = limits::ADVISORY_LOCK_WAIT;
     match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
-        Ok(locked) => Ok(locked?),
+        Ok(locked) => {
+            let locked = locked?;
+            catalogue.poll().await?;
+            Ok(locked)
+        }
         Err(_) => Err(crate::store::error::Error::Stopped.into()),
     }
 }
 
 async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Result<Action, Error> {
     let records = catalogue
-        .store()
-        .versions(deadline(), tenant.as_str(), spec.name.as_str())
+        .records(tenant.as_str(), spec.name.as_str(), deadline())
         .await?;
     let Some(newest) = records.first() else {
         return Ok(Action::Create);

@@ -274,6 +274,14 @@ fn meant_by(pattern: &str) -> Vec<Rpc> {
 }
 
 impl RpcRow {
+    /// The row of a call.
+    ///
+    /// Every call has one; a call that had none would get the first row's name.
+    #[must_use]
+    pub fn of(rpc: Rpc) -> &'static Self {
+        RPCS.iter().find(|row| row.rpc == rpc).unwrap_or(&RPCS[0])
+    }
+
     /// The row of an HTTP/2 path.
     #[must_use]
     pub fn of_path(path: &str) -> Option<&'static Self> {

@@ -70,6 +70,10 @@ reasons! {
         "the message cannot be read";
     MissingField, "MISSING_FIELD", InvalidArgument,
         "a field that must be there is missing";
+    FieldSuperfluous, "FIELD_SUPERFLUOUS", InvalidArgument,
+        "a field that must be empty is not";
+    FieldMalformed, "FIELD_MALFORMED", InvalidArgument,
+        "a field cannot be read";
     EnumUnknown, "ENUM_UNKNOWN", InvalidArgument,
         "a value is not one of its enum";
     KeyNameMalformed, "KEY_NAME_MALFORMED", InvalidArgument,
@@ -259,6 +263,8 @@ impl Fault {
             Error::MessageTooLarge => Self::plain(Reason::MessageTooLarge),
             Error::MessageMalformed => Self::plain(Reason::MessageMalformed),
             Error::FieldMissing(field) => Self::at(Reason::MissingField, field),
+            Error::FieldSuperfluous(field) => Self::at(Reason::FieldSuperfluous, field),
+            Error::FieldMalformed(field) => Self::at(Reason::FieldMalformed, field),
             Error::KeyNameMalformed(field) => Self::at(Reason::KeyNameMalformed, field),
             Error::EnumUnknown(field) => Self::at(Reason::EnumUnknown, field),
             Error::DeadlineExceeded => Self::plain(Reason::DeadlineExceeded),
@@ -291,6 +297,7 @@ impl Fault {
             Operation::PageToken => Self::at(Reason::PageTokenUnknown, "page_token"),
             Operation::Filter => Self::at(Reason::FilterMalformed, "filter"),
             Operation::Key(role, error) => Self::of_key(*role, error),
+            Operation::Catalogue(_) => Self::plain(Reason::StoreUnavailable),
             Operation::Token(error) => Self::of_token(error),
             Operation::Fill(fill::Exhausted) => Self::plain(Reason::TokenUnavailable),
             Operation::MacKeyMismatch | Operation::SignatureFault => Self::plain(Reason::Internal),
@@ -329,7 +336,9 @@ impl Fault {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),
             Key::UsageRefused { .. } => Self::at(Reason::KeyUsageRefused, field),
             Key::StateRefused { .. } => Self::at(Reason::KeyStateRefused, field),
-            Key::RecordRefused { .. } => Self::at(Reason::KeyRecordRefused, field),
+            Key::RecordRefused { .. } | Key::CatalogueRefused(_) => {
+                Self::at(Reason::KeyRecordRefused, field)
+            }
             Key::TokenUnavailable(error) => Self::of_token(error),
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),

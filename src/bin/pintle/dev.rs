@@ -96,7 +96,13 @@ impl DevServer {
             Reflection::On,
         )
         .map_err(other)?;
-        let admin_calls = admin_routes(&assembled.health, Reflection::On).map_err(other)?;
+        let admin_calls = admin_routes(
+            &assembled.context,
+            &assembled.admin_stack,
+            &assembled.health,
+            Reflection::On,
+        )
+        .map_err(other)?;
         let data_listener = serve::bind(listen).await?;
         let address = data_listener.local_addr()?;
         let admin_listener = serve::bind(SocketAddr::new(listen.ip(), 0)).await?;

@@ -27,7 +27,7 @@ async fn serve(server: &Server) -> Outcome {
         server.allow_process_kek,
     )?;
     if server.environment == Environment::Production {
-        catalogue::refuse_single_token(&catalogue).await?;
+        catalogue::refuse_single_token(&catalogue)?;
     }
     let callers =
         PolicyFile::load(&server.policy.path).map_err(|error| Failure::new(Kind::Usage, error))?;
@@ -56,8 +56,13 @@ async fn serve(server: &Server) -> Outcome {
         reflection,
     )
     .map_err(|error| Failure::new(Kind::Other, error))?;
-    let admin = admin_routes(&assembled.health, Reflection::Off)
-        .map_err(|error| Failure::new(Kind::Other, error))?;
+    let admin = admin_routes(
+        &assembled.context,
+        &assembled.admin_stack,
+        &assembled.health,
+        Reflection::Off,
+    )
+    .map_err(|error| Failure::new(Kind::Other, error))?;
     let data_listener = bind(listen.data).await?;
     let admin_listener = bind(listen.admin).await?;
     tracing::info!(data = %listen.data, admin = %listen.admin, "listening, mutual TLS");

@@ -58,8 +58,8 @@ impl Catalogue {
         let page = self.inner.store.list(deadline, Some(tenant), after).await?;
         let mut found = Vec::new();
         for record in &page {
-            match self.inner.custodian.open(deadline, record).await {
-                Ok((header, _)) => {
+            match self.inner.authentic(record, deadline).await {
+                Ok(header) => {
                     let cursor = Cursor(Some((header.name.clone(), header.version)));
                     found.push((cursor, header));
                 }

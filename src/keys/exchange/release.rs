@@ -48,10 +48,8 @@ pub async fn export(
     act: &Act,
 ) -> Result<(Header, Released), Error> {
     let tenant = protection.header().tenant.as_str();
-    let records = catalogue
-        .store()
-        .versions(deadline(), tenant, key.name.as_str())
-        .await?;
+    let name = key.name.as_str();
+    let records = catalogue.records(tenant, name, deadline()).await?;
     let mut found = None;
     for record in &records {
         let (header, content) = catalogue.custodian().open(deadline(), record).await?;
