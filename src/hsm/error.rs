@@ -46,8 +46,9 @@ pub enum Error {
     #[error("the operating system gave no random bytes")]
     NoRandom,
 
-    /// A sealed value, its IV or its associated data is not what was sealed under this key.
-    #[error("the sealed value does not authenticate under this token's seal key")]
+    /// A sealed value, its IV or its associated data is not what was sealed under this key; or a
+    /// wrapped key not what was wrapped.
+    #[error("what is to be opened does not authenticate under this token's key")]
     NotAuthentic,
     /// More bytes than the limits allow.
     #[error("more bytes than a token call may carry")]
@@ -315,7 +316,11 @@ impl CallFault {
     pub(in crate::hsm) fn blames_ciphertext(&self) -> bool {
         matches!(
             self.rv,
-            RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::DataInvalid
+            RvError::EncryptedDataInvalid
+                | RvError::EncryptedDataLenRange
+                | RvError::DataInvalid
+                | RvError::WrappedKeyInvalid
+                | RvError::WrappedKeyLenRange
         )
     }
 

@@ -245,6 +245,39 @@ impl Calls {
         Ok(usize::try_from(written)?)
     }
 
+    /// A key wrapped by a mechanism without parameters, of at most `max` bytes.
+    pub fn wrap_key(
+        &self,
+        session: &Session,
+        mechanism: CK_MECHANISM_TYPE,
+        wrapping: ObjectHandle,
+        key: ObjectHandle,
+        max: usize,
+    ) -> Result<Vec<u8>, CryptokiError> {
+        let mut mechanism = CK_MECHANISM {
+            mechanism,
+            pParameter: ptr::null_mut(),
+            ulParameterLen: 0,
+        };
+        let wrap = defined(self.list.C_WrapKey)?;
+        let mut wrapped = vec![0; max];
+        let mut written = length(max);
+        // SAFETY: `mechanism` outlives the call; the module writes at most `written` bytes.
+        let rv = unsafe {
+            wrap(
+                session.handle(),
+                &raw mut mechanism,
+                wrapping.handle(),
+                key.handle(),
+                wrapped.as_mut_ptr(),
+                &raw mut written,
+            )
+        };
+        answer(rv, Function::WrapKey)?;
+        wrapped.truncate(usize::try_from(written)?);
+        Ok(wrapped)
+    }
+
     /// Makes a secret key whose `CKA_UNWRAP_TEMPLATE` is `pinned`: whatever it unwraps has these
     /// attributes, whoever asks.
     pub fn generate_key_with_unwrap_template(

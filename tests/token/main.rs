@@ -16,6 +16,7 @@ mod rotation;
 mod rsa;
 mod seal;
 mod secret_key;
+mod wrapped;
 
 use place::{Kind, Place};
 
@@ -66,6 +67,10 @@ scenarios! {
     secret_key::a_generated_secret_is_of_its_kind_and_does_one_thing,
     secret_key::a_secret_key_does_not_come_out,
     secret_key::what_is_not_a_secret_of_its_kind_is_refused,
+    wrapped::a_wrapped_key_signs_and_nothing_stays,
+    wrapped::a_wrapped_key_outlives_its_session_object,
+    wrapped::a_blob_that_wrap_did_not_make_is_not_authentic,
+    wrapped::many_workers_share_the_open_keys,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,
