@@ -69,6 +69,9 @@ pub enum Error {
     /// The token does not list a mechanism that the call needs.
     #[error("the token does not offer {}", .0.name())]
     NotOffered(Allowed),
+    /// What was wrapped under a transport key does not open; why is nobody's to know.
+    #[error("what was wrapped does not open under this transport key")]
+    NotOpened,
     /// A key value that is not as long as its kind.
     #[error("the value is not as long as a key of this kind")]
     SecretLength,
@@ -178,6 +181,7 @@ impl Error {
             | Self::NoSuchKey
             | Self::KeyExists
             | Self::NotOffered(_)
+            | Self::NotOpened
             | Self::SecretLength
             | Self::NotWholeBlocks
             | Self::SealKeyUnknown
@@ -322,6 +326,16 @@ impl CallFault {
                 | RvError::WrappedKeyInvalid
                 | RvError::WrappedKeyLenRange
         )
+    }
+
+    /// The mechanism's parameters were refused, before the token saw what it was to work on:
+    /// SoftHSM's answer to OAEP with any hash but SHA-1 is ARGUMENTS_BAD.
+    pub(in crate::hsm) fn refuses_parameters(&self) -> bool {
+        matches!(self.function, Function::DecryptInit)
+            && matches!(
+                self.rv,
+                RvError::ArgumentsBad | RvError::MechanismInvalid | RvError::MechanismParamInvalid
+            )
     }
 
     fn is_vague(&self) -> bool {

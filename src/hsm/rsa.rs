@@ -195,6 +195,11 @@ pub(in crate::hsm) fn inspect(session: &Session, key: ObjectHandle) -> Result<Rs
             return Err(Error::KeyUnsafe(name));
         }
     }
+    public_of(session, key)
+}
+
+/// The public half, which a private key has with it.
+pub(in crate::hsm) fn public_of(session: &Session, key: ObjectHandle) -> Result<RsaPublic, Error> {
     let mut public = RsaPublic {
         n: Vec::new(),
         e: Vec::new(),

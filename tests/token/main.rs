@@ -16,6 +16,7 @@ mod rotation;
 mod rsa;
 mod seal;
 mod secret_key;
+mod transport;
 mod wrapped;
 
 use place::{Kind, Place};
@@ -71,6 +72,9 @@ scenarios! {
     wrapped::a_wrapped_key_outlives_its_session_object,
     wrapped::a_blob_that_wrap_did_not_make_is_not_authentic,
     wrapped::many_workers_share_the_open_keys,
+    transport::what_a_partner_wraps_opens,
+    transport::what_does_not_open_gets_one_answer,
+    transport::a_transport_key_does_one_thing,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,
