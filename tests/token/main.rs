@@ -16,6 +16,7 @@ mod rotation;
 mod rsa;
 mod seal;
 mod secret_key;
+mod together;
 mod transport;
 mod wrapped;
 
@@ -86,6 +87,8 @@ scenarios! {
     queue::a_dropped_token_answers_what_waits,
     recovery::a_logout_behind_our_back_is_cured,
     recovery::a_pin_changed_behind_our_back_is_tried_once,
+    together::several_tokens_work_at_the_same_time,
+    together::one_token_that_loses_its_login_disturbs_no_other,
     exports::both_tokens_work_in_one_process,
     exports::softhsm_keeps_debians_libcrypto,
 }
