@@ -14,6 +14,8 @@ mod queue;
 mod recovery;
 mod rotation;
 mod rsa;
+#[path = "../support/rsa_variants.rs"]
+mod rsa_variants;
 mod seal;
 mod secret_key;
 mod together;
@@ -73,6 +75,7 @@ scenarios! {
     wrapped::a_wrapped_key_outlives_its_session_object,
     wrapped::a_blob_that_wrap_did_not_make_is_not_authentic,
     wrapped::many_workers_share_the_open_keys,
+    wrapped::only_so_many_keys_are_open_at_once,
     transport::what_a_partner_wraps_opens,
     transport::what_does_not_open_gets_one_answer,
     transport::a_transport_key_does_one_thing,

@@ -1,6 +1,8 @@
 //! RSA signing keys that live outside the token, wrapped: they sign like resident ones, nothing of
 //! them stays, and what happens to their session objects is not noticed.
 
+use std::time::Instant;
+
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use cryptoki::object::{Attribute, ObjectHandle};
 use pintle::hsm::{Error, RsaHash, RsaPublic, Token, TokenConfig, Wrapped};
@@ -9,6 +11,7 @@ use pintle::secret::Secret;
 
 use crate::place::{Attacker, Place, SO_PIN, refusal, soon};
 use crate::rsa::{openssl_key, openssl_signature};
+use crate::rsa_variants::variants;
 
 pub fn a_wrapped_key_signs_and_nothing_stays(place: &Place) {
     let token = place.token();
@@ -159,6 +162,51 @@ pub fn many_workers_share_the_open_keys(place: &Place) {
     drop(again);
     let left = session_objects(&attacker, "pintle-wrapped").len();
     assert_eq!(left, keys.len(), "an opening takes its own along");
+}
+
+pub fn only_so_many_keys_are_open_at_once(place: &Place) {
+    let token = place.token();
+    let pkcs8 = openssl_key(&place.folder.join("key.der"), "rsa_keygen_bits:2048", "RSA");
+    let more = limits::WRAPPED_KEYS_OPEN_MAX + 128;
+    let variants = variants(&pkcs8).take(more);
+    let keys: Vec<_> = variants
+        .map(|pkcs8| import(&token, &pkcs8).unwrap())
+        .collect();
+    assert_eq!(keys.len(), more);
+    let attacker = place.attacker();
+    let open = || session_objects(&attacker, "pintle-wrapped").len();
+    assert_eq!(open(), limits::WRAPPED_KEYS_OPEN_MAX);
+    // Those that had to go come back, and others go for them.
+    for (public, wrapped) in keys.iter().take(3).chain(keys.last()) {
+        assert!(signs(&token, public, wrapped));
+    }
+    assert_eq!(open(), limits::WRAPPED_KEYS_OPEN_MAX);
+    let cost = |keys: &[(RsaPublic, Wrapped)]| {
+        let start = Instant::now();
+        for (_, wrapped) in keys {
+            sign(&token, wrapped, b"m").unwrap();
+        }
+        start.elapsed() / u32::try_from(keys.len()).unwrap()
+    };
+    let resident = {
+        token
+            .import_rsa(soon(), [1; 16], Secret::new(pkcs8))
+            .wait()
+            .unwrap();
+        let start = Instant::now();
+        for _ in 0..100 {
+            let sign = token.sign_rsa(soon(), [1; 16], RsaHash::Sha256, b"m".to_vec());
+            sign.wait().unwrap();
+        }
+        start.elapsed() / 100
+    };
+    // A hundred of those that had to go; then the same again, hot.
+    let (cold, hot) = (cost(&keys[10..110]), cost(&keys[10..110]));
+    println!(
+        "{:?}: resident {resident:?}, wrapped hot {hot:?}, wrapped cold {cold:?}, {} open",
+        place.kind,
+        open()
+    );
 }
 
 fn sign(token: &Token, wrapped: &Wrapped, message: &[u8]) -> Result<Vec<u8>, Error> {
