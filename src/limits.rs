@@ -279,6 +279,10 @@ const _: () = assert!(
 pub const POOL_BATCH_MAX: usize = 16;
 /// Handles of token keys remembered by one open token; a forgotten one costs a search.
 pub const TOKEN_HANDLES_MAX: usize = 4096;
+/// Wrapped signing keys open in the token at once; a session object each.
+pub const WRAPPED_KEYS_OPEN_MAX: usize = 2048;
+/// Longest wrapped signing key, bytes: the PKCS #8 of 4096 bits takes 2,400 with its wrapping.
+pub const WRAPPED_BYTES_MAX: usize = 2560;
 /// Most messages of one CMAC job: a key block's keys take eight.
 pub const TOKEN_CMACS_MAX: usize = 16;
 /// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.
@@ -292,5 +296,6 @@ pub const RSA_SIGNATURE_BYTES_MAX: usize = 512;
 /// The longest PKCS #8 RSA private key, bytes (4096 bits take about 2,400).
 pub const PKCS8_BYTES_MAX: usize = 4096;
 
+const _: () = assert!(WRAPPED_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(POOL_BATCH_MAX <= POOL_QUEUE_MAX);
 const _: () = assert!(RSA_SIGNATURE_BYTES_MAX * 8 == RSA_BITS[2] as usize);
