@@ -467,7 +467,7 @@ impl Inner {
                 self.derive(&header, object_id, deadline).await?
             }
             (_, Content::TokenObject(object_id)) => Material::Token(object_id),
-            (_, Content::Wrapped(_)) => Material::Shut,
+            (_, Content::Wrapped(blob)) => Material::Wrapped(hsm::Wrapped::new(&blob)),
             (_, Content::Nothing) => Material::Shut,
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();

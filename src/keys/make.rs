@@ -87,12 +87,7 @@ impl Maker<'_> {
     pub(in crate::keys) async fn generate(&self, spec: &KeySpec) -> Result<Made, Error> {
         let origin = Origin::Generated;
         match (spec.algorithm, spec.algorithm.rsa_bits()) {
-            (_, Some(bits)) => {
-                let object_id = self.object_id().await?;
-                let token = self.custodian.token();
-                let public = token.generate_rsa(deadline(), object_id, bits).await?;
-                self.rsa_record(spec, origin, object_id, &public).await
-            }
+            (_, Some(bits)) => self.generate_rsa(spec, bits).await,
             (Algorithm::Sm2, _) => {
                 let random = self.random(SM2_RANDOM_BYTES).await?;
                 let random = random.expose_secret().as_slice().try_into();
@@ -139,13 +134,89 @@ impl Maker<'_> {
             },
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
+                let (token, origin) = (self.custodian.token(), Origin::ImportedPkcs8);
+                if spec.residence == Residence::TokenWrapped {
+                    let brought = token.import_wrapped_rsa(deadline(), pkcs8).await?;
+                    return self.wrapped_record(spec, origin, brought).await;
+                }
                 let object_id = self.object_id().await?;
-                let token = self.custodian.token();
                 let public = token.import_rsa(deadline(), object_id, pkcs8).await?;
-                self.rsa_record(spec, Origin::ImportedPkcs8, object_id, &public)
-                    .await
+                self.rsa_record(spec, origin, object_id, &public).await
             }
         }
+    }
+
+    /// An RSA key pair: for signatures, in the token or wrapped; or one under which keys come in.
+    async fn generate_rsa(&self, spec: &KeySpec, bits: u32) -> Result<Made, Error> {
+        let (token, origin) = (self.custodian.token(), Origin::Generated);
+        if spec.residence == Residence::TokenWrapped {
+            let made = token.generate_wrapped_rsa(deadline(), bits).await?;
+            return self.wrapped_record(spec, origin, made).await;
+        }
+        let object_id = self.object_id().await?;
+        if spec.usage == Usage::KeyTransport {
+            // The token has tried it: what went in under the public half came out.
+            let public = token
+                .generate_transport_rsa(deadline(), object_id, bits)
+                .await?;
+            return self.transport_record(spec, object_id, &public).await;
+        }
+        let public = token.generate_rsa(deadline(), object_id, bits).await?;
+        self.rsa_record(spec, origin, object_id, &public).await
+    }
+
+    async fn transport_record(
+        &self,
+        spec: &KeySpec,
+        object_id: [u8; 16],
+        public: &hsm::RsaPublic,
+    ) -> Result<Made, Error> {
+        let made = match rsa::PublicKey::new(&public.n, &public.e) {
+            Ok(key) => {
+                let facts = Facts {
+                    public_key: Some(key.to_spki()),
+                    token_object: Some(object_id),
+                    ..Facts::default()
+                };
+                let content = Content::TokenObject(object_id);
+                self.made(spec, Origin::Generated, facts, &content).await
+            }
+            Err(_) => Err(Error::KeyPairMismatch),
+        };
+        if made.is_err() {
+            let destroyed = self
+                .custodian
+                .token()
+                .destroy_transport_rsa(deadline(), object_id);
+            if let Err(error) = destroyed.await {
+                tracing::warn!(%error, "a transport key that no record names stays in the token");
+            }
+        }
+        made
+    }
+
+    /// A wrapped pair leaves nothing in the token. One signature shows that the halves belong
+    /// together.
+    async fn wrapped_record(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        (public, wrapped): (hsm::RsaPublic, hsm::Wrapped),
+    ) -> Result<Made, Error> {
+        let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
+        let (token, hash) = (self.custodian.token(), hsm::RsaHash::Sha256);
+        let message = PAIR_PROOF.to_vec();
+        let signed = token
+            .sign_wrapped_rsa(deadline(), wrapped.clone(), hash, message)
+            .await?;
+        rsa::verify(&key, rsa::Hash::Sha256, PAIR_PROOF, &signed)
+            .map_err(|_| Error::KeyPairMismatch)?;
+        let facts = Facts {
+            public_key: Some(key.to_spki()),
+            ..Facts::default()
+        };
+        let content = Content::Wrapped(wrapped.as_bytes().to_vec());
+        self.made(spec, origin, facts, &content).await
     }
 
     /// Destroys what keys that will not be stored have left in the token. A failure leaves an
@@ -153,13 +224,14 @@ impl Maker<'_> {
     pub(in crate::keys) async fn undo(&self, made: &[Made]) {
         for Made { header, .. } in made {
             if let Some(object_id) = header.token_object {
-                self.destroy(object_id, header.algorithm).await;
+                self.destroy(object_id, (header.usage, header.algorithm))
+                    .await;
             }
         }
     }
 
-    async fn destroy(&self, object_id: [u8; 16], algorithm: Algorithm) {
-        if let Err(error) = destroy_object(self.custodian.token(), object_id, algorithm).await {
+    async fn destroy(&self, object_id: [u8; 16], kind: (Usage, Algorithm)) {
+        if let Err(error) = destroy_object(self.custodian.token(), object_id, kind).await {
             tracing::warn!(
                 object = hex::encode(object_id),
                 %error,
@@ -189,7 +261,7 @@ impl Maker<'_> {
             Err(error) => Err(error),
         };
         if made.is_err() {
-            self.destroy(object_id, spec.algorithm).await;
+            self.destroy(object_id, (spec.usage, spec.algorithm)).await;
         }
         made
     }
@@ -280,7 +352,7 @@ impl Maker<'_> {
             Err(error) => Err(error),
         };
         if made.is_err() {
-            self.destroy(object_id, spec.algorithm).await;
+            self.destroy(object_id, (spec.usage, spec.algorithm)).await;
         }
         made
     }
@@ -383,11 +455,12 @@ impl Maker<'_> {
 pub(in crate::keys) async fn destroy_object(
     token: &hsm::Token,
     object_id: [u8; 16],
-    algorithm: Algorithm,
+    (usage, algorithm): (Usage, Algorithm),
 ) -> Result<(), hsm::Error> {
-    match secret_kind(algorithm) {
-        Some(kind) => token.destroy_secret(deadline(), object_id, kind).await,
-        None => token.destroy_rsa(deadline(), object_id).await,
+    match (secret_kind(algorithm), usage) {
+        (Some(kind), _) => token.destroy_secret(deadline(), object_id, kind).await,
+        (None, Usage::KeyTransport) => token.destroy_transport_rsa(deadline(), object_id).await,
+        (None, _) => token.destroy_rsa(deadline(), object_id).await,
     }
 }
 
@@ -425,5 +498,7 @@ pub(in crate::keys) fn deadline() -> Instant {
     Instant::now() + limits::COMMAND_TOKEN_WAIT
 }
 
+/// What a wrapped key signs once, to show that it belongs to its public half.
+const PAIR_PROOF: &[u8] = b"pintle key pair";
 /// What `sm2::PrivateKey::from_random` wants.
 const SM2_RANDOM_BYTES: usize = 48;

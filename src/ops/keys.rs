@@ -64,6 +64,22 @@ pub enum Source {
         /// The block.
         block: String,
     },
+    /// RSA-OAEP under the public half of a named transport key.
+    RsaOaep {
+        /// The transport key.
+        transport: NamedKey,
+        /// The clear key, wrapped.
+        wrapped: Vec<u8>,
+    },
+}
+
+impl Source {
+    const fn key(&self) -> &NamedKey {
+        match self {
+            Self::KeyBlock { protection, .. } => protection,
+            Self::RsaOaep { transport, .. } => transport,
+        }
+    }
 }
 
 /// Brings a key in.
@@ -78,23 +94,28 @@ pub async fn import(
     (wanted, check_value, extras): (Wanted, Vec<u8>, Extras),
 ) -> Result<Header, Error> {
     let tenant = own(call, &wanted.name)?;
-    let Source::KeyBlock { protection, block } = source;
-    let keys = [wanted.name.as_str(), protection.name.as_str()];
+    let keys = [wanted.name.as_str(), source.key().name.as_str()];
     let act = match begin(context, call, request, &keys).await? {
         Begun::Repeated(outcome) => return answered(context, &tenant, &outcome).await,
         Begun::New(act) => act,
     };
-    let grant = granted(context, call, KeyRole::Protection, protection).await?;
-    let catalogue = &context.catalogue;
-    let imported = intake::import_block(
-        catalogue,
-        &grant,
-        &block,
-        wanted,
-        (&check_value, extras),
-        &act,
-    );
-    noted_as(KeyRole::Protection, call, imported.await)
+    let (catalogue, given) = (&context.catalogue, (check_value.as_slice(), extras));
+    match source {
+        Source::KeyBlock { protection, block } => {
+            let role = KeyRole::Protection;
+            let grant = granted(context, call, role, protection).await?;
+            let imported =
+                intake::import_block(catalogue, &grant, &block, wanted, given, &act).await;
+            noted_as(role, call, imported)
+        }
+        Source::RsaOaep { transport, wrapped } => {
+            let role = KeyRole::Transport;
+            let grant = granted(context, call, role, transport).await?;
+            let imported =
+                intake::import_oaep(catalogue, &grant, wrapped, wanted, given, &act).await;
+            noted_as(role, call, imported)
+        }
+    }
 }
 
 /// A cryptogram to take in.

@@ -394,7 +394,16 @@ fn source(from: pb::import_key_request::Source) -> Result<Source, Error> {
                 block: key_block,
             })
         }
-        pb::import_key_request::Source::RsaOaep(_) => Err(Error::FieldMalformed("rsa_oaep")),
+        pb::import_key_request::Source::RsaOaep(key) => {
+            let pb::WrappedUnderRsaOaep {
+                transport_key,
+                wrapped,
+            } = key;
+            Ok(Source::RsaOaep {
+                transport: named(&transport_key, "rsa_oaep.transport_key")?,
+                wrapped,
+            })
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::domain::cipher::{BlockCipher, PinCipher};
-use crate::hsm::Direction;
+use crate::hsm::{self, Direction};
 use crate::keys::act::{Act, Outcome, now, stamp, stamped};
 use crate::keys::attributes::{Exportability, Origin, Usage};
 use crate::keys::catalogue::Catalogue;
@@ -19,7 +19,9 @@ use crate::keys::exchange::release::{Released, random};
 use crate::keys::exchange::{
     self, BlockAttributes, ExchangeError, Opened, Outgoing, Wanted, compare_check_value, narrowed,
 };
-use crate::keys::grant::{Grant, ImportCryptogram, Parent, UnwrapKeyBlock, WrapKeyBlock};
+use crate::keys::grant::{
+    Grant, ImportCryptogram, OpenTransport, Parent, UnwrapKeyBlock, WrapKeyBlock,
+};
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::{Extras, keep};
 use crate::keys::make::{Birth, Given, deadline, secret_kind};
@@ -62,6 +64,59 @@ pub async fn import_block(
     let given = Given::Value(value, Origin::KeyBlock);
     let tenant = &grant.header().tenant;
     keep(catalogue, tenant, &spec, given, (birth, extras), act).await
+}
+
+/// Brings a key in from another HSM, under the public half of one of ours.
+///
+/// # Errors
+/// As [`import_block`].
+pub async fn import_oaep(
+    catalogue: &Catalogue,
+    grant: &Grant<OpenTransport>,
+    wrapped: Vec<u8>,
+    wanted: Wanted,
+    (said, extras): (&[u8], Extras),
+    act: &Act,
+) -> Result<Header, Error> {
+    let spec = complete(wanted)?;
+    let rejected = |_| Error::Exchange(ExchangeError::Rejected);
+    let token = catalogue.custodian().token();
+    let opened = token
+        .open_oaep(deadline(), grant.object_id(), wrapped)
+        .await;
+    let mut value = opened.map_err(|error| match error {
+        hsm::Error::NotOpened | hsm::Error::TooLong => ExchangeError::Rejected.into(),
+        other => Error::from(other),
+    })?;
+    material::admit(spec.algorithm, value.expose_secret_mut()).map_err(rejected)?;
+    compare_check_value(spec.algorithm, value.expose_secret(), said)
+        .map_err(|_| ExchangeError::Rejected)?;
+    let birth = Birth {
+        parent: Some(grant.header().name.clone()),
+        ..Birth::default()
+    };
+    let given = Given::Value(value, Origin::RsaOaep);
+    let tenant = &grant.header().tenant;
+    keep(catalogue, tenant, &spec, given, (birth, extras), act).await
+}
+
+/// A key that says nothing of itself is what the request says, whole and sound.
+fn complete(wanted: Wanted) -> Result<KeySpec, ExchangeError> {
+    let missing = |field| ExchangeError::Attribute(field);
+    let usage = wanted.usage.ok_or(missing("usage"))?;
+    let mode = wanted.mode.ok_or(missing("mode"))?;
+    let algorithm = wanted.algorithm.ok_or(missing("algorithm"))?;
+    sound(wanted.complete(usage, mode, algorithm))
+}
+
+fn sound(spec: KeySpec) -> Result<KeySpec, ExchangeError> {
+    match spec.faults().first() {
+        None => Ok(spec),
+        Some(fault) => Err(ExchangeError::Spec {
+            field: fault.field,
+            why: fault.why,
+        }),
+    }
 }
 
 /// A bare cryptogram, and what is said of the key inside.
@@ -157,14 +212,7 @@ fn spec_under(parent: &Grant<ImportCryptogram>, wanted: Wanted) -> Result<KeySpe
     let mut spec = Wanted { side, ..wanted }.complete(usage, mode, algorithm);
     spec.exportability = Exportability::NonExportable;
     spec.residence = usage.residence(algorithm);
-    match spec.faults().first() {
-        None => Ok(spec),
-        Some(fault) => Err(ExchangeError::Spec {
-            field: fault.field,
-            why: fault.why,
-        }
-        .into()),
-    }
+    Ok(sound(spec)?)
 }
 
 /// What the store is to remember of a cryptogram; nothing where it knows already.

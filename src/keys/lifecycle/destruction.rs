@@ -113,7 +113,7 @@ async fn end(catalogue: &Catalogue, version: VersionOf<'_>) -> Result<Header, Er
     ledger::write(catalogue, entry).await?;
     if let Some(object_id) = object {
         let token = catalogue.custodian().token();
-        let destroyed = destroy_object(token, object_id, new.algorithm).await;
+        let destroyed = destroy_object(token, object_id, (new.usage, new.algorithm)).await;
         if let Err(error) = destroyed {
             let object = hex::encode(object_id);
             tracing::warn!(object, %error, "a destroyed key's object stays in the token");
