@@ -6,8 +6,10 @@
 //! PKCS#11 or SQL, and nothing here is reachable from the wire but `catalogue` and `policy`.
 
 pub mod attributes;
+pub mod backup;
 mod cache;
 pub mod catalogue;
+pub mod checkpoint;
 pub mod entry;
 pub mod error;
 pub mod exchange;
