@@ -76,6 +76,7 @@ impl PinService for Echo {
                 name: key.name,
                 version: 1,
                 residence: 3,
+                key_block_hash: Vec::new(),
             })
         };
         Ok(Response::new(TranslatePinResponse {
