@@ -7,7 +7,7 @@
 //! Token        this file: what the layers above may ask
 //! pool         threads, bounded queues, deadlines, one retry        → session
 //! session      the login (anchor), epochs, handles, recovery        → master
-//! seal rsa     the operations themselves, on a worker's session     → raw
+//! seal mac rsa the operations themselves, on a worker's session     → raw
 //! master       the five master keys: templates, making, check       → object
 //! slot         finding a token by label, making one, what it says of itself
 //! module       one Pkcs11 per module and process                    → embedded
@@ -17,6 +17,7 @@
 #[cfg(feature = "embedded-token")]
 mod embedded;
 mod error;
+mod mac;
 mod master;
 mod mechanism;
 mod module;
@@ -76,7 +77,6 @@ struct Open {
     symmetric: Pool,
     asymmetric: Pool,
     info: TokenInfo,
-    seal_key_id: [u8; 16],
 }
 
 /// Jobs waiting, by class.
@@ -114,9 +114,8 @@ impl Token {
         })?;
         let info = slot::describe(&opened.loaded, slot)?;
         let profile = Profile::read(&opened.loaded.calls, slot)?;
-        let (held, seal_key_id) =
-            Held::open(opened.loaded, profile, slot, Arc::clone(&config.pin))?;
-        let held = Arc::new(held);
+        let pin = Arc::clone(&config.pin);
+        let held = Arc::new(Held::open(opened.loaded, profile, slot, pin)?);
         Ok(Self(Arc::new(Open {
             symmetric: Pool::start(
                 "sym",
@@ -127,7 +126,6 @@ impl Token {
             asymmetric: Pool::start("asym", config.asymmetric_workers, 1, &held)?,
             held,
             info,
-            seal_key_id,
         })))
     }
 
@@ -174,7 +172,7 @@ impl Token {
 
     /// `CKA_ID` of `seal`.
     pub fn seal_key_id(&self) -> [u8; 16] {
-        self.0.seal_key_id
+        self.0.held.seal_key_id()
     }
 
     /// Jobs waiting now.

@@ -15,6 +15,7 @@ pub mod grant;
 pub mod import;
 pub mod key_policy;
 pub mod key_ref;
+mod ledger;
 pub mod lifecycle;
 mod make;
 mod material;

@@ -77,6 +77,24 @@ pub const STORE_PAGE_RECORDS: usize = 1000;
 pub const STORE_CHANGED_NAMES_MAX: usize = 10_000;
 /// Longest sealed blob of a record, bytes: the secret, its kind byte and the GCM tag.
 pub const SEAL_BYTES_MAX: usize = SEALED_BYTES_MAX + 64;
+/// Records that one transaction of the store writes or deletes.
+pub const COMMIT_RECORDS_MAX: usize = 10_000;
+/// Tries of one change to the catalogue, each after another writer was quicker.
+pub const COMMIT_TRIES_MAX: u32 = 16;
+/// Documents (minutes, approvals) that one transaction of the store writes.
+pub const COMMIT_DOCUMENTS_MAX: usize = 64;
+/// Longest kind or id of a document, bytes.
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 128;
+/// Longest document, bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Documents of one page of a listing.
+pub const DOCUMENT_PAGE: usize = 100;
+/// Longest request id, bytes.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Longest answer kept for a call that is repeated, bytes.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Answers past their time that one transaction clears away.
+pub const ANSWERS_CLEARED_MAX: usize = 100;
 /// How often a waiter looks whether the advisory lock came free.
 pub const ADVISORY_LOCK_RETRY: Duration = Duration::from_millis(50);
 /// Draws of one key value before the token's generator counts as broken.

@@ -2,12 +2,14 @@
 //! write raises in its own transaction.
 //!
 //! The store knows nothing of what a header says or a seal hides: it keeps bytes and refuses rows
-//! out of bounds. It never sees a clear key. It does not detect a row that somebody edited; the
-//! seals do (`keys::seal`).
+//! out of bounds. It never sees a clear key. It does not detect a row that somebody edited, put
+//! back or took away; the seals and the root do (`keys::seal`, `keys::root`).
 
+pub mod change;
 pub mod error;
 pub mod lock;
 pub mod reply;
+pub mod seals;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use sqlite::{DirectoryRow, RecordRow, Snapshot};
+
 use crate::limits;
+use crate::store::change::{Beside, Change, Document, RequestId, StoredRoot};
 use crate::store::error::Error;
 use crate::store::lock::LockGuard;
 use crate::store::reply::Reply;
@@ -90,39 +95,95 @@ impl Store {
         })
     }
 
-    /// Adds records, all or none; answers the new generation.
+    /// Carries out a change, all of it or nothing; answers the new generation.
     ///
     /// # Errors
-    /// [`Error::Exists`] names the first that is already there.
-    pub fn insert(&self, deadline: Instant, records: Vec<StoredRecord>) -> Reply<u64> {
+    /// [`Error::Moved`] when the generation is not the expected one any more, [`Error::Exists`]
+    /// and [`Error::Changed`] name the first record that is not as expected;
+    /// [`Error::DocumentMoved`], [`Error::Answered`], [`Error::ChangeBounds`].
+    pub fn commit(&self, deadline: Instant, change: Change) -> Reply<u64> {
         self.inner
             .writer
-            .submit(deadline, move |writer| writer.insert(&records))
+            .submit(deadline, move |writer| writer.commit(&change))
     }
 
-    /// Replaces a record whose header still is `expected_header`; answers the new generation.
+    /// Writes documents and an answer that go with no change to the catalogue.
     ///
     /// # Errors
-    /// [`Error::Changed`] when another got there first.
-    pub fn replace(
+    /// [`Error::DocumentMoved`], [`Error::Answered`], [`Error::ChangeBounds`].
+    pub fn write_beside(&self, deadline: Instant, beside: Beside) -> Reply<()> {
+        self.inner
+            .writer
+            .submit(deadline, move |writer| writer.write_beside(&beside))
+    }
+
+    /// One document.
+    pub fn document(&self, deadline: Instant, kind: &str, id: &str) -> Reply<Option<Document>> {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
+        self.inner
+            .readers
+            .submit(deadline, move |reader| reader.document(&kind, &id))
+    }
+
+    /// One page of the documents of a kind by id, after `after`; a page shorter than
+    /// [`limits::DOCUMENT_PAGE`] is the last.
+    pub fn documents(&self, deadline: Instant, kind: &str, after: &str) -> Reply<Vec<Document>> {
+        let (kind, after) = (kind.to_owned(), after.to_owned());
+        self.inner
+            .readers
+            .submit(deadline, move |reader| reader.documents(&kind, &after))
+    }
+
+    /// Deletes a document that still has this revision.
+    ///
+    /// # Errors
+    /// [`Error::DocumentMoved`].
+    pub fn delete_document(
         &self,
         deadline: Instant,
-        expected_header: Vec<u8>,
-        record: StoredRecord,
-    ) -> Reply<u64> {
+        kind: &str,
+        id: &str,
+        expected_revision: u64,
+    ) -> Reply<()> {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
         self.inner.writer.submit(deadline, move |writer| {
-            writer.replace(&expected_header, &record)
+            writer.delete_document(&kind, &id, expected_revision)
         })
     }
 
-    /// The generation: the number of writes this store has seen.
+    /// What a call was answered, where that is still kept at `now` (seconds since 1970).
+    pub fn answer(
+        &self,
+        deadline: Instant,
+        request: RequestId,
+        now: u64,
+    ) -> Reply<Option<Vec<u8>>> {
+        self.inner
+            .readers
+            .submit(deadline, move |reader| reader.answer(&request, now))
+    }
+
+    /// The store as it is now, to be streamed. Opens a connection of its own; blocks.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn snapshot(&self) -> Result<Snapshot, Error> {
+        Snapshot::open(&self.inner.path)
+    }
+
+    /// Every token's root.
+    pub fn roots(&self, deadline: Instant) -> Reply<Vec<StoredRoot>> {
+        self.inner.readers.submit(deadline, |reader| reader.roots())
+    }
+
+    /// The generation: the number of changes this store has seen.
     pub fn generation(&self, deadline: Instant) -> Reply<u64> {
         self.inner
             .readers
             .submit(deadline, |reader| reader.generation())
     }
 
-    /// Which keys changed after `generation`.
+    /// Which keys changed after `generation`, with the records they have now.
     pub fn changed_since(&self, deadline: Instant, generation: u64) -> Reply<Changes> {
         self.inner
             .readers
@@ -190,8 +251,12 @@ pub struct StoredSeal {
 pub struct Changes {
     /// The generation this answer is as of.
     pub generation: u64,
+    /// Every token's root then; empty where nothing changed.
+    pub roots: Vec<StoredRoot>,
     /// The keys that changed.
     pub names: Changed,
+    /// Every record of those keys; of a deleted one there is none.
+    pub records: Vec<StoredRecord>,
 }
 
 /// The keys of a [`Changes`].

@@ -115,6 +115,10 @@ impl fmt::Display for MasterKey {
 pub(in crate::hsm) struct Masters {
     pub seal: ObjectHandle,
     pub seal_key_id: [u8; 16],
+    pub wrap: ObjectHandle,
+    pub audit: ObjectHandle,
+    pub root: ObjectHandle,
+    pub pan_index: ObjectHandle,
 }
 
 /// Refuses a token that has any master key already.
@@ -152,8 +156,7 @@ pub(in crate::hsm) fn check_all(
     loaded: &Loaded,
     profile: &Profile,
 ) -> Result<Masters, Error> {
-    let mut seal = None;
-    for key in MasterKey::ALL {
+    let the_one = |key| -> Result<ObjectHandle, Error> {
         let found = find(session, key)?;
         let object = match found.as_slice() {
             [] => return Err(Error::MasterKeyMissing(key)),
@@ -161,15 +164,34 @@ pub(in crate::hsm) fn check_all(
             _ => return Err(Error::MasterKeyTwice(key)),
         };
         check(session, loaded, profile, key, object)?;
-        if key == MasterKey::Seal {
-            seal = Some(object);
-        }
-    }
-    let seal = seal.ok_or(Error::MasterKeyMissing(MasterKey::Seal))?;
-    Ok(Masters {
+        Ok(object)
+    };
+    let seal = the_one(MasterKey::Seal)?;
+    let masters = Masters {
         seal,
         seal_key_id: id_of(session, seal)?,
-    })
+        wrap: the_one(MasterKey::Wrap)?,
+        audit: the_one(MasterKey::Audit)?,
+        root: the_one(MasterKey::Root)?,
+        pan_index: the_one(MasterKey::PanIndex)?,
+    };
+    // Nobody could verify a checkpoint without it.
+    audit_public(session)?;
+    Ok(masters)
+}
+
+/// The public half of `audit`, an object of its own: what it holds is proved by who asks for it.
+pub(in crate::hsm) fn audit_public(session: &Session) -> Result<ObjectHandle, Error> {
+    let found = session.find_objects(&[
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::Token(true),
+        Attribute::Label(MasterKey::Audit.label().as_bytes().to_vec()),
+    ])?;
+    match found.as_slice() {
+        [] => Err(Error::MasterKeyMissing(MasterKey::Audit)),
+        [object] => Ok(*object),
+        _ => Err(Error::MasterKeyTwice(MasterKey::Audit)),
+    }
 }
 
 /// One key's usages; the rest is the same for all.

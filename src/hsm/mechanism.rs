@@ -4,8 +4,8 @@
 
 use cryptoki_sys::{
     CK_MECHANISM_TYPE, CKM_AES_GCM, CKM_AES_KEY_GEN, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD,
-    CKM_EC_KEY_PAIR_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_SHA1_RSA_PKCS,
-    CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS,
+    CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, CKM_GENERIC_SECRET_KEY_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN,
+    CKM_SHA1_RSA_PKCS, CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS,
 };
 
 use crate::hsm::raw;
@@ -33,11 +33,13 @@ pub enum Allowed {
     Sha256RsaPkcs,
     /// The catalogue root and the PAN index.
     Sha256Hmac,
+    /// Audit checkpoints, over a digest made here: SoftHSM has no ECDSA that hashes.
+    Ecdsa,
 }
 
 impl Allowed {
     /// The whole list.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AesKeyGen,
         Self::GenericSecretKeyGen,
         Self::EcKeyPairGen,
@@ -48,6 +50,7 @@ impl Allowed {
         Self::Sha1RsaPkcs,
         Self::Sha256RsaPkcs,
         Self::Sha256Hmac,
+        Self::Ecdsa,
     ];
 
     /// The name in the PKCS#11 header.
@@ -63,6 +66,7 @@ impl Allowed {
             Self::Sha1RsaPkcs => "CKM_SHA1_RSA_PKCS",
             Self::Sha256RsaPkcs => "CKM_SHA256_RSA_PKCS",
             Self::Sha256Hmac => "CKM_SHA256_HMAC",
+            Self::Ecdsa => "CKM_ECDSA",
         }
     }
 
@@ -83,6 +87,7 @@ impl Allowed {
             Self::Sha1RsaPkcs => CKM_SHA1_RSA_PKCS,
             Self::Sha256RsaPkcs => CKM_SHA256_RSA_PKCS,
             Self::Sha256Hmac => CKM_SHA256_HMAC,
+            Self::Ecdsa => CKM_ECDSA,
         }
     }
 

@@ -316,6 +316,11 @@ pub(in crate::hsm) fn initialize_with_reserved(
     module.initialize(arguments)
 }
 
+/// What to say of a token that answered OK and something of the wrong length.
+pub(in crate::hsm) fn nonsense() -> crate::hsm::error::Error {
+    CryptokiError::InvalidValue.into()
+}
+
 /// A mechanism number as cryptoki's type, also where cryptoki has no name for it.
 pub(in crate::hsm) fn mechanism_type(number: CK_MECHANISM_TYPE) -> MechanismType {
     // SAFETY: `MechanismType` is `repr(transparent)` over `CK_MECHANISM_TYPE`.

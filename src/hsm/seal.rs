@@ -5,6 +5,7 @@ use cryptoki::error::Error as CryptokiError;
 use zeroize::Zeroize;
 
 use crate::hsm::error::Error;
+use crate::hsm::master::MasterKey;
 use crate::hsm::raw::GCM_TAG_BYTES;
 use crate::hsm::session::WorkerSession;
 use crate::limits;
@@ -29,7 +30,7 @@ pub(in crate::hsm) fn seal(
     worker.session().generate_random_slice(&mut iv)?;
     let bytes = worker.loaded().calls.gcm_encrypt(
         worker.session(),
-        worker.seal_key(),
+        worker.master(MasterKey::Seal),
         &iv,
         aad,
         clear.expose_secret(),
@@ -86,7 +87,7 @@ fn decrypt(worker: &WorkerSession, aad: &[u8], sealed: &Sealed) -> Result<Secret
     let mut clear = Secret::new(vec![0; sealed.bytes.len()]);
     let written: Result<usize, CryptokiError> = worker.loaded().calls.gcm_decrypt(
         worker.session(),
-        worker.seal_key(),
+        worker.master(MasterKey::Seal),
         &sealed.iv,
         aad,
         &sealed.bytes,

@@ -13,7 +13,7 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
 use crate::hsm::error::Error;
-use crate::hsm::master;
+use crate::hsm::master::{self, MasterKey, Masters};
 use crate::hsm::module::Loaded;
 use crate::hsm::profile::Profile;
 use crate::secret::Secret;
@@ -54,22 +54,22 @@ struct Anchor {
 
 struct State {
     epoch: Epoch,
-    seal: ObjectHandle,
+    masters: Masters,
     rsa: HashMap<[u8; 16], ObjectHandle>,
 }
 
 impl Held {
-    /// Opens the anchor session, logs in, and checks the master keys; answers `seal`'s CKA_ID.
+    /// Opens the anchor session, logs in, and checks the master keys.
     pub fn open(
         loaded: Arc<Loaded>,
         profile: Profile,
         slot: Slot,
         pin: Arc<Secret<String>>,
-    ) -> Result<(Self, [u8; 16]), Error> {
+    ) -> Result<Self, Error> {
         let own = OwnSession::open(&loaded, slot)?;
         log_in(&own.session, UserType::User, &pin)?;
         let masters = master::check_all(&own.session, &loaded, &profile)?;
-        let held = Self {
+        Ok(Self {
             loaded,
             profile,
             slot,
@@ -83,16 +83,20 @@ impl Held {
                     initialization: 1,
                     login: 1,
                 },
-                seal: masters.seal,
+                masters,
                 rsa: HashMap::new(),
             }),
-        };
-        Ok((held, masters.seal_key_id))
+        })
     }
 
     /// The epoch now.
     pub fn epoch(&self) -> Epoch {
         self.read().epoch
+    }
+
+    /// `CKA_ID` of `seal`.
+    pub fn seal_key_id(&self) -> [u8; 16] {
+        self.read().masters.seal_key_id
     }
 
     /// A session for one worker.
@@ -130,7 +134,7 @@ impl Held {
         let masters = master::check_all(session, &self.loaded, profile)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.epoch.login += 1;
-        state.seal = masters.seal;
+        state.masters = masters;
         state.rsa.clear();
         Ok(())
     }
@@ -196,9 +200,16 @@ impl WorkerSession {
         &self.held.profile
     }
 
-    /// `seal`, as it is used in this epoch.
-    pub fn seal_key(&self) -> ObjectHandle {
-        self.held.read().seal
+    /// A master key, as it is used in this epoch.
+    pub fn master(&self, key: MasterKey) -> ObjectHandle {
+        let state = self.held.read();
+        match key {
+            MasterKey::Seal => state.masters.seal,
+            MasterKey::Wrap => state.masters.wrap,
+            MasterKey::Audit => state.masters.audit,
+            MasterKey::Root => state.masters.root,
+            MasterKey::PanIndex => state.masters.pan_index,
+        }
     }
 
     /// The RSA key's handle if it was found in this epoch.

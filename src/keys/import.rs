@@ -15,6 +15,7 @@ use crate::keys::catalogue::Catalogue;
 use crate::keys::entry::{Fault, Faults, KeyEntry};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
+use crate::keys::ledger::{self, Entry};
 use crate::keys::make::{Given, Made, Maker, deadline};
 use crate::keys::material;
 use crate::keys::provision::lock;
@@ -302,12 +303,8 @@ async fn commit(
     let mut made = Vec::new();
     let stored = match make_all(&maker, wanted, &mut made).await {
         Ok(()) => {
-            let records = made.iter().map(|made| made.record.clone()).collect();
-            catalogue
-                .store()
-                .insert(deadline(), records)
-                .await
-                .map_err(Error::from)
+            let records = made.iter().map(|made| made.record.clone());
+            ledger::write(catalogue, Entry::of_new(records)).await
         }
         Err(error) => Err(error),
     };
@@ -315,7 +312,6 @@ async fn commit(
         maker.undo(&made).await;
         return Err(error);
     }
-    catalogue.poll().await?;
     Ok(made.into_iter().map(|made| made.header).collect())
 }
 

@@ -8,6 +8,7 @@ use crate::keys::attributes::State;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::key_ref::KeyName;
+use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
 use crate::keys::record::Header;
 use crate::keys::seal::refusal;
@@ -54,11 +55,7 @@ pub async fn set_state(
         .custodian()
         .seal(deadline(), &new, &content)
         .await?;
-    catalogue
-        .store()
-        .replace(deadline(), record.header.clone(), sealed)
-        .await?;
-    catalogue.poll().await?;
+    ledger::write(catalogue, Entry::of_changed(record.header.clone(), sealed)).await?;
     Ok(new)
 }
 

@@ -10,6 +10,7 @@ use crate::keys::attributes::State;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
+use crate::keys::ledger::{self, Entry};
 use crate::keys::make::{Maker, deadline};
 use crate::keys::spec::KeySpec;
 use crate::keys::template::Template;
@@ -134,17 +135,13 @@ pub async fn apply(
     for (spec, step) in template.keys().iter().zip(&plan.steps) {
         if step.action == Action::Create {
             let made = maker.generate(spec).await?;
-            let stored = catalogue
-                .store()
-                .insert(deadline(), vec![made.record.clone()])
-                .await;
-            if let Err(error) = stored {
+            let entry = Entry::of_new([made.record.clone()]);
+            if let Err(error) = ledger::write(catalogue, entry).await {
                 maker.undo(&[made]).await;
-                return Err(error.into());
+                return Err(error);
             }
         }
     }
-    catalogue.poll().await?;
     Ok(plan)
 }
 

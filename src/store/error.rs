@@ -15,6 +15,18 @@ pub enum Error {
     /// Nobody's: another writer changed the record first.
     #[error("{0} was changed by another")]
     Changed(RecordId),
+    /// Nobody's: another writer was quicker; the generation is this now.
+    #[error("the store has moved on to generation {0}")]
+    Moved(u64),
+    /// Nobody's: another writer changed the document first, or it is not there.
+    #[error("the document was changed by another")]
+    DocumentMoved,
+    /// Nobody's: the call was answered before.
+    #[error("the call was answered before")]
+    Answered,
+    /// The caller's: a change out of this store's bounds.
+    #[error("the change is out of the store's bounds")]
+    ChangeBounds,
     /// The caller's: the record is out of this store's bounds.
     #[error("{0} is out of the store's bounds")]
     RecordBounds(RecordId),

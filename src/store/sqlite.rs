@@ -1,21 +1,33 @@
-//! The SQLite form of the store, and the only file that says SQL: WAL, `synchronous=FULL`, STRICT
-//! tables, bound parameters only. Every write raises the generation in its own transaction.
+//! The SQLite form of the store: the schema, opening and what reader and writer share. WAL,
+//! `synchronous=FULL`, STRICT tables, bound parameters only. Only the files of this folder say SQL.
+//!
+//! A record is one clustered row, so that a cold key costs one search and a start streams the
+//! file in its own order. `directory` repeats each record's tag: of a record that was changed
+//! behind our back it says what should be there. `deleted` names what a poll would not see gone.
+
+mod documents;
+mod reader;
+mod snapshot;
+mod writer;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::limits;
+use crate::store::change::StoredRoot;
 use crate::store::error::Error;
-use crate::store::{Changed, Changes, RecordId, StoredRecord, StoredSeal, thread};
+use crate::store::{RecordId, StoredRecord, seals};
+
+pub(in crate::store) use reader::Reader;
+pub use snapshot::{DirectoryRow, RecordRow, Snapshot};
+pub(in crate::store) use writer::Writer;
 
 /// The schema this build reads and writes.
-pub(in crate::store) const SCHEMA_VERSION: i64 = 1;
+pub(in crate::store) const SCHEMA_VERSION: i64 = 2;
 
 /// `PRAGMA application_id`: "PNTL", so that `file` and we know the file.
 const APPLICATION_ID: i64 = 0x504E_544C;
@@ -28,233 +40,58 @@ CREATE TABLE meta (
     key   TEXT PRIMARY KEY NOT NULL,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE root (
+    token_id   BLOB PRIMARY KEY NOT NULL CHECK (length(token_id) = 16),
+    generation INTEGER NOT NULL CHECK (generation > 0),
+    count      INTEGER NOT NULL CHECK (count >= 0),
+    sum        BLOB NOT NULL CHECK (length(sum) = 32),
+    nonce      BLOB NOT NULL CHECK (length(nonce) = 16),
+    index_key  BLOB NOT NULL CHECK (length(index_key) = 32),
+    mac        BLOB NOT NULL CHECK (length(mac) = 32)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE key_record (
     tenant  TEXT NOT NULL,
     name    TEXT NOT NULL,
     version INTEGER NOT NULL CHECK (version BETWEEN 1 AND 4294967295),
     header  BLOB NOT NULL,
+    seals   BLOB NOT NULL,
     changed_generation INTEGER NOT NULL,
     PRIMARY KEY (tenant, name, version)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX key_record_changed ON key_record (changed_generation);
-CREATE TABLE seal (
-    tenant      TEXT NOT NULL,
-    name        TEXT NOT NULL,
-    version     INTEGER NOT NULL,
-    token_id    BLOB NOT NULL CHECK (length(token_id) = 16),
-    seal_key_id BLOB NOT NULL CHECK (length(seal_key_id) = 16),
-    iv          BLOB NOT NULL CHECK (length(iv) = 12),
-    sealed      BLOB NOT NULL,
-    PRIMARY KEY (tenant, name, version, token_id),
-    FOREIGN KEY (tenant, name, version) REFERENCES key_record (tenant, name, version)
-        ON DELETE CASCADE
-) STRICT;
-INSERT INTO meta (key, value) VALUES ('schema', 1), ('generation', 0);
+CREATE TABLE directory (
+    tenant  TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    tag     BLOB NOT NULL CHECK (length(tag) = 16),
+    PRIMARY KEY (tenant, name, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE deleted (
+    tenant  TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    changed_generation INTEGER NOT NULL,
+    PRIMARY KEY (tenant, name, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deleted_changed ON deleted (changed_generation);
+CREATE TABLE document (
+    kind     TEXT NOT NULL,
+    id       TEXT NOT NULL,
+    revision INTEGER NOT NULL CHECK (revision > 0),
+    body     BLOB NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE idempotency (
+    tenant     TEXT NOT NULL,
+    caller     TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    answer     BLOB NOT NULL,
+    expires    INTEGER NOT NULL,
+    PRIMARY KEY (tenant, caller, request_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_expires ON idempotency (expires);
+INSERT INTO meta (key, value) VALUES ('schema', 2);
 ";
-
-/// The one connection that writes.
-pub(in crate::store) struct Writer {
-    connection: Connection,
-}
-
-impl Writer {
-    pub(in crate::store) fn open(path: &Path) -> Result<Self, Error> {
-        create_private(path)?;
-        let mut connection =
-            Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
-        connection.busy_timeout(OPEN_PATIENCE)?;
-        prepare_patiently(&mut connection, path)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        Ok(Self { connection })
-    }
-
-    pub(in crate::store) fn insert(&mut self, records: &[StoredRecord]) -> Result<u64, Error> {
-        self.write(|transaction, generation| {
-            for record in records {
-                check_bounds(record)?;
-                let id = &record.id;
-                let inserted = transaction
-                    .prepare_cached(
-                        "INSERT INTO key_record (tenant, name, version, header, changed_generation)
-                         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-                    )?
-                    .execute(params![
-                        id.tenant,
-                        id.name,
-                        id.version,
-                        record.header,
-                        generation
-                    ])?;
-                if inserted == 0 {
-                    return Err(Error::Exists(id.clone()));
-                }
-                insert_seals(transaction, record)?;
-            }
-            Ok(())
-        })
-    }
-
-    pub(in crate::store) fn replace(
-        &mut self,
-        expected_header: &[u8],
-        record: &StoredRecord,
-    ) -> Result<u64, Error> {
-        self.write(|transaction, generation| {
-            check_bounds(record)?;
-            let id = &record.id;
-            let updated = transaction
-                .prepare_cached(
-                    "UPDATE key_record SET header = ?4, changed_generation = ?5
-                     WHERE tenant = ?1 AND name = ?2 AND version = ?3 AND header = ?6",
-                )?
-                .execute(params![
-                    id.tenant,
-                    id.name,
-                    id.version,
-                    record.header,
-                    generation,
-                    expected_header
-                ])?;
-            if updated == 0 {
-                return Err(Error::Changed(id.clone()));
-            }
-            transaction
-                .prepare_cached(
-                    "DELETE FROM seal WHERE tenant = ?1 AND name = ?2 AND version = ?3",
-                )?
-                .execute(params![id.tenant, id.name, id.version])?;
-            insert_seals(transaction, record)
-        })
-    }
-
-    /// Runs `change` in one immediate transaction that also raises the generation.
-    fn write(
-        &mut self,
-        change: impl FnOnce(&Transaction<'_>, i64) -> Result<(), Error>,
-    ) -> Result<u64, Error> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let generation: i64 = transaction
-            .prepare_cached(
-                "UPDATE meta SET value = value + 1 WHERE key = 'generation' RETURNING value",
-            )?
-            .query_row([], |row| row.get(0))?;
-        change(&transaction, generation)?;
-        transaction.commit()?;
-        Ok(generation.unsigned_abs())
-    }
-}
-
-impl thread::Connection for Writer {
-    fn set_patience(&self, patience: Duration) -> Result<(), Error> {
-        Ok(self.connection.busy_timeout(patience)?)
-    }
-}
-
-/// A connection that only reads.
-pub(in crate::store) struct Reader {
-    connection: Connection,
-}
-
-impl Reader {
-    pub(in crate::store) fn open(path: &Path) -> Result<Self, Error> {
-        let connection =
-            Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
-        connection.pragma_update(None, "query_only", true)?;
-        Ok(Self { connection })
-    }
-
-    pub(in crate::store) fn versions(
-        &mut self,
-        tenant: &str,
-        name: &str,
-    ) -> Result<Vec<StoredRecord>, Error> {
-        let transaction = self.connection.transaction()?;
-        let mut statement = transaction.prepare_cached(
-            "SELECT tenant, name, version, header FROM key_record
-             WHERE tenant = ?1 AND name = ?2 ORDER BY version DESC LIMIT ?3",
-        )?;
-        let mut rows = statement.query(params![
-            tenant,
-            name,
-            rows_at_most(limits::KEY_VERSIONS_MAX)
-        ])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push(record(&transaction, row)?);
-        }
-        Ok(records)
-    }
-
-    pub(in crate::store) fn list(
-        &mut self,
-        tenant: Option<&str>,
-        after: Option<&RecordId>,
-    ) -> Result<Vec<StoredRecord>, Error> {
-        let transaction = self.connection.transaction()?;
-        let mut statement = transaction.prepare_cached(
-            "SELECT tenant, name, version, header FROM key_record
-             WHERE (?1 IS NULL OR tenant = ?1) AND (tenant, name, version) > (?2, ?3, ?4)
-             ORDER BY tenant, name, version LIMIT ?5",
-        )?;
-        let (after_tenant, after_name, after_version) = after.map_or(("", "", 0), |id| {
-            (id.tenant.as_str(), id.name.as_str(), id.version)
-        });
-        let mut rows = statement.query(params![
-            tenant,
-            after_tenant,
-            after_name,
-            after_version,
-            rows_at_most(limits::STORE_PAGE_RECORDS)
-        ])?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next()? {
-            records.push(record(&transaction, row)?);
-        }
-        Ok(records)
-    }
-
-    pub(in crate::store) fn generation(&self) -> Result<u64, Error> {
-        generation(&self.connection)
-    }
-
-    pub(in crate::store) fn changed_since(&mut self, since: u64) -> Result<Changes, Error> {
-        let transaction = self.connection.transaction()?;
-        let generation = generation(&transaction)?;
-        if generation < since {
-            return Ok(Changes {
-                generation,
-                names: Changed::Everything,
-            });
-        }
-        let mut statement = transaction.prepare_cached(
-            "SELECT DISTINCT tenant, name FROM key_record WHERE changed_generation > ?1 LIMIT ?2",
-        )?;
-        let names = statement
-            .query_map(
-                params![
-                    i64::try_from(since).unwrap_or(i64::MAX),
-                    rows_at_most(limits::STORE_CHANGED_NAMES_MAX + 1)
-                ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )?
-            .collect::<Result<Vec<_>, _>>()?;
-        let names = if names.len() > limits::STORE_CHANGED_NAMES_MAX {
-            Changed::Everything
-        } else {
-            Changed::Names(names)
-        };
-        Ok(Changes { generation, names })
-    }
-}
-
-impl thread::Connection for Reader {
-    fn set_patience(&self, patience: Duration) -> Result<(), Error> {
-        Ok(self.connection.busy_timeout(patience)?)
-    }
-}
 
 /// No URI names, no shared cache; a connection is used by one thread at a time.
 fn flags(access: OpenFlags) -> OpenFlags {
@@ -334,9 +171,10 @@ fn schema(connection: &Connection) -> Result<Option<i64>, Error> {
         .optional()?)
 }
 
+/// The generation of the newest root; 0 where there is none.
 fn generation(connection: &Connection) -> Result<u64, Error> {
     let value: i64 = connection
-        .prepare_cached("SELECT value FROM meta WHERE key = 'generation'")?
+        .prepare_cached("SELECT coalesce(max(generation), 0) FROM root")?
         .query_row([], |row| row.get(0))?;
     Ok(value.unsigned_abs())
 }
@@ -345,91 +183,48 @@ fn rows_at_most(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-fn insert_seals(transaction: &Transaction<'_>, record: &StoredRecord) -> Result<(), Error> {
-    let id = &record.id;
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO seal (tenant, name, version, token_id, seal_key_id, iv, sealed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    for seal in &record.seals {
-        statement.execute(params![
-            id.tenant,
-            id.name,
-            id.version,
-            seal.token_id,
-            seal.seal_key_id,
-            seal.iv,
-            seal.sealed
-        ])?;
-    }
-    Ok(())
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn check_bounds(record: &StoredRecord) -> Result<(), Error> {
-    let fits = record.id.version != 0
-        && record.id.tenant.len() <= limits::KEY_NAME_BYTES_MAX
-        && record.id.name.len() <= limits::KEY_NAME_BYTES_MAX
-        && record.header.len() <= limits::RECORD_HEADER_BYTES_MAX
-        && record.seals.len() <= limits::SEALS_MAX
-        && record
-            .seals
-            .iter()
-            .all(|seal| seal.sealed.len() <= limits::SEAL_BYTES_MAX);
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::RecordBounds(record.id.clone()))
-    }
-}
-
-/// Reads one row and its seals. A blob is measured before it is copied.
-fn record(connection: &Connection, row: &Row<'_>) -> Result<StoredRecord, Error> {
-    let id = RecordId {
-        tenant: row.get(0)?,
-        name: row.get(1)?,
-        version: row.get(2)?,
-    };
-    let header = bounded(row, 3, limits::RECORD_HEADER_BYTES_MAX, &id)?;
+/// Every token's root, at most one per token that may be enrolled.
+fn roots(connection: &Connection) -> Result<Vec<StoredRoot>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT token_id, seal_key_id, iv, sealed FROM seal
-         WHERE tenant = ?1 AND name = ?2 AND version = ?3 ORDER BY token_id LIMIT ?4",
+        "SELECT token_id, generation, count, sum, nonce, index_key, mac FROM root LIMIT ?1",
     )?;
-    let mut rows = statement.query(params![
-        id.tenant,
-        id.name,
-        id.version,
-        rows_at_most(limits::SEALS_MAX + 1)
-    ])?;
-    let mut seals = Vec::new();
-    while let Some(row) = rows.next()? {
-        seals.push(StoredSeal {
-            token_id: fixed(row, 0, &id)?,
-            seal_key_id: fixed(row, 1, &id)?,
-            iv: fixed(row, 2, &id)?,
-            sealed: bounded(row, 3, limits::SEAL_BYTES_MAX, &id)?,
-        });
-    }
-    if seals.len() > limits::SEALS_MAX {
-        return Err(Error::RowBounds(id));
-    }
+    let roots = statement.query_map([rows_at_most(limits::SEALS_MAX)], |row| {
+        let (generation, count): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok(StoredRoot {
+            token_id: row.get(0)?,
+            generation: generation.unsigned_abs(),
+            count: count.unsigned_abs(),
+            sum: row.get(3)?,
+            nonce: row.get(4)?,
+            index_key: row.get(5)?,
+            mac: row.get(6)?,
+        })
+    })?;
+    Ok(roots.collect::<Result<_, _>>()?)
+}
+
+/// Reads one row of (tenant, name, version, header, seals). A blob is measured before it is
+/// copied.
+fn record(row: &Row<'_>) -> Result<StoredRecord, Error> {
+    let id = record_id(row)?;
+    let out_of_bounds = || Error::RowBounds(id.clone());
+    let blob = |column, max| match row.get_ref(column)?.as_blob() {
+        Ok(bytes) if bytes.len() <= max => Ok(bytes),
+        _ => Err(out_of_bounds()),
+    };
+    let header = blob(3, limits::RECORD_HEADER_BYTES_MAX)?.to_vec();
+    let seals = seals::decode(blob(4, seals::BYTES_MAX)?).ok_or_else(out_of_bounds)?;
     Ok(StoredRecord { id, header, seals })
 }
 
-fn bounded(row: &Row<'_>, column: usize, max: usize, id: &RecordId) -> Result<Vec<u8>, Error> {
-    let bytes = row
-        .get_ref(column)?
-        .as_blob()
-        .map_err(|_| Error::RowBounds(id.clone()))?;
-    if bytes.len() > max {
-        return Err(Error::RowBounds(id.clone()));
-    }
-    Ok(bytes.to_vec())
-}
-
-fn fixed<const N: usize>(row: &Row<'_>, column: usize, id: &RecordId) -> Result<[u8; N], Error> {
-    let bytes = row
-        .get_ref(column)?
-        .as_blob()
-        .map_err(|_| Error::RowBounds(id.clone()))?;
-    bytes.try_into().map_err(|_| Error::RowBounds(id.clone()))
+fn record_id(row: &Row<'_>) -> Result<RecordId, Error> {
+    Ok(RecordId {
+        tenant: row.get(0)?,
+        name: row.get(1)?,
+        version: row.get(2)?,
+    })
 }

@@ -214,7 +214,7 @@ pub fn an_import_that_fails_late_leaves_nothing_behind(place: &Place) {
     pem(place, "RSA", "rsa.pem");
     // The store refuses only when the token has already taken the key.
     desk.file()
-        .execute("ALTER TABLE seal RENAME TO gone", [])
+        .execute("ALTER TABLE directory RENAME TO gone", [])
         .unwrap();
     let text =
         format!("environment = \"test\"\n{RSA}pkcs8 = \"rsa.pem\"\n{ZPK}value = \"{TDES}\"\n");

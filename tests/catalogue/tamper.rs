@@ -6,6 +6,7 @@ use pintle::keys::error::Refusal;
 use pintle::keys::key_ref::KeyName;
 use pintle::keys::lifecycle;
 use pintle::secret::Secret;
+use pintle::store::seals;
 use rusqlite::params;
 
 use crate::desk::{Desk, named, open, refusal, tenant};
@@ -41,12 +42,7 @@ pub fn the_store_copied_to_another_token_opens_nothing(place: &Place) {
         assert_eq!(named(&error), Some((name, why)));
     }
     // Not even when the seals are made to name the other token.
-    desk.file()
-        .execute(
-            "UPDATE seal SET token_id = ?1, seal_key_id = ?2",
-            params![other.id().0, other.seal_key_id()],
-        )
-        .unwrap();
+    rename_seals(&desk, &other);
     assert_eq!(desk.refused(&copied).len(), rows);
     let error = refusal(desk.resolve(&copied, NAMES[0]));
     assert_eq!(named(&error), Some((NAMES[0], Refusal::NotAuthentic)));
@@ -94,42 +90,38 @@ pub fn every_changed_header_byte_is_refused_and_named(place: &Place) {
 
 pub fn two_rows_with_their_headers_swapped_are_refused_and_named(place: &Place) {
     let desk = Desk::with_dev_keys(place);
-    swap(&desk, "key_record", "header");
+    swap(&desk, "header");
     refused_both(&desk, Refusal::RowMoved);
 }
 
 pub fn two_rows_with_their_seals_swapped_are_refused_and_named(place: &Place) {
     let desk = Desk::with_dev_keys(place);
-    swap(&desk, "seal", "sealed");
-    swap(&desk, "seal", "iv");
+    swap(&desk, "seals");
     refused_both(&desk, Refusal::NotAuthentic);
 }
 
 pub fn two_whole_rows_swapped_are_refused_and_named(place: &Place) {
     let desk = Desk::with_dev_keys(place);
-    for (table, column) in [("key_record", "header"), ("seal", "sealed"), ("seal", "iv")] {
-        swap(&desk, table, column);
+    for column in ["header", "seals"] {
+        swap(&desk, column);
     }
     refused_both(&desk, Refusal::RowMoved);
 }
 
 pub fn a_renamed_row_is_refused_and_named(place: &Place) {
     let desk = Desk::with_dev_keys(place);
-    for (column, from) in [("name", NAMES[0]), ("name", NAMES[1])] {
-        for table in ["key_record", "seal"] {
-            let sql = format!("UPDATE {table} SET {column} = 'renamed' WHERE {column} = '{from}'");
-            let file = desk.file();
-            file.pragma_update(None, "foreign_keys", false).unwrap();
-            file.execute(&sql, []).unwrap();
-        }
+    for name in NAMES {
+        desk.file()
+            .execute(
+                "UPDATE key_record SET name = 'renamed' WHERE name = ?1",
+                [name],
+            )
+            .unwrap();
         let error = refusal(desk.resolve(&desk.fresh(), "renamed"));
         assert_eq!(named(&error), Some(("renamed", Refusal::RowMoved)));
         assert_eq!(desk.refused(&desk.catalogue), ["renamed"]);
         desk.file()
             .execute("DELETE FROM key_record WHERE name = 'renamed'", [])
-            .unwrap();
-        desk.file()
-            .execute("DELETE FROM seal WHERE name = 'renamed'", [])
             .unwrap();
     }
 }
@@ -166,11 +158,34 @@ pub fn keys_of_another_environment_are_refused(place: &Place) {
     }
 }
 
-fn swap(desk: &Desk, table: &str, column: &str) {
+/// Makes every seal name another token, as if that one had made it.
+fn rename_seals(desk: &Desk, other: &Token) {
+    let file = desk.file();
+    let mut read = file.prepare("SELECT name, seals FROM key_record").unwrap();
+    let rows: Vec<(String, Vec<u8>)> = read
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for (name, blob) in rows {
+        let mut list = seals::decode(&blob).unwrap();
+        for seal in &mut list {
+            seal.token_id = other.id().0;
+            seal.seal_key_id = other.seal_key_id();
+        }
+        file.execute(
+            "UPDATE key_record SET seals = ?2 WHERE name = ?1",
+            params![name, seals::encode(&list).unwrap()],
+        )
+        .unwrap();
+    }
+}
+
+fn swap(desk: &Desk, column: &str) {
     let file = desk.file();
     let read = |name: &str| -> Vec<u8> {
         file.query_row(
-            &format!("SELECT {column} FROM {table} WHERE name = ?1"),
+            &format!("SELECT {column} FROM key_record WHERE name = ?1"),
             [name],
             |row| row.get(0),
         )
@@ -179,7 +194,7 @@ fn swap(desk: &Desk, table: &str, column: &str) {
     let values = NAMES.map(read);
     for (name, value) in NAMES.iter().zip(values.iter().rev()) {
         file.execute(
-            &format!("UPDATE {table} SET {column} = ?2 WHERE name = ?1"),
+            &format!("UPDATE key_record SET {column} = ?2 WHERE name = ?1"),
             params![name, value],
         )
         .unwrap();

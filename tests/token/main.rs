@@ -7,6 +7,7 @@
 
 mod attack;
 mod exports;
+mod mac;
 mod masters;
 mod place;
 mod queue;
@@ -40,6 +41,9 @@ scenarios! {
     seal::another_token_opens_nothing,
     seal::sizes_are_refused_before_the_token_is_asked,
     seal::the_cost_of_opening_is_printed,
+    mac::root_and_pan_index_authenticate_and_differ,
+    mac::audit_signs_and_its_public_key_is_to_be_had,
+    mac::a_public_key_that_is_not_audits_is_refused,
     masters::a_second_init_is_refused_and_changes_nothing,
     masters::a_missing_master_key_is_named,
     masters::a_weakened_master_key_is_refused_by_attribute,

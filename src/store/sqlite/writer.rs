@@ -1,0 +1,171 @@
+//! The one connection that writes. Every change to the catalogue is one immediate transaction that
+//! raises the generation, or leaves nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+
+use crate::store::change::{Beside, Change, Delete, Put, StoredRoot};
+use crate::store::error::Error;
+use crate::store::sqlite::{documents, flags, generation, integer};
+use crate::store::{sqlite, thread};
+
+pub(in crate::store) struct Writer {
+    connection: Connection,
+}
+
+impl Writer {
+    pub(in crate::store) fn open(path: &Path) -> Result<Self, Error> {
+        sqlite::create_private(path)?;
+        let mut connection =
+            Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+        connection.busy_timeout(sqlite::OPEN_PATIENCE)?;
+        sqlite::prepare_patiently(&mut connection, path)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok(Self { connection })
+    }
+
+    pub(in crate::store) fn commit(&mut self, change: &Change) -> Result<u64, Error> {
+        change.check()?;
+        let transaction = self.immediate()?;
+        let found = generation(&transaction)?;
+        if found != change.expected_generation {
+            return Err(Error::Moved(found));
+        }
+        let next = found + 1;
+        for put in &change.puts {
+            write_record(&transaction, put, next)?;
+        }
+        for delete in &change.deletes {
+            delete_record(&transaction, delete, next)?;
+        }
+        for root in &change.roots {
+            write_root(&transaction, root)?;
+        }
+        documents::write_beside(&transaction, &change.beside)?;
+        transaction.commit()?;
+        Ok(next)
+    }
+
+    pub(in crate::store) fn write_beside(&mut self, beside: &Beside) -> Result<(), Error> {
+        beside.check()?;
+        let transaction = self.immediate()?;
+        documents::write_beside(&transaction, beside)?;
+        Ok(transaction.commit()?)
+    }
+
+    pub(in crate::store) fn delete_document(
+        &mut self,
+        kind: &str,
+        id: &str,
+        expected_revision: u64,
+    ) -> Result<(), Error> {
+        documents::delete(&self.connection, kind, id, expected_revision)
+    }
+
+    fn immediate(&mut self) -> Result<Transaction<'_>, Error> {
+        let behavior = TransactionBehavior::Immediate;
+        Ok(self.connection.transaction_with_behavior(behavior)?)
+    }
+}
+
+impl thread::Connection for Writer {
+    fn set_patience(&self, patience: Duration) -> Result<(), Error> {
+        Ok(self.connection.busy_timeout(patience)?)
+    }
+}
+
+fn write_record(transaction: &Transaction<'_>, put: &Put, generation: u64) -> Result<(), Error> {
+    let seals = put.check()?;
+    let (id, header) = (&put.record.id, &put.record.header);
+    let generation = integer(generation);
+    let written = match &put.expected_header {
+        None => transaction
+            .prepare_cached(
+                "INSERT INTO key_record (tenant, name, version, header, seals, changed_generation)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                id.tenant, id.name, id.version, header, seals, generation
+            ])?,
+        Some(expected) => transaction
+            .prepare_cached(
+                "UPDATE key_record SET header = ?4, seals = ?5, changed_generation = ?6
+                 WHERE tenant = ?1 AND name = ?2 AND version = ?3 AND header = ?7",
+            )?
+            .execute(params![
+                id.tenant, id.name, id.version, header, seals, generation, expected
+            ])?,
+    };
+    if written == 0 {
+        return Err(match put.expected_header {
+            None => Error::Exists(id.clone()),
+            Some(_) => Error::Changed(id.clone()),
+        });
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO directory (tenant, name, version, tag) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET tag = excluded.tag",
+        )?
+        .execute(params![id.tenant, id.name, id.version, put.tag])?;
+    if put.expected_header.is_none() {
+        transaction
+            .prepare_cached("DELETE FROM deleted WHERE tenant = ?1 AND name = ?2 AND version = ?3")?
+            .execute(params![id.tenant, id.name, id.version])?;
+    }
+    Ok(())
+}
+
+fn delete_record(
+    transaction: &Transaction<'_>,
+    delete: &Delete,
+    generation: u64,
+) -> Result<(), Error> {
+    let id = &delete.id;
+    let deleted = transaction
+        .prepare_cached(
+            "DELETE FROM key_record
+             WHERE tenant = ?1 AND name = ?2 AND version = ?3 AND header = ?4",
+        )?
+        .execute(params![
+            id.tenant,
+            id.name,
+            id.version,
+            delete.expected_header
+        ])?;
+    if deleted == 0 {
+        return Err(Error::Changed(id.clone()));
+    }
+    transaction
+        .prepare_cached("DELETE FROM directory WHERE tenant = ?1 AND name = ?2 AND version = ?3")?
+        .execute(params![id.tenant, id.name, id.version])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO deleted (tenant, name, version, changed_generation)
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET changed_generation = excluded.changed_generation",
+        )?
+        .execute(params![id.tenant, id.name, id.version, integer(generation)])?;
+    Ok(())
+}
+
+fn write_root(transaction: &Transaction<'_>, root: &StoredRoot) -> Result<(), Error> {
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO root
+                 (token_id, generation, count, sum, nonce, index_key, mac)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            root.token_id,
+            integer(root.generation),
+            integer(root.count),
+            root.sum,
+            root.nonce,
+            root.index_key,
+            root.mac
+        ])?;
+    Ok(())
+}
