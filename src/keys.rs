@@ -8,6 +8,9 @@
 pub mod attributes;
 mod cache;
 pub mod catalogue;
+pub mod ceremony;
+pub mod component;
+mod document;
 pub mod entry;
 pub mod error;
 mod flight;

@@ -36,6 +36,11 @@ pub(in crate::keys) struct Made {
 pub(in crate::keys) enum Given {
     /// A symmetric key that was admitted.
     Value(Secret<Vec<u8>>),
+    /// What custodians put together at this machine, admitted too.
+    Components {
+        value: Secret<Vec<u8>>,
+        custodians: Vec<KeyName>,
+    },
     /// An SM2 private key.
     Sm2(sm2::PrivateKey),
     /// An RSA private key: PKCS #8, DER.
@@ -48,6 +53,7 @@ struct Facts {
     check_value: Option<KeyCheckValue>,
     public_key: Option<Vec<u8>>,
     token_object: Option<[u8; 16]>,
+    custodians: Vec<KeyName>,
 }
 
 impl Maker<'_> {
@@ -83,6 +89,16 @@ impl Maker<'_> {
     pub(in crate::keys) async fn keep(&self, spec: &KeySpec, given: Given) -> Result<Made, Error> {
         match given {
             Given::Value(value) => self.value_record(spec, Origin::ImportedValue, value).await,
+            Given::Components { value, custodians } => {
+                let facts = Facts {
+                    check_value: material::check_value(spec.algorithm, value.expose_secret()),
+                    custodians,
+                    ..Facts::default()
+                };
+                let content = Content::Value(value);
+                self.made(spec, Origin::HostComponents, facts, &content)
+                    .await
+            }
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
                 let object_id = self.object_id().await?;
@@ -227,7 +243,7 @@ impl Maker<'_> {
             policy: spec.policy.clone(),
             activates: None,
             destroys: None,
-            custodians: Vec::new(),
+            custodians: facts.custodians,
             parent: None,
             legacy: false,
             optional_blocks: None,

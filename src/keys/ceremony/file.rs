@@ -1,0 +1,142 @@
+//! The file that opens a ceremony: who the custodians are, and what the key is to be.
+//!
+//! ```toml
+//! environment = "test"
+//! custodians = ["alice", "bob", "carol"]
+//!
+//! [key]
+//! name = "zmk-acquirer"
+//! usage = "key_encryption"
+//! # … as in a template; `check_value` is what the key must come to, where that is known
+//! ```
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::domain::check_value::Method;
+use crate::keys::attributes::{Environment, Residence};
+use crate::keys::entry::{Faults, KeyEntry};
+use crate::keys::error::Error;
+use crate::keys::key_ref::KeyName;
+use crate::keys::spec::KeySpec;
+use crate::keys::template::{parse_toml, read_text};
+use crate::limits;
+
+/// What a ceremony is for, read and checked.
+#[derive(Clone, Debug)]
+pub struct CeremonyFile {
+    /// The text it was read from; the draft keeps it.
+    pub(in crate::keys) text: String,
+    pub(in crate::keys) environment: Environment,
+    pub(in crate::keys) custodians: Vec<KeyName>,
+    pub(in crate::keys) spec: KeySpec,
+    pub(in crate::keys) check_value: Option<Vec<u8>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    environment: String,
+    custodians: Vec<String>,
+    key: KeyEntry,
+}
+
+impl CeremonyFile {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// [`Error::FileUnreadable`], [`Error::FileSyntax`], or [`Error::FileRefused`] with every fault.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::parse(path, read_text(path)?)
+    }
+
+    /// Checks the text of such a file; `path` is what errors name.
+    ///
+    /// # Errors
+    /// As [`CeremonyFile::read`].
+    pub fn parse(path: &Path, text: String) -> Result<Self, Error> {
+        let file: File = parse_toml(path, &text)?;
+        let mut found = Vec::new();
+        let mut faults = Faults::of(1, &file.key.name, &mut found);
+        let environment = Environment::from_word(&file.environment);
+        if environment.is_none() {
+            faults.add("environment", "\"test\" or \"production\"");
+        }
+        let custodians = custodians(&file.custodians, &mut faults);
+        if file.key.value.is_some() || file.key.pkcs8.is_some() {
+            faults.add("value", "a ceremony's key has no value in a file");
+        }
+        let spec = file.key.spec(&mut faults);
+        if let Some(spec) = &spec {
+            check_spec(spec, &mut faults);
+        }
+        let check_value = spec
+            .as_ref()
+            .and_then(|spec| check_value(&file.key, spec, &mut faults));
+        match (environment, custodians, spec, found.is_empty()) {
+            (Some(environment), Some(custodians), Some(spec), true) => Ok(Self {
+                text,
+                environment,
+                custodians,
+                spec,
+                check_value,
+            }),
+            _ => Err(Error::FileRefused {
+                path: path.to_owned(),
+                faults: found,
+            }),
+        }
+    }
+
+    /// The key that is to be.
+    pub fn spec(&self) -> &KeySpec {
+        &self.spec
+    }
+}
+
+/// Two or three people, each once.
+fn custodians(names: &[String], faults: &mut Faults<'_>) -> Option<Vec<KeyName>> {
+    let people: Option<Vec<KeyName>> = names.iter().map(|name| KeyName::parse(name).ok()).collect();
+    if people.is_none() {
+        faults.add("custodians", "a name is [a-z0-9][a-z0-9._-]{0,62}");
+    }
+    let distinct: HashSet<&String> = names.iter().collect();
+    let count = limits::COMPONENTS_MIN..=limits::COMPONENTS_MAX;
+    if !count.contains(&names.len()) || distinct.len() != names.len() {
+        faults.add("custodians", "two or three people, each named once");
+    }
+    people
+}
+
+fn check_spec(spec: &KeySpec, faults: &mut Faults<'_>) {
+    if spec.algorithm.key_bytes().is_none() {
+        faults.add("algorithm", "only symmetric keys are made of components");
+    }
+    if spec.residence != Residence::Process {
+        faults.add(
+            "residence",
+            "components typed at this machine make keys of the PROCESS only",
+        );
+    }
+}
+
+/// What the key's check value must be; none where nobody knows it before.
+fn check_value(entry: &KeyEntry, spec: &KeySpec, faults: &mut Faults<'_>) -> Option<Vec<u8>> {
+    let text = entry.check_value.as_ref()?;
+    let Some(algorithm) = spec.algorithm.block_algorithm() else {
+        faults.add("check_value", "keys of this algorithm have none");
+        return None;
+    };
+    let lengths = limits::CHECK_VALUE_BYTES_MIN..=Method::of(algorithm).length_max();
+    let value = hex::decode(text).ok();
+    let value = value.filter(|value| lengths.contains(&value.len()));
+    if value.is_none() {
+        faults.add(
+            "check_value",
+            "not the hex of a check value of this algorithm",
+        );
+    }
+    value
+}
