@@ -7,6 +7,7 @@ use pintle::config::server;
 use pintle::hsm::Token;
 use pintle::keys::attributes::Environment;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions, Listed};
+use pintle::keys::ceremony::CeremonyFault;
 use pintle::keys::error::Error;
 use pintle::keys::key_ref::KeyName;
 use pintle::limits;
@@ -37,11 +38,16 @@ pub fn open(
 ) -> Result<Catalogue, Failure> {
     let store = Store::open(store)
         .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
-    let environment = match environment {
+    let environment = self::environment(environment);
+    Catalogue::open(store, token.clone(), CatalogueOptions::new(environment)).map_err(failure)
+}
+
+/// What the keys of a server's environment are.
+pub fn environment(environment: server::Environment) -> Environment {
+    match environment {
         server::Environment::Production => Environment::Production,
         server::Environment::Test | server::Environment::Development => Environment::Test,
-    };
-    Catalogue::open(store, token.clone(), CatalogueOptions::new(environment)).map_err(failure)
+    }
 }
 
 /// The tenant of callers that name none.
@@ -128,6 +134,7 @@ pub fn document(listed: &Listed) -> Value {
             "residence": header.residence.to_string(), "origin": header.origin.to_string(),
             "environment": header.environment.to_string(),
             "state": header.state.to_string(), "state_epoch": header.state_epoch,
+            "custodians": header.custodians.iter().map(KeyName::as_str).collect::<Vec<_>>(),
             "created": time(header.created), "expiry": header.expiry.map(time),
             "check_value": check_value(listed), "policy": header.policy.to_string(),
             "public_key": header.public_key.as_ref().map(hex::encode),
@@ -173,6 +180,26 @@ pub fn failure(error: Error) -> Failure {
         }
         Error::KeyExists { .. } => Failure::new(Kind::Conflict, error)
             .next("give the new key another name, or correct the file"),
+        Error::Ceremony { why, .. } => {
+            let kind = match why {
+                CeremonyFault::Unknown => Kind::NotFound,
+                CeremonyFault::PackageSerial => Kind::Usage,
+                CeremonyFault::CheckValue | CeremonyFault::Component(_) => Kind::Verification,
+                CeremonyFault::Open
+                | CeremonyFault::NotACustodian
+                | CeremonyFault::EnteredAlready
+                | CeremonyFault::PackageTwice
+                | CeremonyFault::Incomplete(_)
+                | CeremonyFault::OfficerIsCustodian
+                | CeremonyFault::Moved => Kind::Conflict,
+            };
+            Failure::new(kind, error).next("`pintle ceremony status` shows how it stands")
+        }
+        Error::HostComponentsRefused => Failure::new(Kind::Usage, error).next(
+            "enter them at the HSM's own console; or, outside PCI, write host_components = \
+             \"accepted-by: <name>, <yyyy-mm-dd>\" into the configuration file",
+        ),
+        Error::DocumentRefused { .. } => Failure::new(Kind::Verification, error),
         Error::FileUnreadable { .. } => Failure::new(Kind::NotFound, error),
         Error::FileSyntax { .. } | Error::FileRefused { .. } | Error::FileEnvironment { .. } => {
             Failure::new(Kind::Usage, error)

@@ -1,9 +1,10 @@
 //! The `pintle` command: assembles the library into `serve`, `dev`, `demo`, `init`, `keys`,
-//! `doctor`, `audit` and `completions`. Holds no logic of its own.
+//! `ceremony`, `doctor`, `audit` and `completions`. Holds no logic of its own.
 
 mod assembly;
 mod audit;
 mod catalogue;
+mod ceremony;
 mod cli;
 mod demo;
 mod dev;
@@ -32,6 +33,7 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Dev(arguments) => dev::run(arguments),
         cli::Command::Demo(arguments) => demo::run(arguments),
         cli::Command::Keys(arguments) => keys::run(arguments, cli.output),
+        cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
         cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
         cli::Command::Completions { shell } => {
