@@ -126,7 +126,6 @@ pub struct Status {
 struct Held {
     draft: Draft,
     file: CeremonyFile,
-    pads: Secret<Vec<u8>>,
     revision: u64,
 }
 
@@ -173,7 +172,6 @@ pub async fn open(
     let held = Held {
         draft,
         file: file.clone(),
-        pads: Secret::new(Vec::new()),
         revision,
     };
     held.write(catalogue, tenant).await?;
@@ -240,11 +238,17 @@ impl Seat {
             package: package.to_owned(),
             check_value: check_value.clone(),
             masked: hex::encode(&masked),
+            pad: String::new(),
         };
         let held = &mut self.held;
+        let title = held.draft.pad_title(held.draft.sittings.len());
+        let sealed = seal_pad(catalogue, &title, &sitting, &pad).await?;
+        let sitting = Sitting {
+            pad: hex::encode(sealed),
+            ..sitting
+        };
         let entered = held.draft.enter(&held.file, &self.custodian, sitting);
         entered.map_err(refused)?;
-        held.pads = joined(&held.pads, &pad);
         held.write(catalogue, &self.tenant).await?;
         Ok(Entered {
             check_value,
@@ -272,7 +276,8 @@ pub async fn close(
     may.map_err(|why| fault(key, why))?;
     refuse_existing(catalogue, tenant, key).await?;
     let machine = bounded(machine);
-    let value = match held.value() {
+    let pads = held.pads(catalogue).await?;
+    let value = match held.value(&pads) {
         Ok(value) => value,
         Err(why) => {
             let reason = why.to_string();
@@ -358,7 +363,6 @@ impl Held {
         Ok(Self {
             draft,
             file,
-            pads: opened.hidden,
             revision: found.revision,
         })
     }
@@ -372,7 +376,8 @@ impl Held {
             id: &id,
         };
         let text = serde_json::to_vec(&self.draft).map_err(|_| document::refused(title))?;
-        let body = document::seal(catalogue.custodian(), title, &text, &self.pads).await?;
+        let nothing = Secret::new(Vec::new());
+        let body = document::seal(catalogue.custodian(), title, &text, &nothing).await?;
         let beside = Beside {
             documents: vec![self.put(id, body)],
             answer: None,
@@ -381,9 +386,26 @@ impl Held {
         written.map_err(|error| moved(key, error.into()))
     }
 
+    /// The pads of all sittings, each as it was sealed to its sitting.
+    async fn pads(&self, catalogue: &Catalogue) -> Result<Vec<Secret<Vec<u8>>>, Error> {
+        let mut pads = Vec::new();
+        for (number, sitting) in self.draft.sittings.iter().enumerate() {
+            let id = self.draft.pad_title(number);
+            let title = Title { kind: PAD, id: &id };
+            let body = hex::decode(&sitting.pad).map_err(|_| document::refused(title))?;
+            let opened = document::open(catalogue.custodian(), title, &body).await?;
+            let text = serde_json::to_vec(&sitting.without_pad());
+            if text.ok().as_ref() != Some(&opened.text) {
+                return Err(document::refused(title));
+            }
+            pads.push(opened.hidden);
+        }
+        Ok(pads)
+    }
+
     /// The key, with the check value that was expected.
-    fn value(&self) -> Result<Secret<Vec<u8>>, CeremonyFault> {
-        let value = self.draft.combine(&self.file, &self.pads)?;
+    fn value(&self, pads: &[Secret<Vec<u8>>]) -> Result<Secret<Vec<u8>>, CeremonyFault> {
+        let value = self.draft.combine(&self.file, pads)?;
         let expected = self.file.check_value.as_ref();
         let method = self.file.spec.algorithm.block_algorithm().map(Method::of);
         match (expected, method) {
@@ -474,13 +496,16 @@ async fn pad(catalogue: &Catalogue, length: usize) -> Result<Secret<Vec<u8>>, Er
     Ok(pad)
 }
 
-/// Born at its final size, so that nothing is left behind by growing.
-fn joined(pads: &Secret<Vec<u8>>, pad: &Secret<Vec<u8>>) -> Secret<Vec<u8>> {
-    let (pads, pad) = (pads.expose_secret(), pad.expose_secret());
-    let mut all = Vec::with_capacity(pads.len() + pad.len());
-    all.extend_from_slice(pads);
-    all.extend_from_slice(pad);
-    Secret::new(all)
+/// A pad, sealed to its sitting.
+async fn seal_pad(
+    catalogue: &Catalogue,
+    id: &str,
+    sitting: &Sitting,
+    pad: &Secret<Vec<u8>>,
+) -> Result<Vec<u8>, Error> {
+    let title = Title { kind: PAD, id };
+    let text = serde_json::to_vec(&sitting.without_pad()).map_err(|_| document::refused(title))?;
+    document::seal(catalogue.custodian(), title, &text, pad).await
 }
 
 async fn refuse_existing(
@@ -540,3 +565,5 @@ fn now() -> u64 {
 }
 
 const KIND: &str = "ceremony";
+/// Not in a row of its own: within the draft.
+const PAD: &str = "pad";

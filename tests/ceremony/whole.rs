@@ -61,8 +61,26 @@ fn tdes_papers() -> Vec<Paper> {
         .into()
 }
 
-/// One sitting, looked at while it waits to be ended.
-fn sit(hall: &Hall, key: &Key, paper: &Paper, algorithm: BlockAlgorithm) {
+/// The pads of the sittings so far, by the components and what the store keeps of them.
+fn pads(hall: &Hall, papers: &[Paper]) -> Vec<Vec<u8>> {
+    let file = rusqlite::Connection::open(hall.path().join("store.sqlite")).unwrap();
+    let read = "SELECT body FROM document WHERE kind = 'ceremony'";
+    let body: Vec<u8> = file.query_row(read, [], |row| row.get(0)).unwrap();
+    let start = body.windows(2).position(|two| two == b"{\"").unwrap();
+    let draft: serde_json::Value = serde_json::from_slice(&body[start..]).unwrap();
+    let sittings = draft["sittings"].as_array().unwrap();
+    assert_eq!(sittings.len(), papers.len());
+    let pad = |(sitting, paper): (&serde_json::Value, &Paper)| {
+        let masked = hex::decode(sitting["masked"].as_str().unwrap()).unwrap();
+        let bytes = masked.iter().zip(&paper.bytes);
+        bytes.map(|(masked, byte)| masked ^ byte).collect()
+    };
+    sittings.iter().zip(papers).map(pad).collect()
+}
+
+/// The sitting of the last of these, looked at while it waits to be ended.
+fn sit(hall: &Hall, key: &Key, papers: &[Paper], algorithm: BlockAlgorithm) {
+    let Some(paper) = papers.last() else { return };
     let component = Needles::of_component(&paper.bytes, &paper.typed());
     let mut terminal = Terminal::start(hall.sitting(key, paper.custodian));
     terminal.expect("WARNING");
@@ -85,6 +103,12 @@ fn sit(hall: &Hall, key: &Key, paper: &Paper, algorithm: BlockAlgorithm) {
     let control = Needles::of_text(&paper.package).found_in_process(terminal.process());
     assert!(!control.is_empty(), "the scanner finds nothing at all");
     assert_eq!(component.found_in_files(hall.path()), [""; 0]);
+    // Nor is its pad there, with which the stored form would open; nor those of sittings before.
+    for pad in pads(hall, papers) {
+        let left = Needles::of_component(&pad, &hex::encode(&pad));
+        let left = left.found_in_process(terminal.process());
+        assert_eq!(left, [""; 0], "a pad is still in memory");
+    }
     leaves_no_core(terminal.process());
     terminal.line("");
     assert_eq!(terminal.end(), 0, "{}", terminal.shown());
@@ -123,8 +147,8 @@ fn whole(kind: Kind) {
     let expected = format!("check_value = \"{value}\"");
     hall.plan("test", &["alice", "bob", "carol"], &ZPK, &expected);
     hall.open();
-    for paper in &papers {
-        sit(&hall, &ZPK, paper, BlockAlgorithm::Tdes);
+    for sat in 1..=papers.len() {
+        sit(&hall, &ZPK, &papers[..sat], BlockAlgorithm::Tdes);
     }
     let closed = hall.json(&["ceremony", "close", ZPK.name, "--officer", "dora", INSECURE]);
     let shown = hall.json(&["keys", "show", ZPK.name]);
@@ -176,8 +200,8 @@ fn two_custodians_make_an_aes_key_whose_check_value_nobody_knew_before() {
         .into();
     hall.plan("test", &["alice", "bob"], &AES, "");
     hall.open();
-    for paper in &papers {
-        sit(&hall, &AES, paper, BlockAlgorithm::Aes);
+    for sat in 1..=papers.len() {
+        sit(&hall, &AES, &papers[..sat], BlockAlgorithm::Aes);
     }
     hall.must(&["ceremony", "close", AES.name, "--officer", "dora", INSECURE]);
     let value = check_value::compute(BlockAlgorithm::Aes, &key_of(&papers)).unwrap();

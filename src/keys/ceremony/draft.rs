@@ -14,7 +14,8 @@ use crate::keys::key_ref::KeyName;
 use crate::limits;
 use crate::secret::Secret;
 
-/// What the store keeps of a ceremony while it goes on; the pads are sealed beside it.
+/// What the store keeps of a ceremony while it goes on. Each pad is sealed by itself, so that no
+/// sitting opens the pad of another.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::keys) struct Draft {
@@ -46,6 +47,18 @@ pub(in crate::keys) struct Sitting {
     pub(in crate::keys) check_value: Option<String>,
     /// The component under its pad, hex.
     pub(in crate::keys) masked: String,
+    /// The pad, sealed to all of the above, hex. Opened when the ceremony closes.
+    pub(in crate::keys) pad: String,
+}
+
+impl Sitting {
+    /// What its pad is sealed to.
+    pub(in crate::keys) fn without_pad(&self) -> Self {
+        Self {
+            pad: String::new(),
+            ..self.clone()
+        }
+    }
 }
 
 impl Draft {
@@ -104,25 +117,31 @@ impl Draft {
     pub(in crate::keys) fn combine(
         &self,
         file: &CeremonyFile,
-        pads: &Secret<Vec<u8>>,
+        pads: &[Secret<Vec<u8>>],
     ) -> Result<Secret<Vec<u8>>, CeremonyFault> {
-        let length = file.spec.algorithm.key_bytes().unwrap_or(usize::MAX);
         let masked: Option<Vec<Vec<u8>>> = self
             .sittings
             .iter()
             .map(|sitting| hex::decode(&sitting.masked).ok())
             .collect();
         let masked = masked.ok_or(CeremonyFault::Component(ComponentFault::Length))?;
-        let pads = pads.expose_secret().chunks(length);
         if pads.len() != masked.len() {
             return Err(CeremonyFault::Component(ComponentFault::Count));
         }
         let shares: Vec<Share<'_>> = masked
             .iter()
             .zip(pads)
-            .map(|(masked, pad)| Share { masked, pad })
+            .map(|(masked, pad)| Share {
+                masked,
+                pad: pad.expose_secret(),
+            })
             .collect();
         component::combine(file.spec.algorithm, &shares).map_err(CeremonyFault::Component)
+    }
+
+    /// What the pad of a sitting is called, so that it opens in no other place.
+    pub(in crate::keys) fn pad_title(&self, number: usize) -> String {
+        format!("{}/{number}", self.id)
     }
 
     fn sat(&self, custodian: &KeyName) -> bool {

@@ -41,6 +41,7 @@ fn sitting(custodian: &KeyName, package: u8, check_value: u8) -> Sitting {
         package: package.to_string(),
         check_value: Some(check_value.to_string()),
         masked: hex::encode([check_value; 16]),
+        pad: String::new(),
     }
 }
 
@@ -107,11 +108,14 @@ fn pads_that_are_not_one_for_each_sitting_make_no_key() {
         let entered = draft.enter(&file, &person, sitting(&person, value, value));
         assert_eq!(entered, Ok(()));
     }
-    for pads in [0, 15, 16, 32, 47, 49, 64] {
-        let pads = Secret::new(vec![9; pads]);
-        assert!(draft.combine(&file, &pads).is_err());
+    let pads = |lengths: &[usize]| -> Vec<Secret<Vec<u8>>> {
+        let pads = lengths.iter().map(|length| Secret::new(vec![0; *length]));
+        pads.collect()
+    };
+    for wrong in [&[][..], &[16, 16], &[16, 16, 15], &[17, 16, 16], &[16; 4]] {
+        assert!(draft.combine(&file, &pads(wrong)).is_err(), "{wrong:?}");
     }
-    let key = draft.combine(&file, &Secret::new(vec![0; 48])).unwrap();
+    let key = draft.combine(&file, &pads(&[16; 3])).unwrap();
     assert_eq!(key.expose_secret().as_slice(), [1 ^ 2 ^ 4; 16]);
 }
 
