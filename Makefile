@@ -1,5 +1,6 @@
 # make demo   a till's day on the embedded token, every output checked by another program
 # make test   format, lints, wire contract, all tests: what CI runs
+# make mutants  a million changed key blocks, none of which may open
 # make bench  the benches of benches/
 # make lint   the first half of `make test`
 # make setup  what the others need and this machine lacks; they call it themselves
@@ -13,7 +14,7 @@ BUF := target/npm/node_modules/.bin/buf
 # The outside checks of the demo and of the tests run under this Python.
 export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
 
-.PHONY: help demo test bench lint setup system
+.PHONY: help demo test mutants bench lint setup system
 .NOTPARALLEL:
 
 help:
@@ -25,6 +26,9 @@ demo: system $(PYTHON)
 test: lint
 	cargo build $(CARGO_FLAGS) --bins
 	cargo test $(CARGO_FLAGS)
+
+mutants: system
+	PINTLE_MUTANTS=1000000 cargo test $(CARGO_FLAGS) --test mutants -- --nocapture
 
 lint: setup
 	cargo fmt --check

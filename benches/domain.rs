@@ -1,10 +1,14 @@
 //! The library alone, one core: what a call costs before there is a call. The bars are those of
-//! the design: ISO-0 TDES and ISO-4 AES translations a second, retail MACs of 1 KB a second.
+//! the design: ISO-0 TDES and ISO-4 AES translations a second, retail MACs of 1 KB a second, key
+//! blocks opened a second.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
+use pintle::domain::key_block::{
+    self, Algorithm, Exportability, Header, Masking, Mode, ProtectionKeys, Usage, Version,
+};
 use pintle::domain::mac::{self, MacKey, Padding, Rule, Scheme};
 use pintle::domain::pan::Pan;
 use pintle::domain::pin::Pin;
@@ -96,6 +100,48 @@ fn retail_mac(c: &mut Criterion) {
     group.finish();
 }
 
+fn key_blocks(c: &mut Criterion) {
+    let mut group = c.benchmark_group("key block");
+    group.throughput(Throughput::Elements(1));
+    for (name, version, kbpk, algorithm, blocks) in [
+        ("B, TDES", Version::B, 24, *b"T", false),
+        ("D, AES", Version::D, 32, *b"A", false),
+        ("B, TDES, KS", Version::B, 24, *b"T", true),
+        ("D, AES, KS", Version::D, 32, *b"A", true),
+    ] {
+        let (Ok(usage), Ok(algorithm), Ok(mode), Ok(exportability)) = (
+            Usage::new(*b"P0"),
+            Algorithm::new(algorithm),
+            Mode::new(*b"E"),
+            Exportability::new(*b"E"),
+        ) else {
+            panic!("codes");
+        };
+        let mut header = Header::new(version, usage, algorithm, mode, exportability);
+        if blocks && header.blocks.push(*b"KS", "00604B120F9292800000").is_err() {
+            panic!("an optional block");
+        }
+        let kbpk = [bytes(3), bytes(5)].concat()[..kbpk].to_vec();
+        let Ok(keys) = ProtectionKeys::from_kbpk(version, &kbpk) else {
+            panic!("a protection key");
+        };
+        let masking = Masking::of(algorithm);
+        let Ok(block) = key_block::wrap(&keys, &header, &bytes(7), masking, &[9; 48]) else {
+            panic!("a key block");
+        };
+        group.bench_function(format!("unwrap {name}"), |b| {
+            b.iter(|| key_block::unwrap(&keys, black_box(block.as_bytes())));
+        });
+        group.bench_function(format!("wrap {name}"), |b| {
+            b.iter(|| key_block::wrap(&keys, &header, black_box(&bytes(7)), masking, &[9; 48]));
+        });
+        group.bench_function(format!("protection keys {name}"), |b| {
+            b.iter(|| ProtectionKeys::from_kbpk(version, black_box(&kbpk)));
+        });
+    }
+    group.finish();
+}
+
 fn cipher(algorithm: BlockAlgorithm, seed: u8) -> PinCipher {
     PinCipher::new(algorithm, &bytes(seed)).unwrap_or_else(|_| panic!("16 bytes are a key"))
 }
@@ -107,5 +153,5 @@ fn bytes(seed: u8) -> [u8; 16] {
     })
 }
 
-criterion_group!(benches, translate, retail_mac);
+criterion_group!(benches, translate, retail_mac, key_blocks);
 criterion_main!(benches);

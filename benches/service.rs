@@ -177,6 +177,7 @@ fn request() -> TranslatePinRequest {
         Some(KeyRef {
             name: name.to_owned(),
             version: 0,
+            ..KeyRef::default()
         })
     };
     TranslatePinRequest {

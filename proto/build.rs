@@ -12,6 +12,8 @@ const FILES: &[&str] = &[
     "pintle/v1/alipay_service.proto",
     "pintle/v1/random_service.proto",
     "pintle/admin/v1/key.proto",
+    "pintle/admin/v1/key_service.proto",
+    "pintle/admin/v1/approval_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -5,6 +5,8 @@
 //! No key is usable without a [`grant::Grant`], and only [`policy`] makes one. Nothing here knows
 //! PKCS#11 or SQL, and nothing here is reachable from the wire but `catalogue` and `policy`.
 
+pub mod act;
+pub mod approval;
 pub mod attributes;
 mod cache;
 pub mod catalogue;
@@ -13,6 +15,7 @@ pub mod component;
 mod document;
 pub mod entry;
 pub mod error;
+pub mod exchange;
 mod flight;
 pub mod grant;
 pub mod import;
@@ -26,7 +29,10 @@ pub mod open_key;
 pub mod policy;
 pub mod provision;
 pub mod record;
+pub mod root;
 pub mod seal;
 pub mod spec;
+mod standing;
 pub mod template;
 mod tlv;
+pub mod words;

@@ -84,9 +84,33 @@ pub const LABELS_MAX: usize = 16;
 /// Longest text of a label, bytes.
 pub const LABEL_BYTES_MAX: usize = 128;
 /// Longest optional blocks that a key keeps from the key block it came in, characters.
-pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 1024;
-/// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
-pub const SEALED_BYTES_MAX: usize = 512;
+pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 2048;
+/// Fresh random bytes that pad one key block, at least.
+pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
+/// How long the answer to a change is kept for repetitions of the request.
+pub const ANSWER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a request waits for a second person, and an approved one for its caller.
+pub const APPROVAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Approvals of one listing.
+pub const APPROVALS_LISTED_MAX: usize = 200;
+/// The shortest waiting period of a destruction, and the usual one, days.
+pub const DESTROY_WAIT_DAYS: u32 = 7;
+/// The longest waiting period of a destruction, days.
+pub const DESTROY_WAIT_DAYS_MAX: u32 = 365;
+/// Key versions of one page of an answer, usually.
+pub const KEYS_PAGE_DEFAULT: usize = 50;
+/// Key versions of one page of an answer, at most.
+pub const KEYS_PAGE_MAX: usize = 200;
+/// Longest secret a record seals, bytes: the PKCS #8 of an RSA-4096 key under `wrap` takes 2,400.
+pub const SEALED_BYTES_MAX: usize = 3072;
+/// `seal` keys of one token: the current one and those whose records are not all sealed anew yet.
+pub const SEAL_KEYS_MAX: usize = 8;
+/// Highest number of a `seal` key: so many rotations in a token's life.
+pub const SEAL_NUMBER_MAX: u32 = 9999;
+/// A `seal` key that the token had not is not looked for again within this time.
+pub const SEAL_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Unknown `seal` keys remembered for that time; while so many are, no other is looked for.
+pub const SEAL_STRANGE_MAX: usize = 64;
 /// Most seals in one record: one per enrolled token.
 pub const SEALS_MAX: usize = 8;
 /// Versions of one key.
@@ -101,6 +125,12 @@ pub const SEAL_BYTES_MAX: usize = SEALED_BYTES_MAX + 64;
 pub const COMMIT_RECORDS_MAX: usize = 10_000;
 /// Tries of one change to the catalogue, each after another writer was quicker.
 pub const COMMIT_TRIES_MAX: u32 = 16;
+/// Threads that tag rows when a whole store is read.
+pub const SCAN_WORKERS_MAX: usize = 8;
+/// Rows handed to such a thread at once.
+pub const SCAN_BATCH_ROWS: usize = 1024;
+/// Rows that differ from what the root vouches for, named one by one; the rest is counted.
+pub const FINDINGS_NAMED_MAX: usize = 1000;
 /// Documents (minutes, approvals) that one transaction of the store writes.
 pub const COMMIT_DOCUMENTS_MAX: usize = 64;
 /// Longest kind or id of a document, bytes.
@@ -207,8 +237,13 @@ pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// HTTP/2 window of one connection.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// Largest message of a call that carries no payload of the caller's (names, a PIN block), bytes.
-pub const SMALL_MESSAGE_BYTES_MAX: usize = 1024;
+/// Largest message of a call that carries no payload of the caller's (names, key blocks, a PIN
+/// block), bytes.
+pub const SMALL_MESSAGE_BYTES_MAX: usize = 4096;
+/// Longest key block that a data-plane call may bring, characters.
+pub const KEY_REF_BLOCK_CHARS_MAX: usize = 1536;
+/// Largest message of a control-plane call that carries a key block, bytes.
+pub const KEY_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Shortest PAN of a call, digits; formats 0 and 3 ask for more.
 pub const PAN_DIGITS_MIN: usize = 8;
 
@@ -239,7 +274,9 @@ const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
 const _: () = assert!(COMPONENTS_MAX <= CUSTODIANS_MAX);
 const _: () = assert!(COMPONENTS_MAX * COMPONENT_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(SEALED_DOCUMENT_BYTES_MAX < u16::MAX as usize);
+const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(2 * KEY_REF_BLOCK_CHARS_MAX < SMALL_MESSAGE_BYTES_MAX);
 const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);
 
@@ -263,6 +300,18 @@ const _: () = assert!(
 
 /// Jobs a worker takes from its queue at once.
 pub const POOL_BATCH_MAX: usize = 16;
+/// Handles of token keys remembered by one open token; a forgotten one costs a search.
+pub const TOKEN_HANDLES_MAX: usize = 4096;
+/// Wrapped signing keys open in the token at once; a session object each.
+pub const WRAPPED_KEYS_OPEN_MAX: usize = 2048;
+/// Longest wrapped signing key, bytes: the PKCS #8 of 4096 bits takes 2,400 with its wrapping.
+pub const WRAPPED_BYTES_MAX: usize = 2560;
+/// Most messages of one CMAC job: a key block's keys take eight.
+pub const TOKEN_CMACS_MAX: usize = 16;
+/// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.
+pub const TOKEN_CMAC_BYTES_MAX: usize = 4096;
+/// Most bytes encrypted or decrypted in one call under a key-encryption key in the token.
+pub const TOKEN_ECB_BYTES_MAX: usize = 1024;
 /// RSA modulus sizes of signing keys, bits.
 pub const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
 /// The longest RSA signature, bytes.
@@ -270,5 +319,6 @@ pub const RSA_SIGNATURE_BYTES_MAX: usize = 512;
 /// The longest PKCS #8 RSA private key, bytes (4096 bits take about 2,400).
 pub const PKCS8_BYTES_MAX: usize = 4096;
 
+const _: () = assert!(WRAPPED_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(POOL_BATCH_MAX <= POOL_QUEUE_MAX);
 const _: () = assert!(RSA_SIGNATURE_BYTES_MAX * 8 == RSA_BITS[2] as usize);

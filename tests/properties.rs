@@ -1,9 +1,16 @@
 //! What holds of the domain for any input: decoding takes back what encoding made, decoders never
-//! panic, translation keeps the PIN and does not see its digits, a MAC answers for every bit.
+//! panic, translation keeps the PIN and does not see its digits, a MAC answers for every bit, a
+//! key block gives back what went in.
 //!
 //! No known answers here: they are files under `tests/vectors`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
+use pintle::domain::key_block::{
+    self, Algorithm, Exportability, Header, KeyVersion, Masking, Mode, ProtectionKeys, Usage,
+    Version,
+};
 use pintle::domain::mac::{self, MacKey, Padding, Rule, Scheme, VerifyError};
 use pintle::domain::pan::Pan;
 use pintle::domain::pin::Pin;
@@ -42,6 +49,40 @@ fn formats() -> impl Strategy<Value = Format> {
 /// Input, output: any pair the table allows.
 fn translations() -> impl Strategy<Value = (Format, Format)> {
     (formats(), formats()).prop_filter("nothing becomes format 1", |(_, to)| *to != Format::Iso1)
+}
+
+/// A header with any codes and up to three optional blocks, some of them long.
+fn headers(version: Version) -> impl Strategy<Value = Header> {
+    let printable = vec((0x20..=0x7Eu8).prop_map(char::from), 0..300);
+    (
+        "[A-Z0-9]{2}[A-Z0-9][a-z0-9]{2}[A-Z]",
+        select(&[b'T', b'A', b'H', b'7'][..]),
+        vec(printable, 0..=3),
+    )
+        .prop_map(move |(codes, algorithm, texts)| {
+            let c = codes.as_bytes();
+            let mut header = Header::new(
+                version,
+                Usage::new([c[0], c[1]]).unwrap(),
+                Algorithm::new([algorithm]).unwrap(),
+                Mode::new([c[2]]).unwrap(),
+                Exportability::new([c[5]]).unwrap(),
+            );
+            header.key_version = KeyVersion::new([c[3], c[4]]).unwrap();
+            for (id, text) in [*b"LB", *b"KS", *b"99"].into_iter().zip(texts) {
+                header
+                    .blocks
+                    .push(id, &text.iter().collect::<String>())
+                    .unwrap();
+            }
+            header
+        })
+}
+
+/// A protection key of a version, made from 32 bytes.
+fn protection_keys(version: Version, kbpk: &[u8]) -> ProtectionKeys {
+    let length = if version == Version::D { 32 } else { 24 };
+    ProtectionKeys::from_kbpk(version, &kbpk[..length]).unwrap()
 }
 
 /// A scheme with a rule of any length and padding that it allows, and a key for it.
@@ -293,5 +334,70 @@ proptest! {
         let three = mac::pad(Padding::Method3, block, &message).unwrap();
         let bits = three[..block].iter().fold(0, |bits, &byte| (bits << 8) | usize::from(byte));
         prop_assert_eq!(&three[block..block + bits / 8], &message[..]);
+    }
+
+    #[test]
+    fn a_key_block_gives_back_the_header_and_the_key(
+        header in select(&[Version::B, Version::D][..]).prop_flat_map(headers),
+        kbpk in vec(any::<u8>(), 32),
+        key in vec(any::<u8>(), 16),
+        masked in 0..64usize,
+        random in vec(any::<u8>(), 80),
+    ) {
+        let (mut header, keys) = (header.clone(), protection_keys(header.version, &kbpk));
+        if keys.strength() < 128 {
+            header.algorithm = Algorithm::new(*b"T").unwrap();
+        }
+        let masking = Masking::to_bytes(masked);
+        let block = key_block::wrap(&keys, &header, &key, masking, &random).unwrap();
+        let opened = key_block::unwrap(&keys, block.as_bytes()).unwrap();
+        prop_assert_eq!(opened.key.expose_secret(), &key);
+        prop_assert!(block.starts_with(&opened.header.encode(block.len()).unwrap()));
+        let mut read = opened.header;
+        if read != header {
+            // But for the padding block.
+            prop_assert_eq!(read.blocks.len(), header.blocks.len() + 1);
+            prop_assert!(read.blocks.find(*b"PB").is_some());
+            read.blocks = header.blocks.clone();
+        }
+        prop_assert_eq!(read, header);
+    }
+
+    #[test]
+    fn a_header_is_written_as_it_is_read(
+        header in select(&Version::ALL[..]).prop_flat_map(headers),
+        chars in 0..=9984usize,
+        after in "[0-9A-F]{0,64}",
+    ) {
+        let text = header.encode(chars).unwrap();
+        let decoded = Header::decode((text.clone() + &after).as_bytes()).unwrap();
+        prop_assert_eq!(decoded.header_chars, text.len());
+        prop_assert_eq!(decoded.block_chars, chars);
+        prop_assert_eq!(decoded.header.encode(chars).unwrap(), text);
+        prop_assert_eq!(decoded.header, header);
+    }
+
+    #[test]
+    fn no_bytes_make_a_key_block_decoder_panic(
+        bytes in vec(any::<u8>(), 0..200),
+        near in "[ABCD][0-9]{4}[0-9A-Z]{7}0[0-3]00([A-Z]{2}0[0-9A-F]){0,3}[0-9A-Fa-f]{0,120}",
+        value in vec(any::<u8>(), 32),
+    ) {
+        for version in Version::ALL {
+            let keys = protection_keys(version, &value);
+            for text in [&bytes[..], near.as_bytes()] {
+                prop_assert!(key_block::unwrap(&keys, text).is_err());
+                let mut right = text.to_vec();
+                if let Some(field) = right.get_mut(1..5) {
+                    field.copy_from_slice(format!("{:04}", text.len()).as_bytes());
+                }
+                prop_assert!(key_block::unwrap(&keys, &right).is_err());
+                if let Ok(decoded) = Header::decode(&right) {
+                    for block in decoded.header.blocks.iter() {
+                        key_block::content::Content::of(block);
+                    }
+                }
+            }
+        }
     }
 }

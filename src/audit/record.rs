@@ -33,9 +33,16 @@ impl Record {
         let name = |text: &str| {
             text.len() <= AUDIT_NAME_BYTES_MAX && text.bytes().all(|b| b.is_ascii_graphic())
         };
+        // A key that came in a block stands as the name of what opened it, and the block's hash.
         let key = |text: &str| {
             let word = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
-            (1..=KEY_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(word)
+            let (name, hash) = text.split_once('/').unwrap_or((text, HASH));
+            (1..=KEY_NAME_BYTES_MAX).contains(&name.len())
+                && name.bytes().all(word)
+                && hash.len() == HASH.len()
+                && hash
+                    .bytes()
+                    .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
         };
         let sound = name(&self.caller)
             && name(&self.request_id)
@@ -96,3 +103,6 @@ pub(super) struct Entry {
     outcome: String,
     reason: Option<String>,
 }
+
+/// The form of a block's hash: eight bytes in hexadecimal.
+const HASH: &str = "0000000000000000";

@@ -267,6 +267,16 @@ impl Algorithm {
     }
 }
 
+impl Mode {
+    /// The mode of a word, or of the character of X9.143.
+    pub fn of_code_or_word(text: &str) -> Option<Self> {
+        match text.as_bytes() {
+            [code] => Self::from_code(*code),
+            _ => Self::from_word(text),
+        }
+    }
+}
+
 impl Usage {
     /// Whether keys of this usage protect other keys.
     pub const fn protects_keys(self) -> bool {
@@ -274,6 +284,12 @@ impl Usage {
             self,
             Self::KeyEncryption | Self::KeyBlockProtection | Self::KeyTransport
         )
+    }
+
+    /// The usage of a word, or of the two characters of X9.143.
+    pub fn of_code_or_word(text: &str) -> Option<Self> {
+        let code = text.as_bytes().try_into().ok().and_then(Self::from_code);
+        code.or_else(|| Self::from_word(text))
     }
 
     /// Whether keys of this usage make or check MACs.

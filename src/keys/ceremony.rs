@@ -14,11 +14,11 @@ pub mod minutes;
 mod draft;
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use crate::config::server::Acceptance;
 use crate::domain::check_value::{self, Method};
-use crate::keys::attributes::{Algorithm, Environment};
+use crate::keys::act::now;
+use crate::keys::attributes::{Algorithm, Environment, Origin};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::ceremony::draft::{Draft, Sitting};
 use crate::keys::ceremony::file::CeremonyFile;
@@ -28,7 +28,8 @@ use crate::keys::document::{self, Title};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
-use crate::keys::make::{Given, Maker, deadline};
+use crate::keys::lifecycle::refuse_process_kek;
+use crate::keys::make::{Birth, Given, Maker, deadline};
 use crate::keys::provision::lock;
 use crate::limits;
 use crate::secret::Secret;
@@ -132,8 +133,8 @@ struct Held {
 /// Opens a ceremony.
 ///
 /// # Errors
-/// [`Error::KeyExists`], [`Error::FileEnvironment`], [`CeremonyFault::Open`], or what store or token
-/// answered.
+/// [`Error::KeyExists`], [`Error::FileEnvironment`], [`Error::ProcessKekRefused`],
+/// [`CeremonyFault::Open`], or what store or token answered.
 pub async fn open(
     catalogue: &Catalogue,
     tenant: &KeyName,
@@ -150,6 +151,7 @@ pub async fn open(
             catalogue: own,
         });
     }
+    refuse_process_kek(catalogue, &file.spec)?;
     refuse_existing(catalogue, tenant, &file.spec.name).await?;
     let id = document_id(tenant, &file.spec.name);
     let found = catalogue.store().document(deadline(), KIND, &id).await?;
@@ -274,6 +276,7 @@ pub async fn close(
     let held = Held::read(catalogue, tenant, key).await?;
     let may = held.draft.may_close(&held.file, officer);
     may.map_err(|why| fault(key, why))?;
+    refuse_process_kek(catalogue, &held.file.spec)?;
     refuse_existing(catalogue, tenant, key).await?;
     let machine = bounded(machine);
     let pads = held.pads(catalogue).await?;
@@ -289,11 +292,12 @@ pub async fn close(
     let maker = Maker {
         custodian: catalogue.custodian(),
         tenant,
+        birth: Birth {
+            custodians: held.file.custodians.clone(),
+            ..Birth::default()
+        },
     };
-    let given = Given::Components {
-        value,
-        custodians: held.file.custodians.clone(),
-    };
+    let given = Given::Value(value, Origin::HostComponents);
     let made = maker.keep(&held.file.spec, given).await?;
     let end = End {
         officer,
@@ -304,9 +308,10 @@ pub async fn close(
     let minutes = Minutes::of(catalogue, tenant, &held.draft, &held.file, &end);
     let mut entry = Entry::of_new([made.record.clone()]);
     entry.beside = held.last(tenant, minutes.put(catalogue).await?);
-    ledger::write(catalogue, entry)
-        .await
-        .map_err(|error| moved(key, error))?;
+    if let Err(error) = ledger::write(catalogue, entry).await {
+        maker.undo(&[made]).await;
+        return Err(moved(key, error));
+    }
     held.remove(catalogue, tenant).await;
     Ok(minutes)
 }
@@ -556,12 +561,6 @@ fn bounded(text: &str) -> String {
         kept.push(one);
     }
     kept
-}
-
-fn now() -> u64 {
-    SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_secs())
 }
 
 const KIND: &str = "ceremony";

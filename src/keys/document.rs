@@ -51,7 +51,7 @@ pub(in crate::keys) async fn seal(
     let sealed = token.seal(deadline(), bound, Secret::new(plain)).await?;
     let mut writer = Writer::after(MAGIC);
     writer.put(tag::TOKEN, &token.id().0);
-    writer.put(tag::SEAL_KEY, &token.seal_key_id());
+    writer.put(tag::SEAL_KEY, &sealed.seal_key_id);
     writer.put(tag::IV, &sealed.iv);
     writer.put(tag::SEALED, &sealed.bytes);
     writer.put(tag::TEXT, text);
@@ -66,13 +66,15 @@ pub(in crate::keys) async fn open(
 ) -> Result<Opened, Error> {
     let token = custodian.token();
     let read = read(body).map_err(|Malformed| refused(title))?;
-    if read.token != token.id().0 || read.seal_key != token.seal_key_id() {
+    if read.token != token.id().0 {
         return Err(refused(title));
     }
     let bound = bound(custodian, title, read.text);
     let opened = token.unseal(deadline(), bound, read.sealed).await;
     let mut hidden = opened.map_err(|error| match error {
-        hsm::Error::NotAuthentic | hsm::Error::TooLong => refused(title),
+        hsm::Error::NotAuthentic | hsm::Error::TooLong | hsm::Error::SealKeyUnknown => {
+            refused(title)
+        }
         other => other.into(),
     })?;
     if hidden.expose_secret().first() != Some(&KIND_DOCUMENT) {
@@ -95,7 +97,6 @@ pub(in crate::keys) fn refused(title: Title<'_>) -> Error {
 
 struct Body<'a> {
     token: [u8; 16],
-    seal_key: [u8; 16],
     sealed: Sealed,
     text: &'a [u8],
 }
@@ -103,16 +104,19 @@ struct Body<'a> {
 fn read(body: &[u8]) -> Result<Body<'_>, Malformed> {
     let mut reader = Reader::new(body.strip_prefix(MAGIC).ok_or(Malformed)?);
     let token = reader.take(tag::TOKEN)?.try_into().map_err(|_| Malformed)?;
-    let seal_key = reader.take(tag::SEAL_KEY)?;
-    let seal_key = seal_key.try_into().map_err(|_| Malformed)?;
+    let seal_key_id = reader.take(tag::SEAL_KEY)?;
+    let seal_key_id = seal_key_id.try_into().map_err(|_| Malformed)?;
     let iv = reader.take(tag::IV)?.try_into().map_err(|_| Malformed)?;
     let bytes = reader.take(tag::SEALED)?.to_vec();
     let text = reader.take(tag::TEXT)?;
     reader.end()?;
     Ok(Body {
         token,
-        seal_key,
-        sealed: Sealed { iv, bytes },
+        sealed: Sealed {
+            seal_key_id,
+            iv,
+            bytes,
+        },
         text,
     })
 }

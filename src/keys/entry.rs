@@ -45,39 +45,41 @@ pub(in crate::keys) struct KeyEntry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PinEntry {
+pub(in crate::keys) struct PinEntry {
     #[serde(default)]
-    inputs: Vec<String>,
-    output: Option<String>,
+    pub(in crate::keys) inputs: Vec<String>,
+    pub(in crate::keys) output: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MacEntry {
-    scheme: String,
-    padding: Option<u8>,
-    length: u8,
+pub(in crate::keys) struct MacEntry {
+    pub(in crate::keys) scheme: String,
+    pub(in crate::keys) padding: Option<u8>,
+    pub(in crate::keys) length: u8,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SignatureEntry {
-    scheme: String,
+pub(in crate::keys) struct SignatureEntry {
+    pub(in crate::keys) scheme: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeyBlockEntry {
+pub(in crate::keys) struct KeyBlockEntry {
     /// Blocks of versions A and C are taken until this day begins (UTC).
-    legacy_until: Option<String>,
+    pub(in crate::keys) legacy_until: Option<String>,
     /// The partner's algorithm code for SM4: one digit.
-    sm4_code: Option<u8>,
+    pub(in crate::keys) sm4_code: Option<u8>,
+    /// Which way the PIN keys face that come in a partner's blocks.
+    pub(in crate::keys) side: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CryptogramEntry {
-    usages: Vec<String>,
+pub(in crate::keys) struct CryptogramEntry {
+    pub(in crate::keys) usages: Vec<String>,
 }
 
 /// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
@@ -110,6 +112,18 @@ pub enum Why {
     Text(&'static str),
     /// Not one of these words.
     NotOneOf(Vec<&'static str>),
+}
+
+impl Fault {
+    /// What is answered where nothing was found wrong and there is no key either.
+    pub(in crate::keys) fn nameless() -> Self {
+        Self {
+            entry: 0,
+            key: String::new(),
+            field: "spec",
+            why: Why::Text("no key"),
+        }
+    }
 }
 
 impl std::fmt::Display for Fault {
@@ -154,7 +168,7 @@ impl<'a> Faults<'a> {
         });
     }
 
-    fn word<T>(
+    pub(in crate::keys) fn word<T>(
         &mut self,
         field: &'static str,
         found: Option<T>,
@@ -207,7 +221,7 @@ impl KeyEntry {
                 .zip(algorithm)
                 .map(|(usage, algorithm)| usage.residence(algorithm)),
         };
-        let policy = self.policy(faults);
+        let policy = self.policies().read(faults);
         let exportability = match self.exportable {
             true => Exportability::Exportable,
             false => Exportability::NonExportable,
@@ -229,7 +243,31 @@ impl KeyEntry {
         spec_faults.is_empty().then_some(spec)
     }
 
-    fn policy(&self, faults: &mut Faults<'_>) -> Option<KeyPolicy> {
+    fn policies(&self) -> PolicyEntries<'_> {
+        PolicyEntries {
+            weak: self.weak,
+            pin: self.pin.as_ref(),
+            mac: self.mac.as_ref(),
+            signature: self.signature.as_ref(),
+            key_block: self.key_block.as_ref(),
+            cryptogram: self.cryptogram.as_ref(),
+        }
+    }
+}
+
+/// The entries of which a policy is made, from wherever.
+pub(in crate::keys) struct PolicyEntries<'a> {
+    pub(in crate::keys) weak: bool,
+    pub(in crate::keys) pin: Option<&'a PinEntry>,
+    pub(in crate::keys) mac: Option<&'a MacEntry>,
+    pub(in crate::keys) signature: Option<&'a SignatureEntry>,
+    pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
+    pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
+}
+
+impl PolicyEntries<'_> {
+    /// The policy; none, with the reasons in `faults`, where a word or a number is none.
+    pub(in crate::keys) fn read(&self, faults: &mut Faults<'_>) -> Option<KeyPolicy> {
         let mut policy = KeyPolicy {
             weak: self.weak,
             ..KeyPolicy::default()
@@ -263,7 +301,11 @@ impl KeyEntry {
             let usages: Option<UsageSet> = cryptogram
                 .usages
                 .iter()
-                .map(|word| attribute!(faults, "cryptogram.usages", Usage, word))
+                .map(|word| {
+                    let found = Usage::of_code_or_word(word);
+                    let words = Usage::ALL.iter().map(|usage| usage.word());
+                    faults.word("cryptogram.usages", found, words)
+                })
                 .collect();
             complete &= usages.is_some();
             policy.cryptograms = usages.unwrap_or_default();
@@ -286,6 +328,9 @@ impl KeyBlockEntry {
             Some(digit @ 0..=9) => policy.sm4_block_code = Some(b'0' + digit),
             Some(_) => faults.add("key_block.sm4_code", "one digit: 0 to 9"),
             None => {}
+        }
+        if let Some(side) = &self.side {
+            policy.block_side = attribute!(faults, "key_block.side", Side, side);
         }
         faults.found.len() == found
     }

@@ -10,8 +10,10 @@ use crate::hsm;
 use crate::keys::attributes::{Environment, State};
 use crate::keys::ceremony::CeremonyFault;
 use crate::keys::entry::Fault;
+use crate::keys::exchange::ExchangeError;
 use crate::keys::grant::OperationKind;
 use crate::keys::record::Header;
+use crate::keys::root::findings::Findings;
 use crate::limits;
 use crate::store;
 
@@ -47,6 +49,9 @@ pub enum Error {
         /// What is wrong with it.
         why: Refusal,
     },
+    /// The store's: the catalogue as a whole is not what its root vouches for.
+    #[error("the catalogue is refused: {0}")]
+    CatalogueRefused(CatalogueFault),
     /// The token's.
     #[error("the token: {0}")]
     TokenUnavailable(#[source] hsm::Error),
@@ -63,6 +68,56 @@ pub enum Error {
     /// Load: the deadline passed first.
     #[error("the key was not ready in time")]
     Deadline,
+    /// The caller's or a partner's: the key does not come in or go out.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The caller's: a request id that is none.
+    #[error("a request id is 1 to 128 printable characters without spaces")]
+    RequestIdMalformed,
+    /// The caller's: another request had this id.
+    #[error("another request had this id")]
+    RequestIdReused,
+    /// Policy: a second person must approve first.
+    #[error("approval {id} waits for a second person")]
+    ApprovalRequired {
+        /// The approval that was asked for.
+        id: String,
+    },
+    /// Policy: a second person said no, or the approval was used.
+    #[error("the request was not approved")]
+    ApprovalRejected,
+    /// The caller's: no approval that waits, or of another request.
+    #[error("no such approval waits")]
+    ApprovalUnknown,
+    /// Policy: nobody approves what they asked for.
+    #[error("whoever asked cannot decide")]
+    ApprovalOwn,
+    /// The caller's: a moment or a span out of bounds.
+    #[error("{field}: {why}")]
+    TimeRefused {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The caller's: the key has as many versions as it may.
+    #[error("key {name} has as many versions as a key may")]
+    VersionsFull {
+        /// The key.
+        name: String,
+    },
+    /// Policy: versions of keys that came from elsewhere are not made here.
+    #[error("key {name} was not generated here")]
+    NotGeneratedHere {
+        /// The key.
+        name: String,
+    },
+    /// Policy: the key would live in this process, and the configuration does not allow it.
+    #[error("keys that protect others may not live in this process: allow_process_kek is not set")]
+    ProcessKekRefused,
+    /// The caller's: the same cryptogram came in before as a key of another usage.
+    #[error("this cryptogram came in before under another usage")]
+    CryptogramReused,
     /// The operator's: this state does not follow the one the key is in.
     #[error("key {name} version {version} cannot go from {from} to {to}")]
     StateOrder {
@@ -150,6 +205,37 @@ pub enum Error {
     RandomRefused,
 }
 
+/// Why the catalogue as a whole is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogueFault {
+    /// There are records, and no root of this token.
+    #[error("it has no root that this token vouches for")]
+    RootMissing,
+    /// The catalogue was changed under another token, without this one.
+    #[error("its newest root is another token's")]
+    RootStale,
+    /// The root's MAC is not the token's.
+    #[error("its root is not authentic")]
+    RootForged,
+    /// Neither the rows nor the directory are what the root vouches for.
+    #[error("neither its rows nor its directory are what its root vouches for{0}")]
+    SumDiffers(Findings),
+    /// It went back in time under a running server.
+    #[error("it went back from generation {known} to {found}: the store was put back")]
+    WentBack {
+        /// The generation it was at.
+        known: u64,
+        /// The generation it is at.
+        found: u64,
+    },
+    /// A newer root is authentic, and what changed does not lead to it.
+    #[error("what changed does not lead to its root of generation {generation}")]
+    Unexplained {
+        /// The newer root's generation.
+        generation: u64,
+    },
+}
+
 /// Why a record is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -174,6 +260,21 @@ pub enum Refusal {
     /// The row is longer than rows may be.
     #[error("its row is out of bounds")]
     RowBounds,
+    /// It protects other keys and would be opened into this process, which is not allowed here.
+    #[error("it may not be opened into this process: allow_process_kek is not set")]
+    ProcessKek,
+    /// The row is another than the one that the root vouches for: changed, or put back.
+    #[error("its row is not the one that the catalogue's root vouches for")]
+    RowDiffers,
+    /// The root vouches for a row that is not there.
+    #[error("its row is gone, and the catalogue's root vouches for it")]
+    RowMissing,
+    /// A row that the root knows nothing of: slipped in, or moved here.
+    #[error("the catalogue's root does not know its row")]
+    RowUnknown,
+    /// The row changed while no root vouched for it.
+    #[error("it was changed, and no root vouches for the change")]
+    ChangeUnproved,
     /// Other tokens' seals would be lost.
     #[error("it is sealed for other tokens too")]
     SealedForOthers,
@@ -187,6 +288,12 @@ impl Error {
             version: header.version,
             state: header.state,
         }
+    }
+}
+
+impl From<CatalogueFault> for Error {
+    fn from(fault: CatalogueFault) -> Self {
+        Self::CatalogueRefused(fault)
     }
 }
 

@@ -32,10 +32,11 @@ use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
 use crate::domain::cipher::PinCipher;
+use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
-use crate::hsm::RsaHash;
+use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
@@ -113,10 +114,7 @@ impl Grant<Sign> {
     /// How to sign: which object the token signs with, or the key itself.
     pub fn signer(&self) -> Signer<'_> {
         match &self.part.signer {
-            SignerPart::Rsa { object_id, hash } => Signer::Rsa {
-                object_id: *object_id,
-                hash: *hash,
-            },
+            SignerPart::Rsa { key, hash } => Signer::Rsa { key, hash: *hash },
             SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
         }
     }
@@ -170,6 +168,34 @@ impl Grant<EncryptData> {
     }
 }
 
+impl Grant<UnwrapKeyBlock> {
+    /// The keys that open blocks of this version; none where the protection key has none.
+    pub fn keys(&self, version: Version) -> Option<&ProtectionKeys> {
+        let ProtectionPart { own, legacy } = &self.part;
+        let mut all = std::iter::once(own)
+            .chain(legacy)
+            .map(|keys| keys.expose_secret());
+        all.find(|keys| keys.version() == version)
+    }
+
+    /// What the protection key's header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<WrapKeyBlock> {
+    /// The keys that make blocks.
+    pub fn own_keys(&self) -> &ProtectionKeys {
+        self.part.expose_secret()
+    }
+
+    /// What the protection key's header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
 impl Grant<ImportCryptogram> {
     /// The key under which cryptograms come in.
     pub fn parent(&self) -> Parent<'_> {
@@ -207,15 +233,24 @@ pub enum Parent<'a> {
 
 /// How a signature is made.
 pub enum Signer<'a> {
-    /// In the token, by `hsm::Token::sign_rsa`.
+    /// In the token.
     Rsa {
-        /// The private key's `CKA_ID`.
-        object_id: [u8; 16],
+        /// Which key of the token's.
+        key: &'a RsaKey,
         /// The hash under PKCS #1 v1.5.
         hash: RsaHash,
     },
     /// In this process, by `domain::sm2::sign`.
     Sm2(&'a sm2::PrivateKey),
+}
+
+/// Where in the token an RSA key is.
+#[derive(Clone)]
+pub enum RsaKey {
+    /// It stays there: its `CKA_ID`, for `hsm::Token::sign_rsa`.
+    Resident([u8; 16]),
+    /// It is unwrapped there, for `hsm::Token::sign_wrapped_rsa`.
+    Wrapped(Wrapped),
 }
 
 /// What a caller may want of a key. The operations are the markers of this file.
@@ -280,9 +315,10 @@ operations! {
     /// Encrypting data.
     EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
     /// Taking keys out of key blocks.
-    UnwrapKeyBlock: "open key blocks", () = |_| None;
+    UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.
-    WrapKeyBlock: "make key blocks", () = |_| None;
+    WrapKeyBlock: "make key blocks", Arc<Locked<ProtectionKeys>> =
+        |key| Some(protection_part(key)?.own);
     /// Taking in bare cryptograms.
     ImportCryptogram: "take in cryptograms", ParentPart = parent_part;
     /// Opening what came in under the public half.
@@ -291,6 +327,12 @@ operations! {
             Material::Token(object_id) => Some(*object_id),
             _ => None,
         };
+}
+
+/// The keys that open blocks: of the protection key's own version, and of older ones.
+pub struct ProtectionPart {
+    own: Arc<Locked<ProtectionKeys>>,
+    legacy: Vec<Arc<Locked<ProtectionKeys>>>,
 }
 
 /// Where a key lies under which others come in.
@@ -308,7 +350,7 @@ pub struct SignPart {
 }
 
 enum SignerPart {
-    Rsa { object_id: [u8; 16], hash: RsaHash },
+    Rsa { key: RsaKey, hash: RsaHash },
     Sm2(Arc<Locked<sm2::PrivateKey>>),
 }
 
@@ -321,6 +363,16 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        _ => None,
+    }
+}
+
+fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
+    match key.material() {
+        Material::Protection(protection) => Some(ProtectionPart {
+            own: Arc::clone(&protection.own),
+            legacy: protection.legacy.clone(),
+        }),
         _ => None,
     }
 }
@@ -350,18 +402,26 @@ fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
 fn sign_part(key: &OpenKey) -> Option<SignPart> {
     let public = public_part(key)?;
     let signer = match (key.material(), public.scheme) {
-        (Material::Token(object_id), SignType::Rsa) => SignerPart::Rsa {
-            object_id: *object_id,
+        (material, SignType::Rsa) => SignerPart::Rsa {
+            key: rsa_key(material)?,
             hash: RsaHash::Sha1,
         },
-        (Material::Token(object_id), SignType::Rsa2) => SignerPart::Rsa {
-            object_id: *object_id,
+        (material, SignType::Rsa2) => SignerPart::Rsa {
+            key: rsa_key(material)?,
             hash: RsaHash::Sha256,
         },
         (Material::Sm2(private), SignType::Sm2) => SignerPart::Sm2(Arc::clone(private)),
         _ => return None,
     };
     Some(SignPart { signer, public })
+}
+
+fn rsa_key(material: &Material) -> Option<RsaKey> {
+    match material {
+        Material::Token(object_id) => Some(RsaKey::Resident(*object_id)),
+        Material::Wrapped(wrapped) => Some(RsaKey::Wrapped(wrapped.clone())),
+        _ => None,
+    }
 }
 
 fn public_part(key: &OpenKey) -> Option<PublicPart> {

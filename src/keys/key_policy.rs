@@ -7,8 +7,9 @@
 use crate::domain::alipay::SignType;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::Format;
-use crate::keys::attributes::Usage;
+use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
+use crate::keys::words::PolicyWords;
 
 /// The policy of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,11 +28,48 @@ pub struct KeyPolicy {
     pub legacy_blocks_until: Option<u64>,
     /// The algorithm code that the partner of a key-block protection key gave SM4: X9.143 has none.
     pub sm4_block_code: Option<u8>,
+    /// Which way the PIN keys face that come in a partner's blocks under a key-block protection key;
+    /// its formats and its MAC rule are theirs.
+    pub block_side: Option<Side>,
     /// The usages of the bare cryptograms that come in under a key-encryption key.
     pub cryptograms: UsageSet,
 }
 
 impl KeyPolicy {
+    /// The policy in words, as it would be asked for.
+    pub fn words(&self) -> PolicyWords {
+        let word = |word: Option<&'static str>| word.unwrap_or_default().to_owned();
+        let scheme = self.mac.map(|rule| Named::word_of(SCHEMES, rule.scheme));
+        let padding = self.mac.map(|rule| Named::code_of(PADDINGS, rule.padding));
+        let code = |usage: Usage| String::from_utf8_lossy(&usage.code()).into_owned();
+        PolicyWords {
+            pin_inputs: self
+                .pin_inputs
+                .iter()
+                .map(|format| Named::word_of(FORMATS, format).to_owned())
+                .collect(),
+            pin_output: word(
+                self.pin_output
+                    .map(|format| Named::word_of(FORMATS, format)),
+            ),
+            mac_scheme: word(scheme),
+            mac_padding: padding.unwrap_or_default(),
+            mac_length: self.mac.map(|rule| rule.length).unwrap_or_default(),
+            signature_scheme: word(
+                self.signature
+                    .map(|scheme| Named::word_of(SIGNATURES, scheme)),
+            ),
+            weak: self.weak,
+            legacy_blocks_until: self.legacy_blocks_until,
+            sm4_block_code: self
+                .sm4_block_code
+                .map(|code| char::from(code).to_string())
+                .unwrap_or_default(),
+            block_side: word(self.block_side.map(Side::word)),
+            cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+        }
+    }
+
     pub(in crate::keys) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         let inputs: Vec<u8> = self
@@ -62,6 +100,8 @@ impl KeyPolicy {
             TAG_SM4_CODE,
             self.sm4_block_code.as_ref().map(std::slice::from_ref),
         );
+        let side = self.block_side.map(|side| [side.code()]);
+        writer.put_some(TAG_BLOCK_SIDE, side.as_ref().map(<[u8; 1]>::as_slice));
         let usages: Vec<u8> = self.cryptograms.iter().flat_map(Usage::code).collect();
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
@@ -98,6 +138,9 @@ impl KeyPolicy {
         }
         if let Some(value) = reader.take_if(TAG_SM4_CODE)? {
             policy.sm4_block_code = Some(single(value)?);
+        }
+        if let Some(value) = reader.take_if(TAG_BLOCK_SIDE)? {
+            policy.block_side = Some(Side::from_code(single(value)?).ok_or(Malformed)?);
         }
         let (usages, rest) = reader
             .take_if(TAG_CRYPTOGRAMS)?
@@ -150,6 +193,9 @@ impl std::fmt::Display for KeyPolicy {
         if !self.cryptograms.is_empty() {
             let usages: Vec<_> = self.cryptograms.iter().map(Usage::word).collect();
             parts.push(format!("cryptograms of {}", usages.join(" ")));
+        }
+        if let Some(side) = self.block_side {
+            parts.push(format!("{side} keys in blocks"));
         }
         if let Some(code) = self.sm4_block_code {
             parts.push(format!("SM4 is {:?}", char::from(code)));
@@ -342,7 +388,8 @@ const TAG_SIGNATURE: u8 = 4;
 const TAG_WEAK: u8 = 5;
 const TAG_LEGACY_BLOCKS: u8 = 6;
 const TAG_SM4_CODE: u8 = 7;
-const TAG_CRYPTOGRAMS: u8 = 8;
+const TAG_BLOCK_SIDE: u8 = 8;
+const TAG_CRYPTOGRAMS: u8 = 9;
 
 #[cfg(test)]
 mod tests {
@@ -362,6 +409,10 @@ mod tests {
         ];
         policies.push(KeyPolicy {
             legacy_blocks_until: Some(1_800_000_000),
+            ..KeyPolicy::default()
+        });
+        policies.push(KeyPolicy {
+            block_side: Some(Side::Issuer),
             ..KeyPolicy::default()
         });
         policies.push(KeyPolicy {
@@ -417,7 +468,8 @@ mod tests {
     #[test]
     fn unknown_tags_codes_and_orders_are_malformed() {
         for bytes in [
-            &[9, 0, 0][..],
+            &[10, 0, 0][..],
+            &[TAG_BLOCK_SIDE, 0, 1, 9],
             &[TAG_LEGACY_BLOCKS, 0, 1, 0],
             &[TAG_CRYPTOGRAMS, 0, 0],
             &[TAG_CRYPTOGRAMS, 0, 1, b'P'],

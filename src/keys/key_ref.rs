@@ -1,7 +1,6 @@
-//! How a key is named: `[a-z0-9][a-z0-9._-]{0,62}` within a tenant, and a version.
-//!
-//! A key block under a named protection key will be another form of reference; a bare cryptogram
-//! never will, because it carries no usage.
+//! How a call refers to a key: by its name, `[a-z0-9][a-z0-9._-]{0,62}` within a tenant, and a
+//! version; or by a key block under a named protection key, so that terminals by the million need
+//! no record. A bare cryptogram is never a reference, because it carries no usage.
 
 use crate::limits;
 
@@ -47,16 +46,34 @@ impl std::fmt::Display for KeyName {
 #[error("a name is [a-z0-9][a-z0-9._-]{{0,62}}")]
 pub struct NameError;
 
+/// What a call means by a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRef {
+    /// One of the catalogue's.
+    Named(NamedKey),
+    /// One that the caller brings.
+    Block(BlockRef),
+}
+
+/// A key in an X9.143 key block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRef {
+    /// The key that opens the block.
+    pub protection_key: NamedKey,
+    /// The block, as text. Public: it opens under the protection key alone.
+    pub block: String,
+}
+
 /// One key of a tenant: by name alone its active version, or one version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct KeyRef {
+pub struct NamedKey {
     /// The key.
     pub name: KeyName,
     /// Which version; none means the active one.
     pub version: Option<u32>,
 }
 
-impl KeyRef {
+impl NamedKey {
     /// Reads a reference as it comes over the wire, where version 0 means the active one.
     ///
     /// # Errors
@@ -101,7 +118,7 @@ mod tests {
 
     #[test]
     fn version_0_is_the_active_one() {
-        assert_eq!(KeyRef::parse("a", 0).map(|key| key.version), Ok(None));
-        assert_eq!(KeyRef::parse("a", 7).map(|key| key.version), Ok(Some(7)));
+        assert_eq!(NamedKey::parse("a", 0).map(|key| key.version), Ok(None));
+        assert_eq!(NamedKey::parse("a", 7).map(|key| key.version), Ok(Some(7)));
     }
 }

@@ -7,9 +7,11 @@
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::domain::check_value;
-use crate::domain::cipher::PinCipher;
+use crate::domain::cipher::{KeyLength, PinCipher};
+use crate::domain::key_block::{BlockKeys, KbpkAlgorithm, ProtectionKeys, Version};
 use crate::domain::mac::MacKey;
 use crate::domain::sm2;
+use crate::hsm::Wrapped;
 use crate::keys::attributes::{Algorithm, Usage};
 use crate::keys::record::{Header, KeyCheckValue};
 use crate::secret::{Locked, Secret};
@@ -22,12 +24,16 @@ pub(in crate::keys) enum Material {
     Pin(Arc<Locked<PinCipher>>),
     /// A schedule for data, or for keys that come in.
     Cipher(Arc<Locked<PinCipher>>),
+    /// The keys of a key-block protection key.
+    Protection(Protection),
     /// A schedule for MACs.
     Mac(Arc<Locked<MacKey>>),
     /// A scalar for SM2 signatures.
     Sm2(Arc<Locked<sm2::PrivateKey>>),
     /// The object in the token that holds the key.
     Token([u8; 16]),
+    /// What the token unwraps to sign with.
+    Wrapped(Wrapped),
     /// Nothing: in its present state the key is not for use.
     Shut,
 }
@@ -57,7 +63,8 @@ impl Material {
             (Usage::DataEncryption | Usage::KeyEncryption, algorithm) => {
                 cipher(algorithm).map(Self::Cipher)
             }
-            (Usage::KeyBlockProtection | Usage::KeyTransport, _) => Err(mismatch),
+            (Usage::KeyBlockProtection, _) => Protection::of_value(header, value),
+            (Usage::KeyTransport, _) => Err(mismatch),
             (Usage::Signature, Algorithm::Sm2) => {
                 let scalar = Secret::init_with_mut(|scalar: &mut [u8; SM2_BYTES]| {
                     scalar.copy_from_slice(value);
@@ -80,6 +87,87 @@ impl Material {
                 lock(key).map(Self::Mac)
             }
         }
+    }
+}
+
+/// What opens and makes key blocks: the pair of keys of the protection key's own version, and, where
+/// its policy has a day for them, those of the versions before.
+pub(in crate::keys) struct Protection {
+    pub(in crate::keys) own: Arc<Locked<ProtectionKeys>>,
+    pub(in crate::keys) legacy: Vec<Arc<Locked<ProtectionKeys>>>,
+}
+
+impl Protection {
+    /// From the value of the protection key.
+    fn of_value(header: &Header, value: &[u8]) -> Result<Material, MaterialError> {
+        let keys = |version| {
+            let keys = ProtectionKeys::from_kbpk(version, value);
+            lock(keys.map_err(|_| MaterialError::Mismatch)?)
+        };
+        let own = kbpk(header.algorithm).ok_or(MaterialError::Mismatch)?;
+        let legacy: &[Version] = match header.policy.legacy_blocks_until {
+            Some(_) => &[Version::A, Version::C],
+            None => &[],
+        };
+        Ok(Material::Protection(Self {
+            own: keys(own.version())?,
+            legacy: legacy
+                .iter()
+                .map(|version| keys(*version))
+                .collect::<Result<_, _>>()?,
+        }))
+    }
+
+    /// From the CMACs that a protection key in the token made of [`derivation_inputs`].
+    pub(in crate::keys) fn of_cmacs(
+        algorithm: Algorithm,
+        cmacs: &[Secret<Vec<u8>>],
+    ) -> Result<Material, MaterialError> {
+        let mut cmacs = cmacs.iter();
+        let derived = ProtectionKeys::derive(
+            kbpk(algorithm).ok_or(MaterialError::Mismatch)?,
+            |_, output| -> Result<(), KeyLength> {
+                let cmac = cmacs.next().ok_or(KeyLength)?.expose_secret();
+                if cmac.len() != output.len() {
+                    return Err(KeyLength);
+                }
+                output.copy_from_slice(cmac);
+                Ok(())
+            },
+        );
+        Ok(Material::Protection(Self {
+            own: lock(derived.map_err(|KeyLength| MaterialError::Mismatch)?)?,
+            legacy: Vec::new(),
+        }))
+    }
+}
+
+/// What a protection key must CMAC so that its blocks can be opened and made.
+pub(in crate::keys) fn derivation_inputs(algorithm: Algorithm) -> Vec<Vec<u8>> {
+    let mut inputs = Vec::new();
+    if let Some(kbpk) = kbpk(algorithm) {
+        let noted = BlockKeys::derive(kbpk, |input, _| {
+            inputs.push(input.to_vec());
+            Ok::<(), std::convert::Infallible>(())
+        });
+        drop(noted);
+    }
+    inputs
+}
+
+const fn kbpk(algorithm: Algorithm) -> Option<KbpkAlgorithm> {
+    match algorithm {
+        Algorithm::Tdes2 => Some(KbpkAlgorithm::Tdes2),
+        Algorithm::Tdes3 => Some(KbpkAlgorithm::Tdes3),
+        Algorithm::Aes128 => Some(KbpkAlgorithm::Aes128),
+        Algorithm::Aes192 => Some(KbpkAlgorithm::Aes192),
+        Algorithm::Aes256 => Some(KbpkAlgorithm::Aes256),
+        Algorithm::Sm4
+        | Algorithm::HmacSha256
+        | Algorithm::Rsa2048
+        | Algorithm::Rsa3072
+        | Algorithm::Rsa4096
+        | Algorithm::Sm2 => None,
     }
 }
 

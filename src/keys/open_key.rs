@@ -31,6 +31,7 @@ pub struct OpenKey {
     operations: OperationSet,
     public_key: Option<Arc<PublicKey>>,
     material: Material,
+    until: u64,
 }
 
 impl OpenKey {
@@ -45,6 +46,7 @@ impl OpenKey {
             name: header.name.to_string(),
             version: header.version,
             residence: header.residence,
+            block: None,
         };
         let operations = operations(header.usage, header.mode, header.side, header.algorithm);
         Some(Self {
@@ -53,7 +55,24 @@ impl OpenKey {
             operations,
             public_key,
             material,
+            until: u64::MAX,
         })
+    }
+
+    /// Notes that the key came in a block of this hash, under the key that its header names.
+    pub(in crate::keys) fn in_block(mut self, hash: [u8; 8]) -> Self {
+        self.key_use.block = Some(hash);
+        self
+    }
+
+    /// The same, to be found anew from a moment on, seconds since 1970.
+    pub(in crate::keys) fn holding_until(self, until: u64) -> Self {
+        Self { until, ..self }
+    }
+
+    /// When it must be found anew, seconds since 1970.
+    pub(in crate::keys) const fn holds_until(&self) -> u64 {
+        self.until
     }
 
     /// What the sealed record says of the key.
@@ -91,6 +110,19 @@ pub struct KeyUse {
     pub version: u32,
     /// Where the clear key was.
     pub residence: Residence,
+    /// The beginning of the hash of the key block that the caller brought; name and version are then
+    /// those of the key that opened it.
+    pub block: Option<[u8; 8]>,
+}
+
+impl KeyUse {
+    /// The key's name in the journal.
+    pub fn audit_name(&self) -> String {
+        match self.block {
+            None => self.name.clone(),
+            Some(hash) => format!("{}/{}", self.name, hex::encode(hash)),
+        }
+    }
 }
 
 /// The public half of a key pair.

@@ -11,7 +11,8 @@ use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
-use crate::keys::make::{Maker, deadline};
+use crate::keys::lifecycle::refuse_process_kek;
+use crate::keys::make::{Birth, Maker, deadline};
 use crate::keys::spec::KeySpec;
 use crate::keys::template::Template;
 use crate::limits;
@@ -130,10 +131,12 @@ pub async fn apply(
     let maker = Maker {
         custodian: catalogue.custodian(),
         tenant,
+        birth: Birth::default(),
     };
     // The template's keys come first in the plan, in its order.
     for (spec, step) in template.keys().iter().zip(&plan.steps) {
         if step.action == Action::Create {
+            refuse_process_kek(catalogue, spec)?;
             let made = maker.generate(spec).await?;
             let entry = Entry::of_new([made.record.clone()]);
             if let Err(error) = ledger::write(catalogue, entry).await {
@@ -145,20 +148,24 @@ pub async fn apply(
     Ok(plan)
 }
 
-/// Waits for the advisory lock without holding up the runtime.
+/// Waits for the advisory lock without holding up the runtime, and then follows what whoever held
+/// it has written.
 pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {
     let store = catalogue.store().clone();
     let wait = limits::ADVISORY_LOCK_WAIT;
     match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
-        Ok(locked) => Ok(locked?),
+        Ok(locked) => {
+            let locked = locked?;
+            catalogue.poll().await?;
+            Ok(locked)
+        }
         Err(_) => Err(crate::store::error::Error::Stopped.into()),
     }
 }
 
 async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Result<Action, Error> {
     let records = catalogue
-        .store()
-        .versions(deadline(), tenant.as_str(), spec.name.as_str())
+        .records(tenant.as_str(), spec.name.as_str(), deadline())
         .await?;
     let Some(newest) = records.first() else {
         return Ok(Action::Create);

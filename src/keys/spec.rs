@@ -74,6 +74,20 @@ impl KeySpec {
         faults.0
     }
 
+    /// What the key of a header was asked to be.
+    pub fn of(header: &Header) -> Self {
+        Self {
+            name: header.name.clone(),
+            usage: header.usage,
+            mode: header.mode,
+            side: header.side,
+            algorithm: header.algorithm,
+            exportability: header.exportability,
+            residence: header.residence,
+            policy: header.policy.clone(),
+        }
+    }
+
     /// The fields in which the key that exists differs from this one.
     pub fn differences(&self, header: &Header) -> Vec<&'static str> {
         let (own, other) = (&self.policy, &header.policy);
@@ -97,6 +111,7 @@ impl KeySpec {
                 "key_block.sm4_code",
                 own.sm4_block_code != other.sm4_block_code,
             ),
+            ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
         ]
         .into_iter()
@@ -168,19 +183,22 @@ impl KeySpec {
     /// Policies of other usages have no place in this one.
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
-        if self.usage != Usage::PinEncryption
+        let for_blocks = self.usage == Usage::KeyBlockProtection;
+        if !(self.usage == Usage::PinEncryption || for_blocks)
             && (!policy.pin_inputs.is_empty() || policy.pin_output.is_some())
         {
             faults.add("pin", "only PIN keys have PIN block formats");
         }
-        if !self.usage.makes_macs() && policy.mac.is_some() {
+        if !(self.usage.makes_macs() || for_blocks) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
             faults.add("signature", "only signing keys have a signature scheme");
         }
-        if self.usage != Usage::KeyBlockProtection
-            && (policy.legacy_blocks_until.is_some() || policy.sm4_block_code.is_some())
+        if !for_blocks
+            && (policy.legacy_blocks_until.is_some()
+                || policy.sm4_block_code.is_some()
+                || policy.block_side.is_some())
         {
             faults.add(
                 "key_block",

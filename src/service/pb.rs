@@ -13,14 +13,17 @@ pub mod v1 {
     tonic::include_proto!("pintle.v1");
 }
 
-/// The control plane, `pintle.admin.v1`.
-#[expect(
-    missing_docs,
-    reason = "generated: the comments of proto/ are the documentation"
-)]
-#[allow(clippy::all, clippy::pedantic, reason = "generated")]
-pub mod admin_v1 {
-    tonic::include_proto!("pintle.admin.v1");
+/// The control plane. Its modules follow its packages, because its messages name the data plane's.
+pub mod admin {
+    /// `pintle.admin.v1`.
+    #[expect(
+        missing_docs,
+        reason = "generated: the comments of proto/ are the documentation"
+    )]
+    #[allow(clippy::all, clippy::pedantic, reason = "generated")]
+    pub mod v1 {
+        tonic::include_proto!("pintle.admin.v1");
+    }
 }
 
 /// The `FileDescriptorSet` of every file in `proto/`.

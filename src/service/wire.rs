@@ -1,8 +1,10 @@
 //! What every call's messages share: naming a key, and saying which key was used.
 
+use prost_types::Timestamp;
+
 use crate::keys::attributes::Residence;
 
-use crate::keys::key_ref::KeyRef;
+use crate::keys::key_ref::{BlockRef, KeyRef, NamedKey};
 use crate::keys::open_key::KeyUse;
 use crate::service::pb::v1 as pb;
 use crate::service::{Error, Field};
@@ -12,11 +14,23 @@ pub(in crate::service) fn key_ref(
     message: Option<pb::KeyRef>,
     field: KeyField,
 ) -> Result<KeyRef, Error> {
-    let pb::KeyRef { name, version } = message.ok_or(Error::FieldMissing(field))?;
+    let pb::KeyRef {
+        name,
+        version,
+        key_block,
+    } = message.ok_or(Error::FieldMissing(field))?;
     if name.is_empty() {
         return Err(Error::FieldMissing(field));
     }
-    KeyRef::parse(&name, version).map_err(|_| Error::KeyNameMalformed(field))
+    let named = NamedKey::parse(&name, version).map_err(|_| Error::KeyNameMalformed(field))?;
+    Ok(if key_block.is_empty() {
+        KeyRef::Named(named)
+    } else {
+        KeyRef::Block(BlockRef {
+            protection_key: named,
+            block: key_block,
+        })
+    })
 }
 
 /// A field that holds a `KeyRef`.
@@ -28,15 +42,29 @@ pub(in crate::service) fn key_use(used: KeyUse) -> pb::KeyUse {
         name,
         version,
         residence,
+        block,
     } = used;
-    let residence = match residence {
-        Residence::Token => pb::Residence::Token,
-        Residence::TokenWrapped => pb::Residence::TokenWrapped,
-        Residence::Process => pb::Residence::Process,
-    };
     pb::KeyUse {
         name,
         version,
-        residence: residence.into(),
+        residence: self::residence(residence).into(),
+        key_block_hash: block.map(|hash| hash.to_vec()).unwrap_or_default(),
+    }
+}
+
+/// Where a key is clear.
+pub(in crate::service) fn residence(residence: Residence) -> pb::Residence {
+    match residence {
+        Residence::Token => pb::Residence::Token,
+        Residence::TokenWrapped => pb::Residence::TokenWrapped,
+        Residence::Process => pb::Residence::Process,
+    }
+}
+
+/// A moment, from seconds since 1970.
+pub(in crate::service) fn timestamp(seconds: u64) -> Timestamp {
+    Timestamp {
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        nanos: 0,
     }
 }

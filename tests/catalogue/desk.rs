@@ -9,7 +9,7 @@ use pintle::hsm::Token;
 use pintle::keys::attributes::Environment;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::{Error, Refusal};
-use pintle::keys::key_ref::{KeyName, KeyRef};
+use pintle::keys::key_ref::{KeyName, NamedKey};
 use pintle::keys::open_key::OpenKey;
 use pintle::keys::policy::CallerScope;
 use pintle::keys::provision;
@@ -78,7 +78,7 @@ impl Desk {
         name: &str,
         version: u32,
     ) -> Result<Arc<OpenKey>, Error> {
-        let key = KeyRef::parse(name, version).unwrap();
+        let key = NamedKey::parse(name, version).unwrap();
         self.runtime
             .block_on(catalogue.resolve(&everything(), &key, soon()))
     }

@@ -14,7 +14,7 @@ use pintle::keys::error::Error;
 use pintle::keys::grant::{
     DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, Sign, Signer, VerifyMac, VerifySignature,
 };
-use pintle::keys::key_ref::KeyRef;
+use pintle::keys::key_ref::NamedKey;
 use pintle::keys::open_key::{OpenKey, PublicKey};
 use pintle::keys::policy::{CallerScope, grant};
 use pintle::store::Store;
@@ -25,7 +25,7 @@ use crate::place::Place;
 pub fn a_cold_key_costs_one_load_however_many_ask(place: &Place) {
     let desk = Desk::with_dev_keys(place);
     let cold = desk.fresh();
-    let key = KeyRef::parse("zpk-acquirer-aes", 0).unwrap();
+    let key = NamedKey::parse("zpk-acquirer-aes", 0).unwrap();
     desk.runtime.block_on(async {
         let calls: Vec<_> = (0..200)
             .map(|_| {
@@ -47,7 +47,7 @@ pub fn a_key_outside_the_scope_is_as_unknown_as_an_absent_one(place: &Place) {
     let desk = Desk::with_dev_keys(place);
     let cold = desk.fresh();
     let resolve = |scope: &CallerScope, name: &str| {
-        let key = KeyRef::parse(name, 0).unwrap();
+        let key = NamedKey::parse(name, 0).unwrap();
         desk.runtime.block_on(cold.resolve(scope, &key, soon()))
     };
     let narrow = CallerScope::new("default", ["tpk-*"]).unwrap();
@@ -149,7 +149,7 @@ pub fn the_cost_of_finding_a_key_is_printed(place: &Place) {
         place.kind,
         started.elapsed()
     );
-    let key = KeyRef::parse(&names[0], 0).unwrap();
+    let key = NamedKey::parse(&names[0], 0).unwrap();
     let (scope, calls) = (everything(), 200_000);
     let elapsed = desk.runtime.block_on(async {
         desk.catalogue.resolve(&scope, &key, soon()).await.unwrap();

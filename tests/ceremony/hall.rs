@@ -46,6 +46,14 @@ pub const HMAC: Key = Key {
     bytes: 32,
 };
 
+/// A zone's key-encryption key: it belongs into the token.
+pub const ZMK: Key = Key {
+    name: "zmk-switch",
+    entry: "usage = \"key_encryption\"\nmode = \"decrypt\"\nside = \"zone\"\nalgorithm = \"TDES-2\"\n\
+            cryptogram = { usages = [\"pin_encryption\"] }",
+    bytes: 16,
+};
+
 impl Hall {
     /// With a token whose master keys are made.
     pub fn new(kind: Kind) -> Self {

@@ -4,7 +4,7 @@
 use pintle::domain::check_value;
 use pintle::domain::cipher::BlockAlgorithm;
 
-use crate::hall::{AES, HMAC, Hall, INSECURE, Key, Kind, ZPK};
+use crate::hall::{AES, HMAC, Hall, INSECURE, Key, Kind, ZMK, ZPK};
 use crate::memory::Needles;
 use crate::terminal::Terminal;
 
@@ -250,4 +250,28 @@ fn a_component_without_a_check_value_is_typed_twice() {
         hall.json(&["keys", "show", HMAC.name])["origin"],
         "HOST_COMPONENTS"
     );
+}
+
+#[test]
+fn a_key_that_protects_others_goes_into_the_token_and_keeps_its_check_value() {
+    let hall = Hall::new(Kind::SoftHsm);
+    let papers: Vec<Paper> = ["alice", "bob"]
+        .map(|who| Paper::new(who, ZMK.bytes))
+        .into();
+    hall.plan("test", &["alice", "bob"], &ZMK, "residence = \"PROCESS\"");
+    let (code, _, err) = hall.run(&["ceremony", "open", "ceremony.toml", INSECURE]);
+    assert_ne!(code, 0, "it would live in the process");
+    assert!(err.contains("allow_process_kek"), "{err}");
+    hall.plan("test", &["alice", "bob"], &ZMK, "");
+    hall.open();
+    for sat in 1..=papers.len() {
+        sit(&hall, &ZMK, &papers[..sat], BlockAlgorithm::Tdes);
+    }
+    hall.must(&["ceremony", "close", ZMK.name, "--officer", "dora", INSECURE]);
+    let value = check_value::compute(BlockAlgorithm::Tdes, &key_of(&papers)).unwrap();
+    let shown = hall.json(&["keys", "show", ZMK.name]);
+    assert_eq!(shown["residence"], "TOKEN");
+    assert_eq!(shown["origin"], "HOST_COMPONENTS");
+    let value = hex::encode_upper(value.as_bytes());
+    assert_eq!(shown["check_value"], value.as_str());
 }

@@ -230,6 +230,7 @@ fn mac() -> GenerateMacRequest {
     let key = KeyRef {
         name: "tak-pos-0001".to_owned(),
         version: 0,
+        ..KeyRef::default()
     };
     GenerateMacRequest {
         key: Some(key),

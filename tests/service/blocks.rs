@@ -18,6 +18,11 @@ pub fn cipher(name: &str) -> PinCipher {
     PinCipher::new(*algorithm, value).unwrap()
 }
 
+/// The value of the test key of this name.
+pub fn value(name: &str) -> Vec<u8> {
+    values()[name].1.clone()
+}
+
 /// A PIN block as a terminal makes it.
 pub fn encipher(name: &str, format: Format, pin: &str, pan: &str) -> Vec<u8> {
     let cipher = cipher(name);

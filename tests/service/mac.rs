@@ -183,6 +183,7 @@ fn generate_mac_refuses_a_key_that_is_missing_malformed_or_unknown() {
             Some(KeyRef {
                 name: name.to_owned(),
                 version,
+                ..KeyRef::default()
             })
         };
         let answer = ask(None).await;

@@ -15,6 +15,7 @@ mod alipay;
 mod authority;
 mod blocks;
 mod caller;
+mod key_block;
 mod mac;
 mod path;
 mod pin;

@@ -170,6 +170,7 @@ fn a_message_that_is_not_the_calls_is_refused_by_us() {
             name: "zz".to_owned(),
             version: 0,
             residence: 0,
+            key_block_hash: Vec::new(),
         };
         let answer = grpc.unary(Request::new(wrong), path, codec).await;
         assert_refused(

@@ -443,6 +443,7 @@ fn translate_pin_refuses_an_unknown_key_and_says_which() {
             Some(KeyRef {
                 name: "tpk-tdes".to_owned(),
                 version,
+                ..KeyRef::default()
             })
         };
         let answer = spoiled(&client, |it| it.source_key = version(2)).await;

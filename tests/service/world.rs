@@ -13,11 +13,13 @@ use pintle::client::Client;
 use pintle::config::policy::{CallerRow, Policy as PolicyFile};
 use pintle::config::server::Environment as ServerEnvironment;
 use pintle::hsm::{Token, TokenConfig};
+use pintle::keys::act::Act;
 use pintle::keys::attributes::{Environment, State};
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::key_ref::KeyName;
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::keys::template::Template;
-use pintle::keys::{import, lifecycle, provision};
+use pintle::keys::{import, provision};
 use pintle::limits;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
@@ -77,6 +79,7 @@ pub fn key(name: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: name.to_owned(),
         version: 0,
+        ..KeyRef::default()
     })
 }
 
@@ -204,7 +207,7 @@ pub fn options(audit: Audit) -> Options {
             row(
                 DANGER_DEV_PLAINTEXT,
                 &every,
-                &["tpk-*", "zpk-*", "mac-*", "sign-*", "v-*"],
+                &["tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*"],
             ),
         ],
     };
@@ -230,7 +233,10 @@ async fn context(folder: &Path) -> Context {
     Token::initialize(&config, Some(&so_pin)).unwrap();
     let token = Token::open(&config).unwrap();
     let store = pintle::store::Store::open(&folder.join("store.sqlite")).unwrap();
-    let options = CatalogueOptions::new(Environment::Test);
+    let options = CatalogueOptions {
+        allow_process_kek: true,
+        ..CatalogueOptions::new(Environment::Test)
+    };
     let catalogue = Catalogue::open(store, token.clone(), options).unwrap();
     catalogue.spawn_poll();
     provide_keys(folder, &catalogue).await;
@@ -259,7 +265,12 @@ async fn provide_keys(folder: &Path, catalogue: &Catalogue) {
         .await
         .unwrap();
     let disabled = KeyName::parse("mac-disabled").unwrap();
-    lifecycle::set_state(catalogue, &tenant, &disabled, 1, State::Disabled)
+    let disabled = VersionOf {
+        tenant: &tenant,
+        name: &disabled,
+        version: 1,
+    };
+    lifecycle::set_state(catalogue, disabled, State::Disabled, &Act::operator())
         .await
         .unwrap();
 }

@@ -75,6 +75,11 @@ impl<'a> Case<'a> {
         number.ok_or_else(|| format!("the input {name} is not a number"))
     }
 
+    /// What is expected in a field.
+    pub fn expected(&self, name: &str) -> Option<&'a Value> {
+        self.expect.get(name)
+    }
+
     /// How many bytes are expected in a field; none where the case expects something else.
     pub fn expected_length(&self, name: &str) -> Option<usize> {
         self.expect

@@ -8,6 +8,10 @@ use serde_json::Value;
 pub const OPS: &[Op] = &[
     Op::new("kcv_des_zero", &["key"], |case| one(case, Method::TdesZero)),
     Op::new("kcv_aes_cmac", &["key"], |case| one(case, Method::AesCmac)),
+    Op::new("kcv_aes_zero", &["key"], |case| one(case, Method::AesZero)),
+    Op::new("kcv_tdes_zero", &["key"], |case| {
+        one(case, Method::TdesZero)
+    }),
     Op::new("kcv_sm4_zero", &["key"], |case| one(case, Method::Sm4Zero)),
     Op::new("kcv_aes_both", &["key"], |case| {
         let values = (

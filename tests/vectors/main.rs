@@ -8,6 +8,7 @@
 mod alipay;
 mod case;
 mod check_value;
+mod key_block;
 mod mac;
 mod pin_block;
 mod report;
@@ -104,6 +105,7 @@ fn operation(name: &str) -> Option<&'static Op> {
         pin_block::OPS,
         mac::OPS,
         check_value::OPS,
+        key_block::OPS,
         signature::OPS,
         sm::OPS,
     ]

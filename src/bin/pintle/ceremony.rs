@@ -37,15 +37,18 @@ pub fn run(arguments: &Ceremony, output: Output) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let runtime = settings::runtime()?;
     let hall = Hall {
-        catalogue: catalogue::open(&server.store.path, &token, server.environment)?,
+        catalogue: catalogue::open(
+            &server.store.path,
+            &token,
+            server.environment,
+            server.allow_process_kek,
+        )?,
         tenant: catalogue::default_tenant()?,
         machine: machine(),
         runtime,
     };
     match (&arguments.command, accepted) {
-        (CeremonyCommand::Open { file, .. }, Some(accepted)) => {
-            hall.open(&server, file, accepted, output)
-        }
+        (CeremonyCommand::Open { file, .. }, Some(accepted)) => hall.open(file, accepted, output),
         (CeremonyCommand::Enter { key, custodian, .. }, Some(accepted)) => {
             hall.enter(&name(key)?, &name(custodian)?, accepted)
         }
@@ -80,21 +83,8 @@ struct Hall {
 }
 
 impl Hall {
-    fn open(
-        &self,
-        server: &Server,
-        file: &Path,
-        accepted: HostComponents,
-        output: Output,
-    ) -> Outcome {
+    fn open(&self, file: &Path, accepted: HostComponents, output: Output) -> Outcome {
         let file = CeremonyFile::read(file).map_err(catalogue::failure)?;
-        if file.spec().usage.protects_keys() && !server.allow_process_kek {
-            return Err(Failure::new(
-                Kind::Usage,
-                "a key that protects others would be in this process",
-            )
-            .next("enter it at the HSM's own console, or write allow_process_kek = true"));
-        }
         let opening = ceremony::open(
             &self.catalogue,
             &self.tenant,

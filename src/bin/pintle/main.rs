@@ -13,6 +13,7 @@ mod exit;
 mod init;
 mod keys;
 mod output;
+mod progress;
 mod serve;
 mod settings;
 mod usages;

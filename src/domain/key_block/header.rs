@@ -192,12 +192,18 @@ code! {
     KeyContext: 1, KeyContext, |c| matches!(c, b'0'..=b'2')
 }
 
-impl Algorithm {
-    /// The character.
-    pub const fn code(self) -> u8 {
-        self.0[0]
-    }
+macro_rules! character {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// The character.
+            pub const fn code(self) -> u8 {
+                self.0[0]
+            }
+        }
+    )+};
 }
+
+character! { Algorithm Mode Exportability KeyContext }
 
 impl KeyVersion {
     /// `00`: the field is not used.

@@ -5,6 +5,8 @@
 //! The text is kept as it came, so that a header comes out as it went in, whatever is in it. What
 //! defined blocks contain is read by [`content`](super::content).
 
+use core::ops::Range;
+
 use crate::domain::key_block::HeaderFault;
 use crate::limits::{KEY_BLOCK_CHARS_MAX, KEY_BLOCK_OPTIONAL_MAX};
 
@@ -34,7 +36,7 @@ impl OptionalBlocks {
                 return Err(HeaderFault::BlockText(number));
             }
             let before = &text[..text.len() - rest.len()];
-            if blocks_of(before).any(|(_, earlier, _)| earlier == id) {
+            if blocks_of(before).any(|earlier| earlier.id == id) {
                 return Err(HeaderFault::BlockTwice(number));
             }
             rest = after;
@@ -77,6 +79,16 @@ impl OptionalBlocks {
         Ok(())
     }
 
+    /// Takes the block of an id out, and leaves the others as they came.
+    pub fn remove(&mut self, id: [u8; 2]) {
+        let text = self.text.as_bytes();
+        let place = blocks_of(text).find_map(|block| (*block.id == id).then_some(block.place));
+        if let Some(place) = place {
+            self.text.replace_range(place, "");
+            self.count -= 1;
+        }
+    }
+
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.count
@@ -89,12 +101,9 @@ impl OptionalBlocks {
 
     /// The blocks in their order.
     pub fn iter(&self) -> impl Iterator<Item = OptionalBlock<'_>> {
-        blocks_of(self.text.as_bytes()).map(|(start, id, prefix)| {
-            let whole = measure(&self.text.as_bytes()[start + 2..]).map_or(prefix, |(_, all)| all);
-            OptionalBlock {
-                id: *id,
-                data: &self.text[start + prefix..start + whole],
-            }
+        blocks_of(self.text.as_bytes()).map(|block| OptionalBlock {
+            id: *block.id,
+            data: &self.text[block.data],
         })
     }
 
@@ -114,13 +123,7 @@ impl OptionalBlocks {
         if self.text.len().is_multiple_of(unit) {
             return Ok(());
         }
-        if self.find(PADDING).is_some() {
-            let mut others = Self::default();
-            for block in self.iter().filter(|block| block.id != PADDING) {
-                others.push(block.id, block.data)?;
-            }
-            *self = others;
-        }
+        self.remove(PADDING);
         let chars = self.text.len();
         if chars.is_multiple_of(unit) {
             return Ok(());
@@ -139,15 +142,22 @@ pub struct OptionalBlock<'a> {
     pub data: &'a str,
 }
 
-/// Start, id and prefix length of each block of a text that was found good.
-fn blocks_of(text: &[u8]) -> impl Iterator<Item = (usize, &[u8; 2], usize)> {
+/// Where a block is in a text that was found good.
+struct Place<'a> {
+    id: &'a [u8; 2],
+    place: Range<usize>,
+    data: Range<usize>,
+}
+
+fn blocks_of(text: &[u8]) -> impl Iterator<Item = Place<'_>> {
     let mut start = 0;
     core::iter::from_fn(move || {
         let (id, lengths) = text.get(start..)?.split_first_chunk::<2>()?;
         let (prefix, whole) = measure(lengths)?;
-        let block = (start, id, prefix);
-        start += whole;
-        Some(block)
+        let place = start..start + whole;
+        let data = start + prefix..place.end;
+        start = place.end;
+        Some(Place { id, place, data })
     })
 }
 

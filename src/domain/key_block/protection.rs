@@ -90,6 +90,10 @@ impl ProtectionKeys {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "no heap: the locked slab holds the whole value"
+)]
 pub(super) enum Schedule {
     /// A and C.
     Variant { kbek: Tdes, kbak: Tdes },

@@ -20,6 +20,7 @@ use crate::keys::attributes::{Environment, Residence};
 use crate::keys::entry::{Faults, KeyEntry};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
+use crate::keys::make::resident;
 use crate::keys::spec::KeySpec;
 use crate::keys::template::{parse_toml, read_text};
 use crate::limits;
@@ -114,11 +115,8 @@ fn check_spec(spec: &KeySpec, faults: &mut Faults<'_>) {
     if spec.algorithm.key_bytes().is_none() {
         faults.add("algorithm", "only symmetric keys are made of components");
     }
-    if spec.residence != Residence::Process {
-        faults.add(
-            "residence",
-            "components typed at this machine make keys of the PROCESS only",
-        );
+    if spec.residence == Residence::Token && resident(spec).is_none() {
+        faults.add("residence", "tokens have no keys of this algorithm");
     }
 }
 

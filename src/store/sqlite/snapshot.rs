@@ -70,6 +70,16 @@ impl Snapshot {
         sqlite::roots(&self.connection)
     }
 
+    /// Whether there is no record, and none that the directory names.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM key_record)
+                   AND NOT EXISTS (SELECT 1 FROM directory)";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// Lends every record in the order (tenant, name, version).
     ///
     /// # Errors

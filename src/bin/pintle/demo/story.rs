@@ -322,6 +322,7 @@ fn key(name: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: name.to_owned(),
         version: 0,
+        ..KeyRef::default()
     })
 }
 
