@@ -8,6 +8,7 @@
 //! `HOST_COMPONENTS` for ever, and none of it is reachable from the wire. A draft put back to an
 //! earlier state that was sealed too is not noticed; the minutes say who sat when.
 
+pub mod adoption;
 pub mod file;
 pub mod minutes;
 
@@ -89,6 +90,18 @@ pub enum CeremonyFault {
     /// The components make another key than was expected.
     #[error("the components make a key with another check value than was expected")]
     CheckValue,
+    /// Sittings that are held here are not written beforehand.
+    #[error("sittings are listed only for a key that is in the token already (`adopt`)")]
+    SittingsWritten,
+    /// A key is adopted only by its check value.
+    #[error("a key is adopted only where its file says what its check value is")]
+    CheckValueMissing,
+    /// The token holds another key than was entered.
+    #[error("the object in the token has another check value than was written down")]
+    ObjectCheckValue,
+    /// Another record names it.
+    #[error("another key has this object already")]
+    ObjectTaken,
     /// Somebody else was at it.
     #[error("somebody else has changed it meanwhile")]
     Moved,
@@ -143,13 +156,9 @@ pub async fn open(
     _insecure: HostComponents,
 ) -> Result<Status, Error> {
     let _lock = lock(catalogue).await?;
-    let own = catalogue.custodian().environment();
-    if file.environment != own {
-        return Err(Error::FileEnvironment {
-            path: Path::new("the ceremony's file").to_owned(),
-            file: file.environment,
-            catalogue: own,
-        });
+    file.refuse_other_environment(catalogue)?;
+    if !file.sittings.is_empty() {
+        return Err(fault(&file.spec.name, CeremonyFault::SittingsWritten));
     }
     refuse_process_kek(catalogue, &file.spec)?;
     refuse_existing(catalogue, tenant, &file.spec.name).await?;

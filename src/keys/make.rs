@@ -268,6 +268,29 @@ impl Maker<'_> {
         made
     }
 
+    /// The record of a symmetric key that somebody else put into the token, if it is as safe as one
+    /// that is made here. The object stays where it is not.
+    pub(in crate::keys) async fn adopt(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        object_id: [u8; 16],
+    ) -> Result<Made, Error> {
+        let resident = resident(spec).ok_or(Error::UnknownKey)?;
+        let (kind, used) = resident;
+        let token = self.custodian.token();
+        token
+            .check_secret(deadline(), object_id, kind, used)
+            .await?;
+        let facts = Facts {
+            check_value: Some(self.resident_check_value(object_id, resident).await?),
+            token_object: Some(object_id),
+            ..Facts::default()
+        };
+        let content = Content::TokenObject(object_id);
+        self.made(spec, origin, facts, &content).await
+    }
+
     /// By CMAC where that is all the key can do (X9.24-1:2017, annex A), by the zero block else.
     async fn resident_check_value(
         &self,

@@ -196,14 +196,19 @@ pub fn failure(error: Error) -> Failure {
         Error::Ceremony { why, .. } => {
             let kind = match why {
                 CeremonyFault::Unknown => Kind::NotFound,
-                CeremonyFault::PackageSerial => Kind::Usage,
-                CeremonyFault::CheckValue | CeremonyFault::Component(_) => Kind::Verification,
+                CeremonyFault::PackageSerial
+                | CeremonyFault::SittingsWritten
+                | CeremonyFault::CheckValueMissing => Kind::Usage,
+                CeremonyFault::CheckValue
+                | CeremonyFault::ObjectCheckValue
+                | CeremonyFault::Component(_) => Kind::Verification,
                 CeremonyFault::Open
                 | CeremonyFault::NotACustodian
                 | CeremonyFault::EnteredAlready
                 | CeremonyFault::PackageTwice
                 | CeremonyFault::Incomplete(_)
                 | CeremonyFault::OfficerIsCustodian
+                | CeremonyFault::ObjectTaken
                 | CeremonyFault::Moved => Kind::Conflict,
             };
             Failure::new(kind, error).next("`pintle ceremony status` shows how it stands")

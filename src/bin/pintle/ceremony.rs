@@ -1,4 +1,4 @@
-//! `pintle ceremony`: open, enter, close, abandon, status, minutes. A key brought in by two or three
+//! `pintle ceremony`: open, enter, close, abandon, adopt, status, minutes. A key brought in by two or three
 //! custodians in separate sittings at this machine, outside PCI only, and said so at every step.
 
 mod keyboard;
@@ -8,6 +8,7 @@ use std::path::Path;
 
 use pintle::config::server::Server;
 use pintle::keys::catalogue::Catalogue;
+use pintle::keys::ceremony::adoption::adopt;
 use pintle::keys::ceremony::file::CeremonyFile;
 use pintle::keys::ceremony::{self, Entered, HostComponents, Seat, Status};
 use pintle::keys::component::Component;
@@ -63,6 +64,14 @@ pub fn run(arguments: &Ceremony, output: Output) -> Outcome {
             },
             _,
         ) => hall.abandon(&name(key)?, &name(officer)?, reason, output),
+        (
+            CeremonyCommand::Adopt {
+                file,
+                object,
+                officer,
+            },
+            _,
+        ) => hall.adopt(file, object, &name(officer)?, output),
         (CeremonyCommand::Status(key), _) => hall.status(&name(&key.key)?, output),
         (CeremonyCommand::Minutes(key), _) => hall.minutes(&name(&key.key)?, output),
         (
@@ -168,6 +177,18 @@ impl Hall {
         Ok(())
     }
 
+    fn adopt(&self, file: &Path, object: &str, officer: &KeyName, output: Output) -> Outcome {
+        let mut object_id = [0; 16];
+        hex::decode_to_slice(object, &mut object_id)
+            .map_err(|_| Failure::new(Kind::Usage, "--object is a CKA_ID of 16 bytes in hex"))?;
+        let file = CeremonyFile::read(file).map_err(catalogue::failure)?;
+        let (catalogue, tenant) = (&self.catalogue, &self.tenant);
+        let adopting = adopt(catalogue, tenant, &file, object_id, officer, &self.machine);
+        let minutes = self.runtime.block_on(adopting);
+        minutes::print(&[minutes.map_err(catalogue::failure)?], output);
+        Ok(())
+    }
+
     fn status(&self, key: &KeyName, output: Output) -> Outcome {
         let status = ceremony::status(&self.catalogue, &self.tenant, key);
         let status = self.runtime.block_on(status).map_err(catalogue::failure)?;
@@ -255,6 +276,7 @@ fn insecure(command: &CeremonyCommand) -> Option<cli::InsecureComponents> {
         | CeremonyCommand::Enter { insecure, .. }
         | CeremonyCommand::Close { insecure, .. } => Some(*insecure),
         CeremonyCommand::Abandon { .. }
+        | CeremonyCommand::Adopt { .. }
         | CeremonyCommand::Status(_)
         | CeremonyCommand::Minutes(_) => None,
     }

@@ -179,6 +179,17 @@ pub enum CeremonyCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Keep record and minutes of a key that custodians entered at the HSM's own console.
+    Adopt {
+        /// The ceremony's file, with the sittings as they were written down.
+        file: PathBuf,
+        /// The object's CKA_ID, 16 bytes in hex.
+        #[arg(long, value_name = "HEX")]
+        object: String,
+        /// Who answers for it: none of the custodians.
+        #[arg(long, value_name = "NAME")]
+        officer: String,
+    },
     /// Who has sat, and who has not.
     Status(CeremonyKey),
     /// The minutes of the ceremonies for a key that have ended.

@@ -17,6 +17,8 @@ use serde::Deserialize;
 
 use crate::domain::check_value::Method;
 use crate::keys::attributes::{Environment, Residence};
+use crate::keys::catalogue::Catalogue;
+use crate::keys::ceremony::draft::is_serial;
 use crate::keys::entry::{Faults, KeyEntry};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
@@ -34,6 +36,17 @@ pub struct CeremonyFile {
     pub(in crate::keys) custodians: Vec<KeyName>,
     pub(in crate::keys) spec: KeySpec,
     pub(in crate::keys) check_value: Option<Vec<u8>>,
+    /// Sittings that were held at the HSM's console; only where a key is adopted.
+    pub(in crate::keys) sittings: Vec<(KeyName, WrittenSitting)>,
+}
+
+/// A sitting as people wrote it down.
+#[derive(Clone, Debug)]
+pub(in crate::keys) struct WrittenSitting {
+    /// Seconds since 1970.
+    pub(in crate::keys) at: u64,
+    pub(in crate::keys) package: String,
+    pub(in crate::keys) check_value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +55,17 @@ struct File {
     environment: String,
     custodians: Vec<String>,
     key: KeyEntry,
+    #[serde(default)]
+    sitting: Vec<SittingEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SittingEntry {
+    custodian: String,
+    at: String,
+    package: String,
+    check_value: Option<String>,
 }
 
 impl CeremonyFile {
@@ -76,13 +100,15 @@ impl CeremonyFile {
         let check_value = spec
             .as_ref()
             .and_then(|spec| check_value(&file.key, spec, &mut faults));
-        match (environment, custodians, spec, found.is_empty()) {
-            (Some(environment), Some(custodians), Some(spec), true) => Ok(Self {
+        let sittings = sittings(&file.sitting, &mut faults);
+        match (environment, custodians, spec, sittings, found.is_empty()) {
+            (Some(environment), Some(custodians), Some(spec), Some(sittings), true) => Ok(Self {
                 text,
                 environment,
                 custodians,
                 spec,
                 check_value,
+                sittings,
             }),
             _ => Err(Error::FileRefused {
                 path: path.to_owned(),
@@ -91,9 +117,56 @@ impl CeremonyFile {
         }
     }
 
-    /// The key that is to be.
-    pub fn spec(&self) -> &KeySpec {
-        &self.spec
+    /// The name of the key that is to be.
+    pub fn key(&self) -> &KeyName {
+        &self.spec.name
+    }
+
+    pub(in crate::keys) fn refuse_other_environment(
+        &self,
+        catalogue: &Catalogue,
+    ) -> Result<(), Error> {
+        let own = catalogue.custodian().environment();
+        if self.environment == own {
+            return Ok(());
+        }
+        Err(Error::FileEnvironment {
+            path: Path::new("the ceremony's file").to_owned(),
+            file: self.environment,
+            catalogue: own,
+        })
+    }
+}
+
+fn sittings(
+    entries: &[SittingEntry],
+    faults: &mut Faults<'_>,
+) -> Option<Vec<(KeyName, WrittenSitting)>> {
+    let read: Option<Vec<_>> = entries.iter().map(SittingEntry::read).collect();
+    if read.is_none() {
+        faults.add(
+            "sitting",
+            "a custodian, a time (2026-01-31T09:00:00Z), a package's serial number, and the hex of \
+             a check value",
+        );
+    }
+    read
+}
+
+impl SittingEntry {
+    fn read(&self) -> Option<(KeyName, WrittenSitting)> {
+        let at: jiff::Timestamp = self.at.parse().ok()?;
+        let check_value = match &self.check_value {
+            Some(text) => Some(hex::encode_upper(hex::decode(text).ok()?)),
+            None => None,
+        };
+        let written = WrittenSitting {
+            at: u64::try_from(at.as_second()).ok()?,
+            package: self.package.clone(),
+            check_value,
+        };
+        let custodian = KeyName::parse(&self.custodian).ok()?;
+        is_serial(&self.package).then_some((custodian, written))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::keys::attributes::Origin;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::ceremony::draft::{Draft, Sitting};
 use crate::keys::ceremony::file::CeremonyFile;
@@ -130,7 +131,7 @@ impl Minutes {
             side: spec.side.map(|side| side.to_string()),
             algorithm: spec.algorithm.to_string(),
             residence: spec.residence.to_string(),
-            origin: ORIGIN.to_string(),
+            origin: header.map_or(HOST, |header| header.origin).to_string(),
             check_value: header
                 .and_then(|header| header.check_value.as_ref())
                 .map(|value| hex::encode_upper(&value.bytes)),
@@ -223,5 +224,5 @@ fn prefix(tenant: &str, key: &str) -> String {
 }
 
 const KIND: &str = "minutes";
-/// Keys that are put together here say so for ever.
-const ORIGIN: crate::keys::attributes::Origin = crate::keys::attributes::Origin::HostComponents;
+/// What a key would have been that was not made.
+const HOST: Origin = Origin::HostComponents;
