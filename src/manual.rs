@@ -10,6 +10,9 @@ pub mod threat_model {}
 #[doc = include_str!("manual/operating.md")]
 pub mod operating {}
 
+#[doc = include_str!("manual/ceremony.md")]
+pub mod ceremony {}
+
 /// Decisions, numbered: context, choice, cost.
 pub mod decisions {
     #[doc = include_str!("manual/decisions/0001-working-keys-open-in-the-process.md")]

@@ -364,6 +364,9 @@ impl Fault {
             | Key::FileSyntax { .. }
             | Key::FileRefused { .. }
             | Key::FileEnvironment { .. }
+            | Key::Ceremony { .. }
+            | Key::HostComponentsRefused
+            | Key::DocumentRefused { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
         }
