@@ -5,7 +5,7 @@
 use pintle::keys::attributes::State;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::{CatalogueFault, Error, Refusal};
-use pintle::keys::key_ref::{KeyName, KeyRef};
+use pintle::keys::key_ref::{KeyName, NamedKey};
 use pintle::keys::lifecycle;
 use pintle::keys::policy::CallerScope;
 use pintle::store::Store;
@@ -312,7 +312,7 @@ fn moved(place: &Place, sql: &str, new_tenant: &str, new_name: &str) {
         let error = refusal(desk.resolve(catalogue, KEY));
         assert_eq!(named(&error), Some((KEY, Refusal::RowMissing)));
         let scope = CallerScope::new(new_tenant, ["*"]).unwrap();
-        let key = KeyRef::parse(new_name, 0).unwrap();
+        let key = NamedKey::parse(new_name, 0).unwrap();
         let there = desk
             .runtime
             .block_on(catalogue.resolve(&scope, &key, soon()));
