@@ -211,6 +211,8 @@ impl Standing {
         if !founded || changes.names == Changed::Everything {
             return self.read_again(store, token).await;
         }
+        // Many names may have taken the store all the time there was; the token has its own.
+        let deadline = deadline.max(Instant::now() + limits::DEADLINE_DEFAULT);
         match root::authentic(&changes.roots, token, deadline).await {
             Ok(root) => Ok(self.step(root, changes.names.clone(), &changes)),
             // Also where the token does not answer: a key that was stopped elsewhere stops.
@@ -283,7 +285,7 @@ impl Standing {
             return Followed::Unchanged;
         }
         drop(state);
-        for (tenant, key) in names {
+        for (tenant, key) in names.iter().take(limits::FINDINGS_NAMED_MAX) {
             tracing::error!(tenant, key, %cause, "a change is refused, and the key with it");
         }
         if names.is_empty() {
