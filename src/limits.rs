@@ -130,7 +130,7 @@ pub const SCAN_WORKERS_MAX: usize = 8;
 /// Rows handed to such a thread at once.
 pub const SCAN_BATCH_ROWS: usize = 1024;
 /// Rows that differ from what the root vouches for, named one by one; the rest is counted.
-pub const FINDINGS_NAMED_MAX: usize = 1000;
+pub const FINDINGS_NAMED_MAX: usize = 100;
 /// How often the progress of a copy of the store is told.
 pub const COPY_PROGRESS: Duration = Duration::from_millis(50);
 /// Documents (minutes, approvals) that one transaction of the store writes.

@@ -31,4 +31,6 @@ pub mod decisions {
     pub mod d0007 {}
     #[doc = include_str!("manual/decisions/0008-the-table-is-asked-after-the-headers-open.md")]
     pub mod d0008 {}
+    #[doc = include_str!("manual/decisions/0009-a-root-over-every-row.md")]
+    pub mod d0009 {}
 }
