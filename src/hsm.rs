@@ -7,16 +7,20 @@
 //! Token        this file: what the layers above may ask
 //! pool         threads, bounded queues, deadlines, one retry        → session
 //! session      the login (anchor), epochs, handles, recovery        → master
-//! seal mac rsa the operations themselves, on a worker's session     → raw
+//! seal mac rsa secret_key   the operations themselves, on a worker's session → raw
+//! kept carrier              keys on the token: found, and brought in
 //! master       the five master keys: templates, making, check       → object
 //! slot         finding a token by label, making one, what it says of itself
 //! module       one Pkcs11 per module and process                    → embedded
 //! mechanism    the allow-list; profile: what of it this token has
 //! ```
 
+mod carrier;
 #[cfg(feature = "embedded-token")]
 mod embedded;
 mod error;
+mod kept;
+mod lru;
 mod mac;
 mod master;
 mod mechanism;
@@ -27,25 +31,33 @@ mod profile;
 mod raw;
 mod rsa;
 mod seal;
+mod secret_key;
 mod session;
 mod slot;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use cryptoki::session::UserType;
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
 
 pub use error::{Class, Error};
 pub use master::MasterKey;
+pub use master::seals::SealKeys;
 pub use mechanism::{Allowed, MechanismReport};
 pub use module::Module;
 pub use object::ObjectReport;
 pub use pool::Job;
+pub use raw::Direction;
 pub use rsa::{RsaHash, RsaPublic};
 pub use seal::Sealed;
+pub use secret_key::{SecretKind, SecretUse};
 pub use session::login_attempts;
 pub use slot::{TokenId, TokenInfo};
 
+use crate::hsm::kept::Kept;
+use crate::hsm::master::seals;
+use crate::hsm::module::{Loaded, Opened};
 use crate::hsm::pool::{Pool, Retry};
 use crate::hsm::profile::Profile;
 use crate::hsm::session::{Held, OwnSession};
@@ -108,10 +120,7 @@ impl Token {
     /// [`Error::MasterKeyMissing`], [`Error::MasterKeyUnsafe`], [`Error::PinIncorrect`] (never
     /// tried twice), [`Error::TokenMissing`], [`Error::ModuleLoad`], or what the token answered.
     pub fn open(config: &TokenConfig) -> Result<Self, Error> {
-        let opened = module::open(&config.module, &config.label, false)?;
-        let slot = slot::find(&opened, &config.label)?.ok_or_else(|| Error::TokenMissing {
-            label: config.label.clone(),
-        })?;
+        let (opened, slot) = Self::existing(config)?;
         let info = slot::describe(&opened.loaded, slot)?;
         let profile = Profile::read(&opened.loaded.calls, slot)?;
         let pin = Arc::clone(&config.pin);
@@ -156,8 +165,52 @@ impl Token {
             token: slot::describe(loaded, slot)?,
             token_made,
             made: MasterKey::ALL.to_vec(),
-            seal_key_id: masters.seal_key_id,
+            seal_key_id: masters.seals.current().id,
         })
+    }
+
+    /// Makes the next `seal` key: by the same template, current from now on; the others stay to
+    /// open what they sealed. For a command only, never for a running server, which follows.
+    ///
+    /// # Errors
+    /// [`Error::SealKeysFull`], what [`Token::open`] may answer, or what the token answered, and
+    /// then nothing is made.
+    pub fn make_next_seal(config: &TokenConfig) -> Result<SealKeys, Error> {
+        Self::as_ceremony(config, seals::make_next)
+    }
+
+    /// Destroys a `seal` key that no longer seals: nothing that it sealed opens again, here or
+    /// in a restored store. For a command only, once every record is sealed anew and every server
+    /// follows.
+    ///
+    /// # Errors
+    /// [`Error::SealKeyCurrent`], [`Error::SealKeyUnknown`], or what [`Token::open`] may answer.
+    pub fn destroy_old_seal(config: &TokenConfig, id: [u8; 16]) -> Result<SealKeys, Error> {
+        Self::as_ceremony(config, |session, loaded, profile| {
+            seals::destroy_old(session, loaded, profile, &id)
+        })
+    }
+
+    /// On a token whose master keys exist and are safe, in a session of its own.
+    fn as_ceremony<T>(
+        config: &TokenConfig,
+        act: impl FnOnce(&Session, &Loaded, &Profile) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (opened, slot) = Self::existing(config)?;
+        let loaded = &opened.loaded;
+        let profile = Profile::read(&loaded.calls, slot)?;
+        let own = OwnSession::open(loaded, slot)?;
+        session::log_in(&own.session, UserType::User, &config.pin)?;
+        master::check_all(&own.session, loaded, &profile)?;
+        act(&own.session, loaded, &profile)
+    }
+
+    fn existing(config: &TokenConfig) -> Result<(Opened, Slot), Error> {
+        let opened = module::open(&config.module, &config.label, false)?;
+        let slot = slot::find(&opened, &config.label)?.ok_or_else(|| Error::TokenMissing {
+            label: config.label.clone(),
+        })?;
+        Ok((opened, slot))
     }
 
     /// What the token says of itself.
@@ -170,9 +223,20 @@ impl Token {
         self.0.info.id()
     }
 
-    /// `CKA_ID` of `seal`.
+    /// `CKA_ID` of the `seal` key that seals, as far as this process knows.
     pub fn seal_key_id(&self) -> [u8; 16] {
-        self.0.held.seal_key_id()
+        self.seal_keys().current
+    }
+
+    /// The `seal` keys, as far as this process knows.
+    pub fn seal_keys(&self) -> SealKeys {
+        self.0.held.seal_keys()
+    }
+
+    /// Looks on the token for the `seal` keys that are there by now, and seals under the newest
+    /// from then on.
+    pub fn follow_seal_keys(&self, deadline: Instant) -> Job<SealKeys> {
+        self.symmetric(deadline, |worker| worker.follow_seals())
     }
 
     /// Jobs waiting now.
@@ -200,7 +264,8 @@ impl Token {
         })
     }
 
-    /// Seals at most [`limits::SEALED_BYTES_MAX`] bytes under `seal`, bound to `aad`.
+    /// Seals at most [`limits::SEALED_BYTES_MAX`] bytes under the current `seal` key, bound to
+    /// `aad`.
     pub fn seal(&self, deadline: Instant, aad: Vec<u8>, plain: Secret<Vec<u8>>) -> Job<Sealed> {
         if plain.expose_secret().len() > limits::SEALED_BYTES_MAX {
             return Job::refused(Error::TooLong);
@@ -208,8 +273,9 @@ impl Token {
         self.symmetric(deadline, move |worker| seal::seal(worker, &aad, &plain))
     }
 
-    /// Opens what [`Token::seal`] sealed with the same `aad`; [`Error::NotAuthentic`] for anything
-    /// else.
+    /// Opens what [`Token::seal`] sealed with the same `aad`, under the `seal` key it names;
+    /// [`Error::NotAuthentic`] for anything else, [`Error::SealKeyUnknown`] where the token has no
+    /// such key, also when asked again.
     pub fn unseal(&self, deadline: Instant, aad: Vec<u8>, sealed: Sealed) -> Job<Secret<Vec<u8>>> {
         if let Err(error) = seal::check_sealed(&sealed) {
             return Job::refused(error);
@@ -262,13 +328,13 @@ impl Token {
 
     /// Destroys an RSA key; [`Error::NoSuchKey`] if it is not there. Not retried.
     pub fn destroy_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<()> {
-        let destroy = move |worker: &_| rsa::destroy(worker, object_id);
+        let destroy = move |worker: &_| kept::destroy(worker, Kept::SigningRsa, object_id);
         self.0.asymmetric.submit(deadline, Retry::Never, destroy)
     }
 
     /// Whether the token has an RSA key of this id.
     pub fn has_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<bool> {
-        let has = move |worker: &_| rsa::has(worker, object_id);
+        let has = move |worker: &_| kept::has(worker, Kept::SigningRsa, object_id);
         self.0.asymmetric.submit(deadline, Retry::Once, has)
     }
 
@@ -280,6 +346,13 @@ impl Token {
     /// The attributes of every key on the token.
     pub fn key_report(&self, deadline: Instant) -> Job<Vec<ObjectReport>> {
         self.symmetric(deadline, |worker| object::report(worker.session()))
+    }
+
+    fn offers(&self, mechanisms: &[Allowed]) -> Result<(), Error> {
+        let profile = &self.0.held.profile;
+        mechanisms
+            .iter()
+            .try_for_each(|mechanism| profile.offers(*mechanism))
     }
 
     fn symmetric<T, F>(&self, deadline: Instant, job: F) -> Job<T>

@@ -67,8 +67,16 @@ pub const LABEL_BYTES_MAX: usize = 128;
 pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 2048;
 /// Fresh random bytes that pad one key block, at least.
 pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
-/// Longest secret a record seals, bytes (a PKCS #8 SM2 key, a 64-byte HMAC key).
-pub const SEALED_BYTES_MAX: usize = 512;
+/// Longest secret a record seals, bytes: the PKCS #8 of an RSA-4096 key under `wrap` takes 2,400.
+pub const SEALED_BYTES_MAX: usize = 3072;
+/// `seal` keys of one token: the current one and those whose records are not all sealed anew yet.
+pub const SEAL_KEYS_MAX: usize = 8;
+/// Highest number of a `seal` key: so many rotations in a token's life.
+pub const SEAL_NUMBER_MAX: u32 = 9999;
+/// A `seal` key that the token had not is not looked for again within this time.
+pub const SEAL_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+/// Unknown `seal` keys remembered for that time; while so many are, no other is looked for.
+pub const SEAL_STRANGE_MAX: usize = 64;
 /// Most seals in one record: one per enrolled token.
 pub const SEALS_MAX: usize = 8;
 /// Versions of one key.
@@ -246,6 +254,14 @@ const _: () = assert!(
 
 /// Jobs a worker takes from its queue at once.
 pub const POOL_BATCH_MAX: usize = 16;
+/// Handles of token keys remembered by one open token; a forgotten one costs a search.
+pub const TOKEN_HANDLES_MAX: usize = 4096;
+/// Most messages of one CMAC job: a key block's keys take eight.
+pub const TOKEN_CMACS_MAX: usize = 16;
+/// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.
+pub const TOKEN_CMAC_BYTES_MAX: usize = 4096;
+/// Most bytes encrypted or decrypted in one call under a key-encryption key in the token.
+pub const TOKEN_ECB_BYTES_MAX: usize = 1024;
 /// RSA modulus sizes of signing keys, bits.
 pub const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
 /// The longest RSA signature, bytes.

@@ -8,6 +8,7 @@ use cryptoki::context::Function;
 use cryptoki::error::RvError;
 
 use crate::hsm::master::MasterKey;
+use crate::hsm::mechanism::Allowed;
 
 /// Whose fault an error is, and so what cures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +58,22 @@ pub enum Error {
     /// Not the DER of an unencrypted RSA PKCS #8 private key.
     #[error("not an unencrypted PKCS #8 RSA private key in DER")]
     NotRsaPkcs8,
-    /// No private key with this object id is on the token.
+    /// No key with this object id is on the token.
     #[error("no key with this object id is on the token")]
     NoSuchKey,
-    /// A private key with this object id is on the token already.
+    /// A key with this object id is on the token already.
     #[error("a key with this object id is on the token already")]
     KeyExists,
+
+    /// The token does not list a mechanism that the call needs.
+    #[error("the token does not offer {}", .0.name())]
+    NotOffered(Allowed),
+    /// A key value that is not as long as its kind.
+    #[error("the value is not as long as a key of this kind")]
+    SecretLength,
+    /// ECB takes whole blocks only.
+    #[error("the data are not whole blocks")]
+    NotWholeBlocks,
 
     /// The build has no embedded token.
     #[error(
@@ -126,6 +137,15 @@ pub enum Error {
         /// The PKCS#11 name of the attribute.
         attribute: &'static str,
     },
+    /// No `seal` key of this id is on the token.
+    #[error("no seal key of this id is on the token: it was destroyed, or is another token's")]
+    SealKeyUnknown,
+    /// The `seal` key that seals is not destroyed: make the next one first.
+    #[error("this seal key is the current one: make the next one and seal every record anew first")]
+    SealKeyCurrent,
+    /// As many `seal` keys as a token may have.
+    #[error("the token has as many seal keys as it may: destroy an old one first")]
+    SealKeysFull,
     /// A key just made did not come out with the attributes asked for; it was destroyed.
     #[error("the token made a key with an unsafe {0}; the key was destroyed")]
     KeyUnsafe(&'static str),
@@ -155,7 +175,13 @@ impl Error {
             | Self::RsaBits
             | Self::NotRsaPkcs8
             | Self::NoSuchKey
-            | Self::KeyExists => Class::Request,
+            | Self::KeyExists
+            | Self::NotOffered(_)
+            | Self::SecretLength
+            | Self::NotWholeBlocks
+            | Self::SealKeyUnknown
+            | Self::SealKeyCurrent
+            | Self::SealKeysFull => Class::Request,
             Self::EmbeddedAbsent | Self::ModuleLoad { .. } | Self::Nonsense(_) => Class::Module,
             Self::TokenFolder { .. }
             | Self::TokenMissing { .. }

@@ -1,4 +1,4 @@
-//! The five master keys: their templates, their making and the check that they are still what they
+//! The five master keys (`seal` may have older ones beside it: `seals`): their templates, their making and the check that they are still what they
 //! were made. A key with both uses of `seal` and `wrap` would let a holder of the token's PIN
 //! extract anything (Clulow, CHES 2003); so would a key that can be copied or changed.
 //! Made by `pintle init` only: nothing here is reached from a running server but the check.
@@ -21,6 +21,7 @@ use cryptoki::session::Session;
 use cryptoki_sys::{CKA_EXTRACTABLE, CKA_SENSITIVE};
 
 use crate::hsm::error::Error;
+use crate::hsm::master::seals::Seals;
 use crate::hsm::mechanism::Allowed;
 use crate::hsm::module::Loaded;
 use crate::hsm::object;
@@ -113,8 +114,7 @@ impl fmt::Display for MasterKey {
 
 /// Where the master keys of an open token are.
 pub(in crate::hsm) struct Masters {
-    pub seal: ObjectHandle,
-    pub seal_key_id: [u8; 16],
+    pub seals: Seals,
     pub wrap: ObjectHandle,
     pub audit: ObjectHandle,
     pub root: ObjectHandle,
@@ -139,7 +139,8 @@ pub(in crate::hsm) fn make_all(
 ) -> Result<(), Error> {
     let mut made = Vec::new();
     for key in MasterKey::ALL {
-        if let Err(error) = make(session, loaded, profile, key, &mut made) {
+        let label = key.label();
+        if let Err(error) = make(session, loaded, profile, key, label, &mut made) {
             for object in made {
                 // The first error is the one to report.
                 let _ = session.destroy_object(object);
@@ -150,7 +151,7 @@ pub(in crate::hsm) fn make_all(
     Ok(())
 }
 
-/// Finds every master key exactly once and checks every attribute that guards it.
+/// Finds every master key exactly once (of `seal`, every one) and checks every attribute that guards it.
 pub(in crate::hsm) fn check_all(
     session: &Session,
     loaded: &Loaded,
@@ -166,10 +167,8 @@ pub(in crate::hsm) fn check_all(
         check(session, loaded, profile, key, object)?;
         Ok(object)
     };
-    let seal = the_one(MasterKey::Seal)?;
     let masters = Masters {
-        seal,
-        seal_key_id: id_of(session, seal)?,
+        seals: seals::find_all(session, loaded, profile)?,
         wrap: the_one(MasterKey::Wrap)?,
         audit: the_one(MasterKey::Audit)?,
         root: the_one(MasterKey::Root)?,
@@ -248,13 +247,14 @@ fn make(
     loaded: &Loaded,
     profile: &Profile,
     key: MasterKey,
+    label: &str,
     made: &mut Vec<ObjectHandle>,
 ) -> Result<(), Error> {
     let rule = key.rule();
     let mut id = vec![0; 16];
     session.generate_random_slice(&mut id)?;
     let mut template = rule.template(key.class());
-    template.push(Attribute::Label(key.label().as_bytes().to_vec()));
+    template.push(Attribute::Label(label.as_bytes().to_vec()));
     template.push(Attribute::Id(id.clone()));
     if let Some(allowed) = key.allowed(profile) {
         template.push(Attribute::AllowedMechanisms(vec![allowed.as_type()]));
@@ -300,7 +300,10 @@ fn make_audit_pair(
 }
 
 fn find(session: &Session, key: MasterKey) -> Result<Vec<ObjectHandle>, Error> {
-    // Token objects only: the session copy of `seal` has the same label.
+    if key == MasterKey::Seal {
+        let numbered = seals::numbered(session)?;
+        return Ok(numbered.into_iter().map(|(_, object)| object).collect());
+    }
     Ok(session.find_objects(&[
         Attribute::Class(key.class()),
         Attribute::Token(true),
@@ -363,7 +366,7 @@ fn key_type(session: &Session, object: ObjectHandle) -> Result<Option<KeyType>, 
     }))
 }
 
-fn id_of(session: &Session, seal: ObjectHandle) -> Result<[u8; 16], Error> {
+pub(in crate::hsm) fn id_of(session: &Session, seal: ObjectHandle) -> Result<[u8; 16], Error> {
     let read = session.get_attributes(seal, &[AttributeType::Id])?;
     read.into_iter()
         .find_map(|attribute| match attribute {
@@ -376,5 +379,6 @@ fn id_of(session: &Session, seal: ObjectHandle) -> Result<[u8; 16], Error> {
         })
 }
 
+pub(in crate::hsm) mod seals;
 #[cfg(all(test, feature = "embedded-token"))]
 mod tests;

@@ -1,11 +1,13 @@
 //! The allow-list: every mechanism this service may ever name to a token, in this one file.
 //! Numbers are those of the PKCS#11 v3.0 header; tokens that use others are noted at the row.
-//! No derivation, concatenation, raw RSA, ECB or CBC: they shrink or expose keys.
+//! No derivation, concatenation, raw RSA or CBC: they shrink or expose keys. ECB for keys that
+//! encrypt other keys only, which may neither wrap nor unwrap (see `secret_key`).
 
 use cryptoki_sys::{
-    CK_MECHANISM_TYPE, CKM_AES_GCM, CKM_AES_KEY_GEN, CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD,
-    CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, CKM_GENERIC_SECRET_KEY_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN,
-    CKM_SHA1_RSA_PKCS, CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS,
+    CK_MECHANISM_TYPE, CKM_AES_CMAC, CKM_AES_ECB, CKM_AES_GCM, CKM_AES_KEY_GEN,
+    CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD, CKM_DES2_KEY_GEN, CKM_DES3_CMAC, CKM_DES3_ECB,
+    CKM_DES3_KEY_GEN, CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, CKM_GENERIC_SECRET_KEY_GEN,
+    CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_SHA1_RSA_PKCS, CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS,
 };
 
 use crate::hsm::raw;
@@ -13,7 +15,7 @@ use crate::hsm::raw;
 /// A mechanism that may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// Makes `seal` and `wrap`.
+    /// Makes `seal`, `wrap` and AES keys that protect others.
     AesKeyGen,
     /// Makes `root` and `pan-index`.
     GenericSecretKeyGen,
@@ -35,11 +37,23 @@ pub enum Allowed {
     Sha256Hmac,
     /// Audit checkpoints, over a digest made here: SoftHSM has no ECDSA that hashes.
     Ecdsa,
+    /// Makes two-key TDES keys.
+    Des2KeyGen,
+    /// Makes three-key TDES keys.
+    Des3KeyGen,
+    /// Derives from an AES key-block protection key.
+    AesCmac,
+    /// Derives from a TDES key-block protection key.
+    Des3Cmac,
+    /// Encrypts keys under an AES key-encryption key.
+    AesEcb,
+    /// Encrypts keys under a TDES key-encryption key (UnionPay).
+    Des3Ecb,
 }
 
 impl Allowed {
     /// The whole list.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::AesKeyGen,
         Self::GenericSecretKeyGen,
         Self::EcKeyPairGen,
@@ -51,6 +65,12 @@ impl Allowed {
         Self::Sha256RsaPkcs,
         Self::Sha256Hmac,
         Self::Ecdsa,
+        Self::Des2KeyGen,
+        Self::Des3KeyGen,
+        Self::AesCmac,
+        Self::Des3Cmac,
+        Self::AesEcb,
+        Self::Des3Ecb,
     ];
 
     /// The name in the PKCS#11 header.
@@ -67,6 +87,12 @@ impl Allowed {
             Self::Sha256RsaPkcs => "CKM_SHA256_RSA_PKCS",
             Self::Sha256Hmac => "CKM_SHA256_HMAC",
             Self::Ecdsa => "CKM_ECDSA",
+            Self::Des2KeyGen => "CKM_DES2_KEY_GEN",
+            Self::Des3KeyGen => "CKM_DES3_KEY_GEN",
+            Self::AesCmac => "CKM_AES_CMAC",
+            Self::Des3Cmac => "CKM_DES3_CMAC",
+            Self::AesEcb => "CKM_AES_ECB",
+            Self::Des3Ecb => "CKM_DES3_ECB",
         }
     }
 
@@ -88,6 +114,12 @@ impl Allowed {
             Self::Sha256RsaPkcs => CKM_SHA256_RSA_PKCS,
             Self::Sha256Hmac => CKM_SHA256_HMAC,
             Self::Ecdsa => CKM_ECDSA,
+            Self::Des2KeyGen => CKM_DES2_KEY_GEN,
+            Self::Des3KeyGen => CKM_DES3_KEY_GEN,
+            Self::AesCmac => CKM_AES_CMAC,
+            Self::Des3Cmac => CKM_DES3_CMAC,
+            Self::AesEcb => CKM_AES_ECB,
+            Self::Des3Ecb => CKM_DES3_ECB,
         }
     }
 

@@ -37,4 +37,14 @@ impl Profile {
         };
         Ok(Self { kwp, mechanisms })
     }
+
+    /// Refuses a mechanism that the token does not list.
+    pub fn offers(&self, mechanism: Allowed) -> Result<(), Error> {
+        let listed = |row: &MechanismReport| row.mechanism == mechanism && row.present;
+        if self.mechanisms.iter().any(listed) {
+            Ok(())
+        } else {
+            Err(Error::NotOffered(mechanism))
+        }
+    }
 }

@@ -26,6 +26,15 @@ const GCM_TAG_BITS: CK_ULONG = 128;
 /// Bytes of a GCM tag.
 pub(in crate::hsm) const GCM_TAG_BYTES: usize = 16;
 
+/// Which way a cipher runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Clear to encrypted.
+    Encrypt,
+    /// Encrypted to clear.
+    Decrypt,
+}
+
 /// A module's function table, beside cryptoki's own.
 pub(in crate::hsm) struct Calls {
     list: CK_FUNCTION_LIST,
@@ -149,6 +158,21 @@ impl Calls {
         message: &[u8],
         max: usize,
     ) -> Result<Vec<u8>, CryptokiError> {
+        let mut signature = vec![0; max];
+        let written = self.sign_into(session, key, mechanism, message, &mut signature)?;
+        signature.truncate(written);
+        Ok(signature)
+    }
+
+    /// The same into `signature`; tells how many bytes it wrote.
+    pub fn sign_into(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        mechanism: CK_MECHANISM_TYPE,
+        message: &[u8],
+        signature: &mut [u8],
+    ) -> Result<usize, CryptokiError> {
         let mut mechanism = CK_MECHANISM {
             mechanism,
             pParameter: ptr::null_mut(),
@@ -159,8 +183,7 @@ impl Calls {
         // SAFETY: `mechanism` outlives the call.
         let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
         answer(rv, Function::SignInit)?;
-        let mut signature = vec![0; max];
-        let mut written = length(max);
+        let mut written = length(signature.len());
         // SAFETY: the token reads `message.len()` bytes and writes at most `written`.
         let rv = unsafe {
             sign(
@@ -172,8 +195,54 @@ impl Calls {
             )
         };
         answer(rv, Function::Sign)?;
-        signature.truncate(usize::try_from(written)?);
-        Ok(signature)
+        Ok(usize::try_from(written)?)
+    }
+
+    /// One pass of a cipher without parameters over whole blocks; `output` is as long as `input`.
+    pub fn cipher(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        mechanism: CK_MECHANISM_TYPE,
+        direction: Direction,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<usize, CryptokiError> {
+        let mut mechanism = CK_MECHANISM {
+            mechanism,
+            pParameter: ptr::null_mut(),
+            ulParameterLen: 0,
+        };
+        let list = &self.list;
+        // The two directions have functions of the same form.
+        let (init, run, functions) = match direction {
+            Direction::Encrypt => (
+                defined(list.C_EncryptInit)?,
+                defined(list.C_Encrypt)?,
+                (Function::EncryptInit, Function::Encrypt),
+            ),
+            Direction::Decrypt => (
+                defined(list.C_DecryptInit)?,
+                defined(list.C_Decrypt)?,
+                (Function::DecryptInit, Function::Decrypt),
+            ),
+        };
+        // SAFETY: `mechanism` outlives both calls.
+        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
+        answer(rv, functions.0)?;
+        let mut written = length(output.len());
+        // SAFETY: the token reads `input.len()` bytes and writes at most `written`.
+        let rv = unsafe {
+            run(
+                session.handle(),
+                reads(input),
+                length(input.len()),
+                output.as_mut_ptr(),
+                &raw mut written,
+            )
+        };
+        answer(rv, functions.1)?;
+        Ok(usize::try_from(written)?)
     }
 
     /// Makes a secret key whose `CKA_UNWRAP_TEMPLATE` is `pinned`: whatever it unwraps has these

@@ -2,17 +2,15 @@
 //! RFC 5649 key wrap; private values never come out. RSASSA-PKCS1-v1_5 only (RFC 8017 §8.2).
 //! Does not verify its signatures: the operation that releases one does.
 
-use aes_kw::KeyInit;
-use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use pkcs8::der::Decode;
-use zeroize::Zeroize;
 
 use crate::hsm::error::Error;
+use crate::hsm::kept::{self, Kept};
 use crate::hsm::mechanism::Allowed;
-use crate::hsm::object;
 use crate::hsm::session::WorkerSession;
+use crate::hsm::{carrier, object};
 use crate::limits;
 use crate::secret::Secret;
 
@@ -40,7 +38,7 @@ pub(in crate::hsm) fn generate(
     object_id: [u8; 16],
     bits: u32,
 ) -> Result<RsaPublic, Error> {
-    refuse_existing(worker, object_id)?;
+    kept::refuse_existing(worker, Kept::SigningRsa, object_id)?;
     let public = [
         Attribute::Token(false),
         Attribute::Private(false),
@@ -66,23 +64,14 @@ pub(in crate::hsm) fn import(
     object_id: [u8; 16],
     pkcs8: &Secret<Vec<u8>>,
 ) -> Result<RsaPublic, Error> {
-    refuse_existing(worker, object_id)?;
-    let session = worker.session();
-    let mut kek = Secret::new([0u8; 32]);
-    session.generate_random_slice(kek.expose_secret_mut())?;
-    let wrapped = wrap(&kek, pkcs8)?;
-
-    let kek = create_kek(session, worker.profile().kwp, &kek)?;
-    let kwp: Mechanism<'static> = worker.profile().kwp.plain();
+    kept::refuse_existing(worker, Kept::SigningRsa, object_id)?;
     let mut template = vec![
         Attribute::Class(ObjectClass::PRIVATE_KEY),
         Attribute::KeyType(KeyType::RSA),
     ];
     template.extend(private_template(object_id));
-    let unwrapped = session.unwrap_key(&kwp, kek, wrapped.expose_secret(), &template);
-    // A session object: should this fail, it ends with the session.
-    let _ = session.destroy_object(kek);
-    admit(worker, object_id, unwrapped?)
+    let key = carrier::bring(worker, pkcs8, &template)?;
+    admit(worker, object_id, key)
 }
 
 /// Signs a message; the token hashes it.
@@ -92,7 +81,7 @@ pub(in crate::hsm) fn sign(
     hash: RsaHash,
     message: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let key = handle(worker, object_id)?;
+    let key = kept::handle(worker, Kept::SigningRsa, object_id)?;
     let mechanism = match hash {
         RsaHash::Sha1 => Allowed::Sha1RsaPkcs,
         RsaHash::Sha256 => Allowed::Sha256RsaPkcs,
@@ -104,24 +93,6 @@ pub(in crate::hsm) fn sign(
         message,
         limits::RSA_SIGNATURE_BYTES_MAX,
     )?)
-}
-
-/// Destroys a key.
-pub(in crate::hsm) fn destroy(worker: &WorkerSession, object_id: [u8; 16]) -> Result<(), Error> {
-    worker.forget_rsa(&object_id);
-    let found = find(worker, object_id)?;
-    if found.is_empty() {
-        return Err(Error::NoSuchKey);
-    }
-    for key in found {
-        worker.session().destroy_object(key)?;
-    }
-    Ok(())
-}
-
-/// Whether the token has it.
-pub(in crate::hsm) fn has(worker: &WorkerSession, object_id: [u8; 16]) -> Result<bool, Error> {
-    Ok(!find(worker, object_id)?.is_empty())
 }
 
 /// The modulus sizes accepted.
@@ -163,15 +134,13 @@ fn private_template(object_id: [u8; 16]) -> Vec<Attribute> {
         Attribute::Decrypt(false),
         Attribute::Unwrap(false),
         Attribute::Derive(false),
-        Attribute::Label(LABEL.to_vec()),
+        Attribute::Label(Kept::SigningRsa.label()),
         Attribute::Id(object_id.to_vec()),
         // Last: SoftHSM 2.6.1 takes the attributes of an unwrapped key one by one, and none after
         // this one.
         Attribute::Modifiable(false),
     ]
 }
-
-const LABEL: &[u8] = b"pintle-rsa";
 
 /// What a key that came out of generation or unwrapping must read. Keys brought in were not always
 /// sensitive, so CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE say where a key was born.
@@ -195,7 +164,7 @@ fn admit(
     let session = worker.session();
     match inspect(session, key) {
         Ok(public) => {
-            worker.cache_rsa(object_id, key);
+            worker.cache(Kept::SigningRsa, object_id, key);
             Ok(public)
         }
         Err(error) => {
@@ -233,79 +202,4 @@ fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.drain(..zeros);
     number
-}
-
-fn handle(worker: &WorkerSession, object_id: [u8; 16]) -> Result<ObjectHandle, Error> {
-    if let Some(key) = worker.cached_rsa(&object_id) {
-        return Ok(key);
-    }
-    let found = find(worker, object_id)?;
-    let key = *found.first().ok_or(Error::NoSuchKey)?;
-    worker.cache_rsa(object_id, key);
-    Ok(key)
-}
-
-fn refuse_existing(worker: &WorkerSession, object_id: [u8; 16]) -> Result<(), Error> {
-    if has(worker, object_id)? {
-        return Err(Error::KeyExists);
-    }
-    Ok(())
-}
-
-fn find(worker: &WorkerSession, object_id: [u8; 16]) -> Result<Vec<ObjectHandle>, Error> {
-    let found = worker.session().find_objects(&[
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::KeyType(KeyType::RSA),
-        Attribute::Token(true),
-        Attribute::Id(object_id.to_vec()),
-    ])?;
-    // Without a login private objects are not refused but unseen.
-    if found.is_empty() && worker.login_is_lost() {
-        return Err(Error::login_lost());
-    }
-    Ok(found)
-}
-
-/// A session object that can unwrap and nothing else.
-fn create_kek(
-    session: &Session,
-    kwp: Allowed,
-    value: &Secret<[u8; 32]>,
-) -> Result<ObjectHandle, Error> {
-    let mut template = [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::AES),
-        Attribute::Token(false),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Unwrap(true),
-        Attribute::Wrap(false),
-        Attribute::Encrypt(false),
-        Attribute::Decrypt(false),
-        Attribute::Sign(false),
-        Attribute::Verify(false),
-        Attribute::Derive(false),
-        Attribute::AllowedMechanisms(vec![kwp.as_type()]),
-        Attribute::Value(value.expose_secret().to_vec()),
-    ];
-    let created = session.create_object(&template);
-    for attribute in &mut template {
-        if let Attribute::Value(value) = attribute {
-            value.zeroize();
-        }
-    }
-    Ok(created?)
-}
-
-fn wrap(kek: &Secret<[u8; 32]>, pkcs8: &Secret<Vec<u8>>) -> Result<Secret<Vec<u8>>, Error> {
-    let cipher =
-        aes_kw::KwpAes256::new_from_slice(kek.expose_secret()).map_err(|_| Error::NotRsaPkcs8)?;
-    // RFC 5649 §4.1: padded to eight bytes, one block of eight before.
-    let length = pkcs8.expose_secret().len().next_multiple_of(8) + 8;
-    let mut wrapped = Secret::new(vec![0; length]);
-    cipher
-        .wrap_key(pkcs8.expose_secret(), wrapped.expose_secret_mut())
-        .map_err(|_| Error::NotRsaPkcs8)?;
-    Ok(wrapped)
 }

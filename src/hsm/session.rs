@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectHandle;
@@ -13,9 +14,13 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
 use crate::hsm::error::Error;
+use crate::hsm::kept::Kept;
+use crate::hsm::lru::Lru;
+use crate::hsm::master::seals::{self, SealKey, SealKeys};
 use crate::hsm::master::{self, MasterKey, Masters};
 use crate::hsm::module::Loaded;
 use crate::hsm::profile::Profile;
+use crate::limits;
 use crate::secret::Secret;
 
 /// How often this process has asked a token to accept a PIN, over all tokens. Hardware tokens lock
@@ -44,6 +49,9 @@ pub(in crate::hsm) struct Held {
     pin: Arc<Secret<String>>,
     anchor: Mutex<Anchor>,
     state: RwLock<State>,
+    handles: Mutex<Handles>,
+    // Ids of `seal` keys that the token has not, and until when that is believed.
+    strange_seals: Mutex<HashMap<[u8; 16], Instant>>,
 }
 
 struct Anchor {
@@ -55,7 +63,12 @@ struct Anchor {
 struct State {
     epoch: Epoch,
     masters: Masters,
-    rsa: HashMap<[u8; 16], ObjectHandle>,
+}
+
+/// Handles of keys that stay on the token, found in one epoch.
+struct Handles {
+    epoch: Epoch,
+    kept: Lru<(Kept, [u8; 16]), ObjectHandle>,
 }
 
 impl Held {
@@ -69,6 +82,10 @@ impl Held {
         let own = OwnSession::open(&loaded, slot)?;
         log_in(&own.session, UserType::User, &pin)?;
         let masters = master::check_all(&own.session, &loaded, &profile)?;
+        let epoch = Epoch {
+            initialization: 1,
+            login: 1,
+        };
         Ok(Self {
             loaded,
             profile,
@@ -78,14 +95,12 @@ impl Held {
                 own,
                 pin_refused: false,
             }),
-            state: RwLock::new(State {
-                epoch: Epoch {
-                    initialization: 1,
-                    login: 1,
-                },
-                masters,
-                rsa: HashMap::new(),
+            state: RwLock::new(State { epoch, masters }),
+            handles: Mutex::new(Handles {
+                epoch,
+                kept: Lru::new(limits::TOKEN_HANDLES_MAX),
             }),
+            strange_seals: Mutex::default(),
         })
     }
 
@@ -94,9 +109,27 @@ impl Held {
         self.read().epoch
     }
 
-    /// `CKA_ID` of `seal`.
-    pub fn seal_key_id(&self) -> [u8; 16] {
-        self.read().masters.seal_key_id
+    /// The `seal` keys known.
+    pub fn seal_keys(&self) -> SealKeys {
+        self.read().masters.seals.ids()
+    }
+
+    /// Looks for the `seal` keys again: another process may have made or destroyed one. What is
+    /// known stays known where the token's answer cannot be trusted.
+    fn follow_seals(&self) -> Result<SealKeys, Error> {
+        let anchor = self.lock_anchor();
+        let found = seals::find_all(&anchor.own.session, &self.loaded, &self.profile);
+        let found = match found {
+            // Without a login private objects are not refused but unseen.
+            Err(Error::MasterKeyMissing(_)) if anchor.own.state() != Some(SessionState::RwUser) => {
+                return Err(Error::login_lost());
+            }
+            found => found?,
+        };
+        let ids = found.ids();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.masters.seals = found;
+        Ok(ids)
     }
 
     /// A session for one worker.
@@ -135,12 +168,18 @@ impl Held {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.epoch.login += 1;
         state.masters = masters;
-        state.rsa.clear();
+        let mut handles = self.lock_handles();
+        handles.epoch = state.epoch;
+        handles.kept.clear();
         Ok(())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_handles(&self) -> MutexGuard<'_, Handles> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_anchor(&self) -> MutexGuard<'_, Anchor> {
@@ -200,11 +239,11 @@ impl WorkerSession {
         &self.held.profile
     }
 
-    /// A master key, as it is used in this epoch.
+    /// A master key, as it is used in this epoch; of `seal`, the current one.
     pub fn master(&self, key: MasterKey) -> ObjectHandle {
         let state = self.held.read();
         match key {
-            MasterKey::Seal => state.masters.seal,
+            MasterKey::Seal => state.masters.seals.current().object,
             MasterKey::Wrap => state.masters.wrap,
             MasterKey::Audit => state.masters.audit,
             MasterKey::Root => state.masters.root,
@@ -212,25 +251,62 @@ impl WorkerSession {
         }
     }
 
-    /// The RSA key's handle if it was found in this epoch.
-    pub fn cached_rsa(&self, object_id: &[u8; 16]) -> Option<ObjectHandle> {
-        self.held.read().rsa.get(object_id).copied()
+    /// The `seal` key that seals.
+    pub fn current_seal(&self) -> SealKey {
+        self.held.read().masters.seals.current()
+    }
+
+    /// The `seal` key of this id. One that is not known is looked for on the token, but not again
+    /// within [`limits::SEAL_SEARCH_INTERVAL`]: a store full of strange seals must not keep the
+    /// token busy.
+    pub fn seal_of(&self, id: &[u8; 16]) -> Result<SealKey, Error> {
+        if let Some(key) = self.held.read().masters.seals.of(id) {
+            return Ok(key);
+        }
+        let now = Instant::now();
+        {
+            let mut strange = self.held.strange_seals.lock();
+            let strange = strange.as_deref_mut().map_err(|_| Error::SealKeyUnknown)?;
+            strange.retain(|_, until| *until > now);
+            if strange.contains_key(id) || strange.len() >= limits::SEAL_STRANGE_MAX {
+                return Err(Error::SealKeyUnknown);
+            }
+        }
+        self.follow_seals()?;
+        if let Some(key) = self.held.read().masters.seals.of(id) {
+            return Ok(key);
+        }
+        if let Ok(mut strange) = self.held.strange_seals.lock() {
+            strange.insert(*id, now + limits::SEAL_SEARCH_INTERVAL);
+        }
+        Err(Error::SealKeyUnknown)
+    }
+
+    /// Looks for the `seal` keys again.
+    pub fn follow_seals(&self) -> Result<SealKeys, Error> {
+        self.held.follow_seals()
+    }
+
+    /// A key's handle if it was found in this epoch.
+    pub fn cached(&self, kept: Kept, object_id: [u8; 16]) -> Option<ObjectHandle> {
+        let mut handles = self.held.lock_handles();
+        if handles.epoch != self.epoch {
+            return None;
+        }
+        handles.kept.get(&(kept, object_id))
     }
 
     /// Remembers a handle, unless the epoch it was found in is over.
-    pub fn cache_rsa(&self, object_id: [u8; 16], object: ObjectHandle) {
-        let mut state = self.held.state.write();
-        let state = state.as_deref_mut().ok();
-        if let Some(state) = state.filter(|state| state.epoch == self.epoch) {
-            state.rsa.insert(object_id, object);
+    pub fn cache(&self, kept: Kept, object_id: [u8; 16], object: ObjectHandle) {
+        let mut handles = self.held.lock_handles();
+        if handles.epoch == self.epoch {
+            handles.kept.insert((kept, object_id), object);
         }
     }
 
     /// Forgets a handle.
-    pub fn forget_rsa(&self, object_id: &[u8; 16]) {
-        if let Ok(mut state) = self.held.state.write() {
-            state.rsa.remove(object_id);
-        }
+    pub fn forget(&self, kept: Kept, object_id: [u8; 16]) {
+        self.held.lock_handles().kept.remove(&(kept, object_id));
     }
 
     /// True while the epoch it was opened in lasts.

@@ -53,7 +53,7 @@ impl Custodian {
             header: bytes,
             seals: vec![StoredSeal {
                 token_id: self.token.id().0,
-                seal_key_id: self.token.seal_key_id(),
+                seal_key_id: sealed.seal_key_id,
                 iv: sealed.iv,
                 sealed: sealed.bytes,
             }],
@@ -77,6 +77,7 @@ impl Custodian {
             .own_seal(record)
             .ok_or_else(|| refused(Refusal::OtherToken))?;
         let sealed = Sealed {
+            seal_key_id: seal.seal_key_id,
             iv: seal.iv,
             bytes: seal.sealed.clone(),
         };
@@ -86,6 +87,7 @@ impl Custodian {
             .await;
         let clear = opened.map_err(|error| match error {
             hsm::Error::NotAuthentic | hsm::Error::TooLong => refused(Refusal::NotAuthentic),
+            hsm::Error::SealKeyUnknown => refused(Refusal::OtherToken),
             other => other.into(),
         })?;
         // Only now is it known who wrote the environment.
@@ -98,11 +100,11 @@ impl Custodian {
     }
 
     fn own_seal<'a>(&self, record: &'a StoredRecord) -> Option<&'a StoredSeal> {
-        let (token_id, seal_key_id) = (self.token.id().0, self.token.seal_key_id());
-        record
-            .seals
-            .iter()
-            .find(|seal| seal.token_id == token_id && seal.seal_key_id == seal_key_id)
+        let (token_id, current) = (self.token.id().0, self.token.seal_key_id());
+        let mut ours = record.seals.iter().filter(|seal| seal.token_id == token_id);
+        // While records are sealed anew one may have two: an older key's is as good, but may go.
+        let first = ours.clone().next();
+        ours.find(|seal| seal.seal_key_id == current).or(first)
     }
 }
 

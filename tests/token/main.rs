@@ -12,8 +12,10 @@ mod masters;
 mod place;
 mod queue;
 mod recovery;
+mod rotation;
 mod rsa;
 mod seal;
+mod secret_key;
 
 use place::{Kind, Place};
 
@@ -44,6 +46,11 @@ scenarios! {
     mac::root_and_pan_index_authenticate_and_differ,
     mac::audit_signs_and_its_public_key_is_to_be_had,
     mac::a_public_key_that_is_not_audits_is_refused,
+    rotation::every_seal_key_opens_and_the_newest_seals,
+    rotation::an_open_token_follows_another_process,
+    rotation::only_an_old_seal_key_is_destroyed,
+    rotation::a_seal_key_that_init_did_not_make_is_refused,
+    rotation::an_unknown_seal_key_is_not_looked_for_again_and_again,
     masters::a_second_init_is_refused_and_changes_nothing,
     masters::a_missing_master_key_is_named,
     masters::a_weakened_master_key_is_refused_by_attribute,
@@ -55,6 +62,10 @@ scenarios! {
     rsa::an_rsa_key_does_not_come_out,
     rsa::what_is_not_an_rsa_key_is_refused,
     rsa::a_destroyed_key_is_gone,
+    secret_key::an_imported_secret_computes_what_our_ciphers_do,
+    secret_key::a_generated_secret_is_of_its_kind_and_does_one_thing,
+    secret_key::a_secret_key_does_not_come_out,
+    secret_key::what_is_not_a_secret_of_its_kind_is_refused,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,

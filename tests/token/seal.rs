@@ -91,6 +91,12 @@ pub fn another_token_opens_nothing(place: &Place) {
     assert_ne!(token.seal_key_id(), other.seal_key_id());
     assert_eq!(report.seal_key_id, other.seal_key_id());
     let error = refusal(other.unseal(soon(), AAD.to_vec(), sealed.clone()).wait());
+    assert!(matches!(error, Error::SealKeyUnknown), "{error:?}");
+    let renamed = Sealed {
+        seal_key_id: other.seal_key_id(),
+        ..sealed.clone()
+    };
+    let error = refusal(other.unseal(soon(), AAD.to_vec(), renamed).wait());
     assert!(matches!(error, Error::NotAuthentic), "{error:?}");
     token.unseal(soon(), AAD.to_vec(), sealed).wait().unwrap();
 }
@@ -101,6 +107,7 @@ pub fn sizes_are_refused_before_the_token_is_asked(place: &Place) {
     let error = refusal(token.seal(soon(), Vec::new(), long).wait());
     assert!(matches!(error, Error::TooLong), "{error:?}");
     let long = Sealed {
+        seal_key_id: token.seal_key_id(),
         iv: [0; 12],
         bytes: vec![0; limits::SEALED_BYTES_MAX + 17],
     };
