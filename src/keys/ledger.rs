@@ -3,11 +3,12 @@
 
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
-use crate::keys::make::deadline;
-use crate::limits;
+use crate::keys::intent;
+use crate::keys::make::{Made, deadline};
 use crate::store;
-use crate::store::change::{Beside, Change, Delete, Put, StoredRoot};
+use crate::store::change::{Beside, Change, Delete, DocumentEnd, Put, StoredRoot};
 use crate::store::{RecordId, StoredRecord};
+use crate::{failpoint, limits};
 
 /// What is to be written together.
 #[derive(Clone, Default)]
@@ -16,17 +17,23 @@ pub(in crate::keys) struct Entry {
     pub puts: Vec<(Option<Vec<u8>>, StoredRecord)>,
     /// Records to delete, each with the header it has.
     pub deletes: Vec<(RecordId, Vec<u8>)>,
+    /// Documents that end with them.
+    pub ended: Vec<DocumentEnd>,
     /// Documents and the answer that go with them.
     pub beside: Beside,
 }
 
 impl Entry {
-    /// New records.
-    pub fn of_new(records: impl IntoIterator<Item = StoredRecord>) -> Self {
-        Self {
-            puts: records.into_iter().map(|record| (None, record)).collect(),
-            ..Self::default()
+    /// New records, and the end of the intents under which their objects were made.
+    pub fn of_made<'a>(made: impl IntoIterator<Item = &'a Made>) -> Self {
+        let mut entry = Self::default();
+        for made in made {
+            entry.puts.push((None, made.record.clone()));
+            entry
+                .ended
+                .extend(made.header.token_object.map(intent::end_of));
         }
+        entry
     }
 
     /// A record in the place of the one with this header.
@@ -45,10 +52,12 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
     loop {
         tries += 1;
         let change = change(catalogue, &entry).await?;
+        failpoint::hit("ledger.before-commit");
         match catalogue.store().commit(deadline(), change).await {
             Err(store::error::Error::Moved(_)) if tries < limits::COMMIT_TRIES_MAX => {}
             Err(error) => return Err(error.into()),
             Ok(generation) => {
+                failpoint::hit("ledger.after-commit");
                 catalogue.poll().await?;
                 return Ok(generation);
             }
@@ -80,6 +89,7 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
             index_key: [0; 32],
             mac: [0; 32],
         }],
+        ended: entry.ended.clone(),
         beside: entry.beside.clone(),
     })
 }

@@ -8,21 +8,25 @@ use std::time::{Instant, SystemTime};
 
 use crate::domain::rsa;
 use crate::domain::sm2;
+use crate::failpoint;
 use crate::hsm;
 use crate::keys::attributes::{Algorithm, Origin, State};
+use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
+use crate::keys::intent::{Intent, ObjectKind};
 use crate::keys::key_ref::KeyName;
 use crate::keys::material::{self, SM2_BYTES};
+use crate::keys::reconcile;
 use crate::keys::record::{Header, KeyCheckValue, Labels};
 use crate::keys::seal::{Content, Custodian};
 use crate::keys::spec::KeySpec;
 use crate::limits;
 use crate::secret::Secret;
-use crate::store::StoredRecord;
+use crate::store::{RecordId, StoredRecord};
 
 /// Makes keys of one tenant.
 pub(in crate::keys) struct Maker<'a> {
-    pub(in crate::keys) custodian: &'a Custodian,
+    pub(in crate::keys) catalogue: &'a Catalogue,
     pub(in crate::keys) tenant: &'a KeyName,
 }
 
@@ -56,9 +60,10 @@ impl Maker<'_> {
         let origin = Origin::Generated;
         match (spec.algorithm, spec.algorithm.rsa_bits()) {
             (_, Some(bits)) => {
-                let object_id = self.object_id().await?;
-                let token = self.custodian.token();
+                let object_id = self.intend(spec).await?;
+                let token = self.custodian().token();
                 let public = token.generate_rsa(deadline(), object_id, bits).await?;
+                failpoint::hit("make.after-object");
                 self.rsa_record(spec, origin, object_id, &public).await
             }
             (Algorithm::Sm2, _) => {
@@ -85,36 +90,34 @@ impl Maker<'_> {
             Given::Value(value) => self.value_record(spec, Origin::ImportedValue, value).await,
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
-                let object_id = self.object_id().await?;
-                let token = self.custodian.token();
+                let object_id = self.intend(spec).await?;
+                let token = self.custodian().token();
                 let public = token.import_rsa(deadline(), object_id, pkcs8).await?;
+                failpoint::hit("make.after-object");
                 self.rsa_record(spec, Origin::ImportedPkcs8, object_id, &public)
                     .await
             }
         }
     }
 
-    /// Destroys what keys that will not be stored have left in the token. A failure leaves an
-    /// object that no record names.
+    /// Takes back what keys that were not stored have left in the token; a key that was stored
+    /// after all, by a write that answered too late, stays. What fails here is done by the next who
+    /// takes the advisory lock.
     pub(in crate::keys) async fn undo(&self, made: &[Made]) {
         for object_id in made.iter().filter_map(|made| made.header.token_object) {
-            self.destroy(object_id).await;
+            self.take_back(object_id).await;
         }
     }
 
-    async fn destroy(&self, object_id: [u8; 16]) {
-        if let Err(error) = self
-            .custodian
-            .token()
-            .destroy_rsa(deadline(), object_id)
-            .await
-        {
-            tracing::warn!(
-                object = hex::encode(object_id),
-                %error,
-                "an RSA key that no record names stays in the token"
-            );
+    async fn take_back(&self, object_id: [u8; 16]) {
+        if let Err(error) = reconcile::resolve_one(self.catalogue, object_id).await {
+            let object = hex::encode(object_id);
+            tracing::warn!(object, %error, "an unfinished key stays until the next change");
         }
+    }
+
+    fn custodian(&self) -> &Custodian {
+        self.catalogue.custodian()
     }
 
     async fn value_record(
@@ -168,7 +171,7 @@ impl Maker<'_> {
             Err(error) => Err(error),
         };
         if made.is_err() {
-            self.destroy(object_id).await;
+            self.take_back(object_id).await;
         }
         made
     }
@@ -181,7 +184,7 @@ impl Maker<'_> {
     ) -> Result<rsa::PublicKey, Error> {
         let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
         let message = object_id.to_vec();
-        let token = self.custodian.token();
+        let token = self.custodian().token();
         let signed = token
             .sign_rsa(deadline(), object_id, hsm::RsaHash::Sha256, message)
             .await?;
@@ -198,16 +201,18 @@ impl Maker<'_> {
         content: &Content,
     ) -> Result<Made, Error> {
         let header = self.header(spec, origin, facts);
-        let record = self.custodian.seal(deadline(), &header, content).await?;
+        failpoint::hit("make.before-seal");
+        let record = self.custodian().seal(deadline(), &header, content).await?;
+        failpoint::hit("make.after-seal");
         Ok(Made { header, record })
     }
 
     fn header(&self, spec: &KeySpec, origin: Origin, facts: Facts) -> Header {
         Header {
-            environment: self.custodian.environment(),
+            environment: self.custodian().environment(),
             tenant: self.tenant.clone(),
             name: spec.name.clone(),
-            version: 1,
+            version: FIRST_VERSION,
             usage: spec.usage,
             mode: spec.mode,
             side: spec.side,
@@ -247,17 +252,25 @@ impl Maker<'_> {
         Err(Error::RandomRefused)
     }
 
-    async fn object_id(&self) -> Result<[u8; 16], Error> {
+    /// The id of an object that may now be made.
+    async fn intend(&self, spec: &KeySpec) -> Result<[u8; 16], Error> {
         let random = self.random(16).await?;
-        random
-            .expose_secret()
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::RandomRefused)
+        let object_id = random.expose_secret().as_slice().try_into();
+        let intent = Intent {
+            object_id: object_id.map_err(|_| Error::RandomRefused)?,
+            kind: ObjectKind::SigningRsa,
+            record: RecordId {
+                tenant: self.tenant.to_string(),
+                name: spec.name.to_string(),
+                version: FIRST_VERSION,
+            },
+        };
+        intent.write(self.catalogue).await?;
+        Ok(intent.object_id)
     }
 
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>, Error> {
-        let bytes = Secret::new(self.custodian.token().random(deadline(), length).await?);
+        let bytes = Secret::new(self.custodian().token().random(deadline(), length).await?);
         // A generator that answers short, or nothing but zeros, is broken.
         let broken = bytes.expose_secret().len() != length
             || bytes.expose_secret().iter().all(|byte| *byte == 0);
@@ -274,5 +287,7 @@ pub(in crate::keys) fn deadline() -> Instant {
     Instant::now() + limits::COMMAND_TOKEN_WAIT
 }
 
+/// Later ones come by rotation.
+const FIRST_VERSION: u32 = 1;
 /// What `sm2::PrivateKey::from_random` wants.
 const SM2_RANDOM_BYTES: usize = 48;

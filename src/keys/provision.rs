@@ -12,6 +12,7 @@ use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::{Maker, deadline};
+use crate::keys::reconcile;
 use crate::keys::spec::KeySpec;
 use crate::keys::template::Template;
 use crate::limits;
@@ -127,15 +128,12 @@ pub async fn apply(
             });
         }
     }
-    let maker = Maker {
-        custodian: catalogue.custodian(),
-        tenant,
-    };
+    let maker = Maker { catalogue, tenant };
     // The template's keys come first in the plan, in its order.
     for (spec, step) in template.keys().iter().zip(&plan.steps) {
         if step.action == Action::Create {
             let made = maker.generate(spec).await?;
-            let entry = Entry::of_new([made.record.clone()]);
+            let entry = Entry::of_made([&made]);
             if let Err(error) = ledger::write(catalogue, entry).await {
                 maker.undo(&[made]).await;
                 return Err(error);
@@ -145,14 +143,17 @@ pub async fn apply(
     Ok(plan)
 }
 
-/// Waits for the advisory lock without holding up the runtime.
+/// Waits for the advisory lock without holding up the runtime, and finishes what the last holder
+/// may have left unfinished.
 pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {
     let store = catalogue.store().clone();
     let wait = limits::ADVISORY_LOCK_WAIT;
-    match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
-        Ok(locked) => Ok(locked?),
-        Err(_) => Err(crate::store::error::Error::Stopped.into()),
-    }
+    let lock = match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
+        Ok(locked) => locked?,
+        Err(_) => return Err(crate::store::error::Error::Stopped.into()),
+    };
+    reconcile::resolve_all(catalogue).await?;
+    Ok(lock)
 }
 
 async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Result<Action, Error> {
