@@ -28,4 +28,6 @@ pub mod decisions {
     pub mod d0007 {}
     #[doc = include_str!("manual/decisions/0008-the-table-is-asked-after-the-headers-open.md")]
     pub mod d0008 {}
+    #[doc = include_str!("manual/decisions/0010-an-intent-before-each-object.md")]
+    pub mod d0010 {}
 }
