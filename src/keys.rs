@@ -6,8 +6,10 @@
 //! PKCS#11 or SQL, and nothing here is reachable from the wire but `catalogue` and `policy`.
 
 pub mod attributes;
+pub mod backup;
 mod cache;
 pub mod catalogue;
+pub mod checkpoint;
 pub mod entry;
 pub mod error;
 pub mod exchange;
@@ -26,8 +28,10 @@ pub mod policy;
 pub mod provision;
 pub mod reconcile;
 pub mod record;
+pub mod root;
 pub mod seal;
 pub mod spec;
+mod standing;
 pub mod template;
 mod tlv;
 pub mod words;

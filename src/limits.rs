@@ -91,6 +91,14 @@ pub const SEAL_BYTES_MAX: usize = SEALED_BYTES_MAX + 64;
 pub const COMMIT_RECORDS_MAX: usize = 10_000;
 /// Tries of one change to the catalogue, each after another writer was quicker.
 pub const COMMIT_TRIES_MAX: u32 = 16;
+/// Threads that tag rows when a whole store is read.
+pub const SCAN_WORKERS_MAX: usize = 8;
+/// Rows handed to such a thread at once.
+pub const SCAN_BATCH_ROWS: usize = 1024;
+/// Rows that differ from what the root vouches for, named one by one; the rest is counted.
+pub const FINDINGS_NAMED_MAX: usize = 1000;
+/// How often the progress of a copy of the store is told.
+pub const COPY_PROGRESS: Duration = Duration::from_millis(50);
 /// Documents (minutes, approvals) that one transaction of the store writes.
 pub const COMMIT_DOCUMENTS_MAX: usize = 64;
 /// Longest kind or id of a document, bytes.

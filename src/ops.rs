@@ -66,6 +66,9 @@ pub enum Error {
     /// The key is not found, not granted, or does not open.
     #[error("{0:?}: {1}")]
     Key(KeyRole, #[source] keys::error::Error),
+    /// The catalogue as a whole is refused.
+    #[error("the catalogue is refused: {0}")]
+    Catalogue(keys::error::CatalogueFault),
     /// The token.
     #[error(transparent)]
     Token(#[from] hsm::Error),

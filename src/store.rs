@@ -5,6 +5,7 @@
 //! out of bounds. It never sees a clear key. It does not detect a row that somebody edited, put
 //! back or took away; the seals and the root do (`keys::seal`, `keys::root`).
 
+pub mod backup;
 pub mod change;
 pub mod error;
 pub mod lock;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 pub use sqlite::{DirectoryRow, RecordRow, Snapshot};
 
 use crate::limits;
-use crate::store::change::{Beside, Change, Document, RequestId, StoredRoot};
+use crate::store::change::{Beside, Change, Document, RequestId, RowTag, StoredRoot};
 use crate::store::error::Error;
 use crate::store::lock::LockGuard;
 use crate::store::reply::Reply;
@@ -257,6 +258,8 @@ pub struct Changes {
     pub names: Changed,
     /// Every record of those keys; of a deleted one there is none.
     pub records: Vec<StoredRecord>,
+    /// What the directory says of those keys.
+    pub tags: Vec<(RecordId, RowTag)>,
 }
 
 /// The keys of a [`Changes`].

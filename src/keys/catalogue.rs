@@ -17,16 +17,19 @@ use tokio::time::{MissedTickBehavior, interval, timeout_at};
 use crate::hsm::{self, Token};
 use crate::keys::attributes::{Environment, State};
 use crate::keys::cache::Cache;
-use crate::keys::error::{Error, Refusal};
+use crate::keys::error::{CatalogueFault, Error, Refusal};
 use crate::keys::flight::Flights;
 use crate::keys::key_ref::NamedKey;
 use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
 use crate::keys::record::Header;
-use crate::keys::seal::{Content, Custodian, refusal};
+use crate::keys::root::findings::Findings;
+use crate::keys::root::scan::Progress;
+use crate::keys::seal::{Content, Custodian, refusal, refusal_of};
+use crate::keys::standing::{Expected, Followed, Standing};
 use crate::limits;
-use crate::store::{Changed, RecordId, Store, StoredRecord};
+use crate::store::{RecordId, Store, StoredRecord};
 
 /// How a catalogue works.
 #[derive(Clone, Copy, Debug)]
@@ -60,14 +63,13 @@ pub struct Catalogue {
 struct Inner {
     store: Store,
     custodian: Custodian,
+    standing: Standing,
     cache: Cache<OpenKey>,
     flights: Flights<Wanted, Result<Arc<OpenKey>, Error>>,
     blind_after: Duration,
     opened: Instant,
     /// When the store was last heard of, milliseconds since `opened`.
     heard: AtomicU64,
-    /// The generation up to which changes were looked at.
-    generation: AtomicU64,
     loads: AtomicU64,
 }
 
@@ -79,8 +81,12 @@ struct Wanted {
 }
 
 /// How the catalogue stands, for metrics and `doctor`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueStats {
+    /// Records that the root vouches for.
+    pub records: u64,
+    /// Bytes of the index over them.
+    pub index_bytes: usize,
     /// Keys open now.
     pub open_keys: usize,
     /// Records opened since the start: each one store read and at least one token call.
@@ -103,23 +109,40 @@ pub struct Listed {
 }
 
 impl Catalogue {
-    /// A catalogue over a store and a token. Without [`Catalogue::spawn_poll`] it goes blind.
+    /// A catalogue over a store and a token: the whole store is read once and checked against its
+    /// root. Without [`Catalogue::spawn_poll`] it goes blind. Blocks.
     ///
     /// # Errors
-    /// [`Error::StoreUnavailable`] where the store's generation cannot be read.
+    /// [`Error::CatalogueRefused`] where nothing in the store can be relied upon; or what store or
+    /// token answered. Single rows that are not what the root vouches for are no error: they are
+    /// refused when asked for, and named by [`Catalogue::findings`].
     pub fn open(store: Store, token: Token, options: CatalogueOptions) -> Result<Self, Error> {
+        Self::open_telling(store, token, options, &|_| ())
+    }
+
+    /// The same, and tells now and then how many records were read.
+    ///
+    /// # Errors
+    /// As [`Catalogue::open`].
+    pub fn open_telling(
+        store: Store,
+        token: Token,
+        options: CatalogueOptions,
+        progress: Progress<'_>,
+    ) -> Result<Self, Error> {
+        let standing = Standing::open(&store, &token, progress)?;
+        // After the reading, which may take longer than a catalogue may be blind.
         let opened = Instant::now();
-        let generation = store.generation(opened + limits::DEADLINE_MAX).wait()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
                 custodian: Custodian::new(token, options.environment),
+                standing,
                 cache: Cache::new(options.open_keys_max.min(limits::OPEN_KEYS_MAX)),
                 flights: Flights::new(),
                 blind_after: options.blind_after.min(limits::GENERATION_BLIND_MAX),
                 opened,
                 heard: AtomicU64::new(0),
-                generation: AtomicU64::new(generation),
                 loads: AtomicU64::new(0),
             }),
         })
@@ -180,6 +203,21 @@ impl Catalogue {
         self.inner.poll().await
     }
 
+    /// Why every key is refused, if so: readiness asks.
+    pub fn fault(&self) -> Option<CatalogueFault> {
+        self.inner.standing.fault().cloned()
+    }
+
+    /// Rows that the start found to differ from what the root vouches for.
+    pub fn findings(&self) -> Findings {
+        self.inner.standing.findings()
+    }
+
+    /// The record that the fewest tokens could open at the start, and how many those are.
+    pub fn weakest(&self) -> Option<(usize, RecordId)> {
+        self.inner.standing.weakest()
+    }
+
     /// Every record of a tenant, or of all, each authenticated by the token.
     ///
     /// # Errors
@@ -199,8 +237,8 @@ impl Catalogue {
                 .list(deadline, tenant, after.take())
                 .await?;
             for record in &page {
-                let header = match self.inner.custodian.open(deadline, record).await {
-                    Ok((header, _)) => Ok(header),
+                let header = match self.inner.authentic(record, deadline).await {
+                    Ok(header) => Ok(header),
                     Err(error @ Error::RecordRefused { .. }) => Err(error),
                     Err(error) => return Err(error),
                 };
@@ -221,16 +259,42 @@ impl Catalogue {
 
     /// How the catalogue stands.
     pub fn stats(&self) -> CatalogueStats {
+        let (root, _) = self.inner.standing.root();
         CatalogueStats {
+            records: root.count,
+            index_bytes: self.inner.standing.index_bytes(),
             open_keys: self.inner.cache.len(),
             loads: self.inner.loads.load(Ordering::Relaxed),
-            generation: self.inner.generation.load(Ordering::Relaxed),
+            generation: root.generation,
             silent_for: self.inner.silent_for(),
         }
     }
 
     pub(in crate::keys) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    pub(in crate::keys) fn standing(&self) -> &Standing {
+        &self.inner.standing
+    }
+
+    /// Every version of a key, newest first, each the one that the root vouches for.
+    pub(in crate::keys) async fn records(
+        &self,
+        tenant: &str,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Vec<StoredRecord>, Error> {
+        let Some((expected, records)) = self.inner.vouched(tenant, name, deadline).await? else {
+            return Ok(Vec::new());
+        };
+        let versions = expected.versions.iter().map(|(version, tag)| {
+            let found = expected.record(&records, *version, tag);
+            found
+                .cloned()
+                .map_err(|why| named(tenant, name, *version, why))
+        });
+        versions.collect()
     }
 
     pub(in crate::keys) fn custodian(&self) -> &Custodian {
@@ -270,15 +334,15 @@ impl Inner {
         let (tenant, name) = (wanted.tenant.as_str(), wanted.key.name.as_str());
         loop {
             let epoch = self.cache.epoch();
-            let records = self.store.versions(deadline, tenant, name).await?;
-            let open = Arc::new(match wanted.key.version {
-                Some(version) => {
-                    let record = records.iter().find(|record| record.id.version == version);
-                    self.open(record.ok_or(Error::UnknownKey)?, deadline)
-                        .await?
-                }
-                None => self.open_active(&records, deadline).await?,
-            });
+            let vouched = self.vouched(tenant, name, deadline).await?;
+            let (mut expected, records) = vouched.ok_or(Error::UnknownKey)?;
+            if let Some(version) = wanted.key.version {
+                expected.versions.retain(|(other, _)| *other == version);
+            }
+            let open = Arc::new(
+                self.open_active(&expected, &records, wanted, deadline)
+                    .await?,
+            );
             let version = open.header().version;
             let is_active = wanted.key.version.is_none();
             if self
@@ -290,17 +354,66 @@ impl Inner {
         }
     }
 
+    /// What the index says of a key, and the rows that are there now; nothing where there is no
+    /// such key, and then the store is not read. Where the two differ, the store may have moved on.
+    async fn vouched(
+        &self,
+        tenant: &str,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<Option<(Expected, Vec<StoredRecord>)>, Error> {
+        loop {
+            let Some(expected) = self.standing.expected(tenant, name)? else {
+                return Ok(None);
+            };
+            let records = self.store.versions(deadline, tenant, name).await?;
+            let is_met = expected.is_met_by(&records);
+            if is_met || matches!(self.follow(deadline).await?, Followed::Unchanged) {
+                return Ok(Some((expected, records)));
+            }
+        }
+    }
+
+    /// The header of a row of a listing, if the root vouches for the row and the token for the
+    /// header.
+    async fn authentic(&self, record: &StoredRecord, deadline: Instant) -> Result<Header, Error> {
+        let id = &record.id;
+        loop {
+            let expected = self.standing.expected(&id.tenant, &id.name)?;
+            let versions = expected.iter().flat_map(|expected| &expected.versions);
+            let tag = versions.clone().find(|(version, _)| *version == id.version);
+            let found = match (&expected, tag) {
+                (Some(expected), Some((version, tag))) => {
+                    expected.record(std::slice::from_ref(record), *version, tag)
+                }
+                _ => Err(Refusal::RowUnknown),
+            };
+            match found {
+                Ok(_) => return Ok(self.custodian.open(deadline, record).await?.0),
+                Err(why) if matches!(self.follow(deadline).await?, Followed::Unchanged) => {
+                    return Err(refusal(record, why));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
     /// The newest active version; where none is active, the newest. Versions newer than the active
     /// one are opened too: only an authentic header may say that its version is not active.
     async fn open_active(
         &self,
+        expected: &Expected,
         records: &[StoredRecord],
+        wanted: &Wanted,
         deadline: Instant,
     ) -> Result<OpenKey, Error> {
         let mut newest = None;
-        for record in records {
+        for (version, tag) in &expected.versions {
+            let record = expected.record(records, *version, tag);
+            let record = record
+                .map_err(|why| named(&wanted.tenant, wanted.key.name.as_str(), *version, why))?;
             let open = self.open(record, deadline).await?;
-            if open.header().state == State::Active {
+            if open.header().state == State::Active || wanted.key.version.is_some() {
                 return Ok(open);
             }
             newest.get_or_insert(open);
@@ -338,31 +451,41 @@ impl Inner {
 
     async fn poll(&self) -> Result<(), Error> {
         let begun = Instant::now();
-        let known = self.generation.load(Ordering::SeqCst);
-        let changes = self
-            .store
-            .changed_since(begun + limits::GENERATION_POLL, known)
-            .await?;
-        match &changes.names {
-            Changed::Everything => self.cache.clear(),
-            Changed::Names(names) if names.is_empty() => {}
-            Changed::Names(names) => {
-                self.cache.evict(
-                    names
-                        .iter()
-                        .map(|(tenant, name)| (tenant.as_str(), name.as_str())),
-                );
-            }
-        }
-        self.generation.store(changes.generation, Ordering::SeqCst);
+        self.follow(begun + limits::DEADLINE_DEFAULT).await?;
         let heard = begun.saturating_duration_since(self.opened).as_millis();
         self.heard
             .store(u64::try_from(heard).unwrap_or(u64::MAX), Ordering::SeqCst);
         Ok(())
     }
 
+    /// Brings the index up to the store, and forgets the keys that changed.
+    async fn follow(&self, deadline: Instant) -> Result<Followed, Error> {
+        let token = self.custodian.token();
+        let followed = self.standing.follow(&self.store, token, deadline).await?;
+        match &followed {
+            Followed::Unchanged => {}
+            Followed::Everything => self.cache.clear(),
+            Followed::Names(names) => {
+                let names = names.iter();
+                self.cache
+                    .evict(names.map(|(tenant, name)| (tenant.as_str(), name.as_str())));
+            }
+        }
+        Ok(followed)
+    }
+
     fn silent_for(&self) -> Duration {
         let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
         self.opened.elapsed().saturating_sub(heard)
     }
+}
+
+fn named(tenant: &str, name: &str, version: u32, why: Refusal) -> Error {
+    let id = RecordId {
+        tenant: tenant.to_owned(),
+        name: name.to_owned(),
+        version,
+    };
+    tracing::error!(tenant, key = name, version, %why, "a record is refused");
+    refusal_of(&id, why)
 }

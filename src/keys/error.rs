@@ -12,6 +12,7 @@ use crate::keys::entry::Fault;
 use crate::keys::exchange::ExchangeError;
 use crate::keys::grant::OperationKind;
 use crate::keys::record::Header;
+use crate::keys::root::findings::Findings;
 use crate::limits;
 use crate::store;
 
@@ -47,6 +48,9 @@ pub enum Error {
         /// What is wrong with it.
         why: Refusal,
     },
+    /// The store's: the catalogue as a whole is not what its root vouches for.
+    #[error("the catalogue is refused: {0}")]
+    CatalogueRefused(CatalogueFault),
     /// The token's.
     #[error("the token: {0}")]
     TokenUnavailable(#[source] hsm::Error),
@@ -133,6 +137,60 @@ pub enum Error {
     RandomRefused,
 }
 
+/// Why the catalogue as a whole is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogueFault {
+    /// There are records, and no root of this token.
+    #[error("it has no root that this token vouches for")]
+    RootMissing,
+    /// The catalogue was changed under another token, without this one.
+    #[error("its newest root is another token's")]
+    RootStale,
+    /// The root's MAC is not the token's.
+    #[error("its root is not authentic")]
+    RootForged,
+    /// Neither the rows nor the directory are what the root vouches for.
+    #[error("neither its rows nor its directory are what its root vouches for{0}")]
+    SumDiffers(Findings),
+    /// Single rows are not what the root vouches for.
+    #[error("rows of it are not what its root vouches for{0}")]
+    RowsDiffer(Findings),
+    /// It is older than the checkpoint that is kept elsewhere.
+    #[error("it is of generation {found}, its checkpoint of {checkpoint}: the store was put back")]
+    BehindCheckpoint {
+        /// The checkpoint's generation.
+        checkpoint: u64,
+        /// The store's.
+        found: u64,
+    },
+    /// It is another than the checkpoint's, of the same generation.
+    #[error("its root of generation {generation} is not the checkpoint's")]
+    NotTheCheckpoints {
+        /// The generation of both.
+        generation: u64,
+    },
+    /// The checkpoint was signed by another token.
+    #[error("its checkpoint was signed by another token")]
+    CheckpointOfOtherToken,
+    /// The checkpoint's signature is not the token's.
+    #[error("its checkpoint is not authentic")]
+    CheckpointForged,
+    /// It went back in time under a running server.
+    #[error("it went back from generation {known} to {found}: the store was put back")]
+    WentBack {
+        /// The generation it was at.
+        known: u64,
+        /// The generation it is at.
+        found: u64,
+    },
+    /// A newer root is authentic, and what changed does not lead to it.
+    #[error("what changed does not lead to its root of generation {generation}")]
+    Unexplained {
+        /// The newer root's generation.
+        generation: u64,
+    },
+}
+
 /// Why a record is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -157,6 +215,18 @@ pub enum Refusal {
     /// The row is longer than rows may be.
     #[error("its row is out of bounds")]
     RowBounds,
+    /// The row is another than the one that the root vouches for: changed, or put back.
+    #[error("its row is not the one that the catalogue's root vouches for")]
+    RowDiffers,
+    /// The root vouches for a row that is not there.
+    #[error("its row is gone, and the catalogue's root vouches for it")]
+    RowMissing,
+    /// A row that the root knows nothing of: slipped in, or moved here.
+    #[error("the catalogue's root does not know its row")]
+    RowUnknown,
+    /// The row changed while no root vouched for it.
+    #[error("it was changed, and no root vouches for the change")]
+    ChangeUnproved,
     /// Other tokens' seals would be lost.
     #[error("it is sealed for other tokens too")]
     SealedForOthers,
@@ -170,6 +240,12 @@ impl Error {
             version: header.version,
             state: header.state,
         }
+    }
+}
+
+impl From<CatalogueFault> for Error {
+    fn from(fault: CatalogueFault) -> Self {
+        Self::CatalogueRefused(fault)
     }
 }
 

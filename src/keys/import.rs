@@ -281,10 +281,7 @@ async fn commit(
     let _lock = lock(catalogue).await?;
     for Wanted { entry, spec, .. } in &wanted {
         let name = spec.name.as_str();
-        let there = catalogue
-            .store()
-            .versions(deadline(), tenant.as_str(), name)
-            .await?;
+        let there = catalogue.records(tenant.as_str(), name, deadline()).await?;
         if !there.is_empty() {
             Faults::of(*entry, name, &mut found).add("name", "exists already");
         }

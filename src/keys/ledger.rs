@@ -1,12 +1,19 @@
-//! The one place that writes the catalogue: computes the change and its root, commits both in one
-//! transaction, and begins again where another writer was quicker.
+//! The one place that writes the catalogue: computes the change and the root over what the store
+//! holds after it, has the token vouch for the root, commits both in one transaction, and begins
+//! again where another writer was quicker.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::hsm::Token;
 use crate::keys::catalogue::Catalogue;
-use crate::keys::error::Error;
+use crate::keys::error::{Error, Refusal};
 use crate::keys::intent;
 use crate::keys::make::{Made, deadline};
+use crate::keys::root::{Root, RootKeys};
+use crate::keys::seal::refusal_of;
 use crate::store;
-use crate::store::change::{Beside, Change, Delete, DocumentEnd, Put, StoredRoot};
+use crate::store::change::{Beside, Change, Delete, DocumentEnd, Put};
 use crate::store::{RecordId, StoredRecord};
 use crate::{failpoint, limits};
 
@@ -21,6 +28,9 @@ pub(in crate::keys) struct Entry {
     pub ended: Vec<DocumentEnd>,
     /// Documents and the answer that go with them.
     pub beside: Beside,
+    /// Tokens that vouch for the root besides the catalogue's own: those that are enrolled, or
+    /// become so with this change. One that is left out refuses what changed.
+    pub vouching: Vec<Token>,
 }
 
 impl Entry {
@@ -51,6 +61,7 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
     let mut tries = 0;
     loop {
         tries += 1;
+        catalogue.poll().await?;
         let change = change(catalogue, &entry).await?;
         failpoint::hit("ledger.before-commit");
         match catalogue.store().commit(deadline(), change).await {
@@ -58,7 +69,10 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
             Err(error) => return Err(error.into()),
             Ok(generation) => {
                 failpoint::hit("ledger.after-commit");
-                catalogue.poll().await?;
+                // Written it is, whether or not this catalogue has seen it yet.
+                if let Err(error) = catalogue.poll().await {
+                    tracing::warn!(%error, "the catalogue does not follow its own change yet");
+                }
                 return Ok(generation);
             }
         }
@@ -66,30 +80,90 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
 }
 
 async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
-    let generation = catalogue.store().generation(deadline()).await?;
-    let put = |(expected_header, record): &(Option<Vec<u8>>, StoredRecord)| Put {
-        expected_header: expected_header.clone(),
-        record: record.clone(),
-        tag: [0; 16],
+    let token = catalogue.custodian().token();
+    let (keys, root) = catalogue.standing().basis()?;
+    let keys = match keys {
+        Some(keys) => keys,
+        None => Arc::new(RootKeys::found(token, deadline()).await?),
     };
-    let delete = |(id, expected_header): &(RecordId, Vec<u8>)| Delete {
-        id: id.clone(),
-        expected_header: expected_header.clone(),
-    };
-    Ok(Change {
-        expected_generation: generation,
-        puts: entry.puts.iter().map(put).collect(),
-        deletes: entry.deletes.iter().map(delete).collect(),
-        roots: vec![StoredRoot {
-            token_id: catalogue.custodian().token().id().0,
-            generation: generation + 1,
-            count: 0,
-            sum: [0; 32],
-            nonce: [0; 16],
-            index_key: [0; 32],
-            mac: [0; 32],
-        }],
+    let mut change = Change {
+        expected_generation: root.generation,
         ended: entry.ended.clone(),
         beside: entry.beside.clone(),
-    })
+        ..Change::default()
+    };
+    let mut root = Root {
+        generation: root.generation + 1,
+        ..root
+    };
+    let mut named = HashSet::new();
+    for (expected_header, record) in &entry.puts {
+        if !named.insert(&record.id) {
+            return Err(store::error::Error::Exists(record.id.clone()).into());
+        }
+        let is_new = expected_header.is_none();
+        change.puts.push(Put {
+            expected_header: expected_header.clone(),
+            record: record.clone(),
+            tag: put(catalogue, &keys, &mut root, record, is_new)?,
+        });
+    }
+    for (id, expected_header) in &entry.deletes {
+        if !named.insert(id) {
+            return Err(store::error::Error::Changed(id.clone()).into());
+        }
+        take_away(catalogue, &keys, &mut root, id)?;
+        change.deletes.push(Delete {
+            id: id.clone(),
+            expected_header: expected_header.clone(),
+        });
+    }
+    for token in std::iter::once(token).chain(&entry.vouching) {
+        change
+            .roots
+            .push(keys.close(&root, token, deadline()).await?);
+    }
+    Ok(change)
+}
+
+/// Adds a record to the root, in the place of the one it replaces; answers its tag.
+fn put(
+    catalogue: &Catalogue,
+    keys: &RootKeys,
+    root: &mut Root,
+    record: &StoredRecord,
+    is_new: bool,
+) -> Result<[u8; 16], Error> {
+    let id = &record.id;
+    let name = keys.name(&id.tenant, &id.name);
+    let there = catalogue.standing().tag(&name, id.version);
+    match (there, is_new) {
+        (Some(_), true) => return Err(store::error::Error::Exists(id.clone()).into()),
+        (_, false) => take_away(catalogue, keys, root, id)?,
+        (None, true) => {}
+    }
+    let out_of_bounds = || store::error::Error::RecordBounds(id.clone());
+    let seals = store::seals::encode(&record.seals).ok_or_else(out_of_bounds)?;
+    let row = keys.row(name, id.version, &record.header, &seals);
+    root.sum = root.sum.plus(keys.element(&row));
+    root.count += 1;
+    Ok(row.tag)
+}
+
+fn take_away(
+    catalogue: &Catalogue,
+    keys: &RootKeys,
+    root: &mut Root,
+    id: &RecordId,
+) -> Result<(), Error> {
+    let name = keys.name(&id.tenant, &id.name);
+    let tag = catalogue.standing().tag(&name, id.version);
+    let tag = tag.ok_or_else(|| refusal_of(id, Refusal::RowUnknown))?;
+    let old = keys.row_of(name, id.version, tag);
+    root.sum = root.sum.minus(keys.element(&old));
+    root.count = root
+        .count
+        .checked_sub(1)
+        .ok_or_else(|| refusal_of(id, Refusal::RowUnknown))?;
+    Ok(())
 }

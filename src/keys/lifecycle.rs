@@ -26,9 +26,9 @@ pub async fn set_state(
     version: u32,
     to: State,
 ) -> Result<Header, Error> {
+    catalogue.poll().await?;
     let records = catalogue
-        .store()
-        .versions(deadline(), tenant.as_str(), name.as_str())
+        .records(tenant.as_str(), name.as_str(), deadline())
         .await?;
     let record = records.iter().find(|record| record.id.version == version);
     let record = record.ok_or(Error::UnknownKey)?;

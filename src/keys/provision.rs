@@ -143,23 +143,53 @@ pub async fn apply(
     Ok(plan)
 }
 
-/// Waits for the advisory lock without holding up the runtime, and finishes what the last holder
-/// may have left unfinished.
+/// Makes new keys by the batch: one transaction for [`limits::COMMIT_RECORDS_MAX`] of them, told
+/// after each. Under the advisory lock, as [`apply`]; no key may exist yet.
+///
+/// # Errors
+/// [`Error::KeyExists`] names the first that exists; or what store or token answered. The batches
+/// before the one that failed stay.
+pub async fn make_many(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    specs: impl Iterator<Item = KeySpec>,
+    made: impl Fn(usize),
+) -> Result<(), Error> {
+    let _lock = lock(catalogue).await?;
+    let maker = Maker { catalogue, tenant };
+    let mut specs = specs.peekable();
+    while specs.peek().is_some() {
+        let mut batch = Vec::new();
+        for spec in specs.by_ref().take(limits::COMMIT_RECORDS_MAX) {
+            batch.push(maker.generate(&spec).await?);
+        }
+        let entry = Entry::of_made(&batch);
+        if let Err(error) = ledger::write(catalogue, entry).await {
+            maker.undo(&batch).await;
+            return Err(error);
+        }
+        made(batch.len());
+    }
+    Ok(())
+}
+
+/// Waits for the advisory lock without holding up the runtime, then follows what whoever held it
+/// has written, and finishes what they may have left unfinished.
 pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {
     let store = catalogue.store().clone();
     let wait = limits::ADVISORY_LOCK_WAIT;
-    let lock = match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
+    let locked = match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
         Ok(locked) => locked?,
         Err(_) => return Err(crate::store::error::Error::Stopped.into()),
     };
+    catalogue.poll().await?;
     reconcile::resolve_all(catalogue).await?;
-    Ok(lock)
+    Ok(locked)
 }
 
 async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Result<Action, Error> {
     let records = catalogue
-        .store()
-        .versions(deadline(), tenant.as_str(), spec.name.as_str())
+        .records(tenant.as_str(), spec.name.as_str(), deadline())
         .await?;
     let Some(newest) = records.first() else {
         return Ok(Action::Create);

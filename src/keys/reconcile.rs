@@ -128,10 +128,8 @@ async fn claim(catalogue: &Catalogue, document: &Document) -> Result<bool, Error
 /// Whether a record that is not destroyed names the object. One that is refused decides nothing.
 async fn names(catalogue: &Catalogue, intent: &Intent) -> Result<bool, Error> {
     let id = &intent.record;
-    let records = catalogue
-        .store()
-        .versions(deadline(), &id.tenant, &id.name)
-        .await?;
+    catalogue.poll().await?;
+    let records = catalogue.records(&id.tenant, &id.name, deadline()).await?;
     let Some(record) = records.iter().find(|record| record.id == *id) else {
         return Ok(false);
     };

@@ -11,7 +11,7 @@ use crate::keys::attributes::{Environment, Residence};
 use crate::keys::error::{Error, Refusal};
 use crate::keys::record::Header;
 use crate::secret::Secret;
-use crate::store::{StoredRecord, StoredSeal};
+use crate::store::{RecordId, StoredRecord, StoredSeal};
 
 /// Who seals and opens: the token, on behalf of one environment.
 #[derive(Clone)]
@@ -148,9 +148,14 @@ impl Content {
 
 /// The refusal that names a row.
 pub(in crate::keys) fn refusal(record: &StoredRecord, why: Refusal) -> Error {
+    refusal_of(&record.id, why)
+}
+
+/// The same, of a row that may not be there.
+pub(in crate::keys) fn refusal_of(id: &RecordId, why: Refusal) -> Error {
     Error::RecordRefused {
-        name: record.id.name.clone(),
-        version: record.id.version,
+        name: id.name.clone(),
+        version: id.version,
         why,
     }
 }

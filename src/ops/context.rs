@@ -28,11 +28,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// Does something real with the token: a seal and its opening.
+    /// Does something real with the token: a seal and its opening. A catalogue that refuses every
+    /// key is not ready, whatever the token does.
     ///
     /// # Errors
-    /// [`Error::Token`].
+    /// [`Error::Token`], [`Error::Catalogue`].
     pub async fn probe(&self, deadline: Instant) -> Result<(), Error> {
+        if let Some(fault) = self.catalogue.fault() {
+            return Err(Error::Catalogue(fault));
+        }
         Ok(self.token.probe(deadline).await?)
     }
 }

@@ -84,7 +84,7 @@ impl Health {
 #[derive(Debug, thiserror::Error)]
 enum NotReady {
     #[error(transparent)]
-    Token(#[from] ops::Error),
+    Operation(#[from] ops::Error),
     #[error("the audit journal has failed")]
     Journal,
 }

@@ -242,6 +242,7 @@ impl Fault {
                 Self::at(Reason::TranslationForbidden, "source_format")
             }
             Operation::Key(role, error) => Self::of_key(*role, error),
+            Operation::Catalogue(_) => Self::plain(Reason::StoreUnavailable),
             Operation::Token(error) => Self::of_token(error),
             Operation::Fill(fill::Exhausted) => Self::plain(Reason::TokenUnavailable),
             Operation::MacKeyMismatch | Operation::SignatureFault => Self::plain(Reason::Internal),
@@ -274,7 +275,9 @@ impl Fault {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),
             Key::UsageRefused { .. } => Self::at(Reason::KeyUsageRefused, field),
             Key::StateRefused { .. } => Self::at(Reason::KeyStateRefused, field),
-            Key::RecordRefused { .. } => Self::at(Reason::KeyRecordRefused, field),
+            Key::RecordRefused { .. } | Key::CatalogueRefused(_) => {
+                Self::at(Reason::KeyRecordRefused, field)
+            }
             Key::TokenUnavailable(error) => Self::of_token(error),
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),

@@ -58,6 +58,17 @@ pub fn decode(blob: &[u8]) -> Option<Vec<StoredSeal>> {
     rest.is_empty().then_some(seals)
 }
 
+/// How many tokens can open what this blob seals; 0 where it is not the encoding of any seals.
+pub fn tokens(blob: &[u8]) -> usize {
+    let Some(seals) = decode(blob) else { return 0 };
+    let is_first = |at: usize| {
+        let (before, from) = seals.split_at(at);
+        from.first()
+            .is_some_and(|seal| before.iter().all(|other| other.token_id != seal.token_id))
+    };
+    (0..seals.len()).filter(|at| is_first(*at)).count()
+}
+
 /// The longest blob.
 pub const BYTES_MAX: usize = 2 + limits::SEALS_MAX * (FIXED_BYTES + limits::SEAL_BYTES_MAX);
 

@@ -15,6 +15,7 @@ mod intent;
     reason = "shared with the token suite, which uses more of it"
 )]
 mod place;
+mod root;
 mod tamper;
 mod using;
 
@@ -48,11 +49,23 @@ scenarios! {
     tamper::the_store_copied_to_another_token_opens_nothing,
     tamper::every_changed_header_byte_is_refused_and_named,
     tamper::two_rows_with_their_headers_swapped_are_refused_and_named,
-    tamper::two_rows_with_their_seals_swapped_are_refused_and_named,
     tamper::two_whole_rows_swapped_are_refused_and_named,
-    tamper::a_renamed_row_is_refused_and_named,
     tamper::an_old_row_put_back_over_a_new_seal_is_refused,
     tamper::keys_of_another_environment_are_refused,
+    root::a_row_put_back_is_refused_and_named,
+    root::a_row_taken_away_is_refused_and_named,
+    root::a_row_moved_to_another_tenant_is_refused_and_named_in_both,
+    root::a_row_that_was_renamed_is_refused_and_named_by_both_names,
+    root::two_rows_with_their_seals_swapped_are_refused_and_named,
+    root::a_twin_that_was_slipped_in_is_named_and_does_not_exist,
+    root::a_directory_put_back_with_its_row_leaves_nothing_to_rely_on,
+    root::a_directory_alone_that_was_edited_changes_nothing,
+    root::a_root_that_is_not_the_tokens_is_refused_bit_by_bit,
+    root::a_change_that_no_root_vouches_for_is_refused_and_the_rest_served,
+    root::a_change_hidden_from_a_running_service_stops_every_key,
+    root::a_row_put_back_before_the_next_poll_is_refused_and_the_rest_served,
+    root::a_whole_store_put_back_under_a_running_service_stops_every_key,
+    root::many_writers_at_once_leave_a_root_that_vouches_for_all,
     change::a_key_disabled_by_another_process_stops_within_two_seconds,
     change::a_key_disabled_while_it_loads_does_not_stay_open,
     change::a_retiring_version_takes_in_and_gives_out_nothing,

@@ -14,7 +14,7 @@ use pintle::store::Store;
 use serde_json::{Value, json};
 
 use crate::exit::{Failure, Kind};
-use crate::settings;
+use crate::{progress, settings};
 
 /// The columns of a listing.
 pub const HEAD: [&str; 9] = [
@@ -29,7 +29,7 @@ pub const HEAD: [&str; 9] = [
     "state",
 ];
 
-/// The catalogue of a store, as this token opens it.
+/// The catalogue of a store, as this token opens it. A long start shows how far it is.
 pub fn open(
     store: &Path,
     token: &Token,
@@ -41,7 +41,13 @@ pub fn open(
         server::Environment::Production => Environment::Production,
         server::Environment::Test | server::Environment::Development => Environment::Test,
     };
-    Catalogue::open(store, token.clone(), CatalogueOptions::new(environment)).map_err(failure)
+    let bar = progress::counter("reading the catalogue");
+    let options = CatalogueOptions::new(environment);
+    let opened = Catalogue::open_telling(store, token.clone(), options, &|rows| {
+        bar.set_position(rows);
+    });
+    bar.finish_and_clear();
+    opened.map_err(failure)
 }
 
 /// The tenant of callers that name none.
@@ -57,18 +63,14 @@ pub async fn list(catalogue: &Catalogue) -> Result<Vec<Listed>, Failure> {
 
 /// Production is not served from a store that a single token can open: losing it would lose every
 /// key.
-pub async fn refuse_single_token(catalogue: &Catalogue) -> Result<(), Failure> {
-    let listed = list(catalogue).await?;
-    match listed.iter().find(|one| one.tokens < 2) {
-        None => Ok(()),
-        Some(one) => Err(Failure::new(
+pub fn refuse_single_token(catalogue: &Catalogue) -> Result<(), Failure> {
+    match catalogue.weakest() {
+        Some((tokens, id)) if tokens < 2 => Err(Failure::new(
             Kind::Usage,
-            format!(
-                "production, and one token alone can open key {}",
-                one.id.name
-            ),
+            format!("production, and one token alone can open {id}"),
         )
         .next("enrol a second token; until then this store serves environment = \"test\" only")),
+        _ => Ok(()),
     }
 }
 
@@ -85,7 +87,13 @@ pub fn verify_all(
             return Err(failure(error.clone()));
         }
     }
-    Ok(listed.len())
+    match catalogue.findings() {
+        findings if findings.is_empty() => Ok(listed.len()),
+        findings => Err(Failure::new(
+            Kind::Verification,
+            format!("rows are not what the root vouches for:{findings}"),
+        )),
+    }
 }
 
 /// One row of a listing.
@@ -168,6 +176,8 @@ pub fn failure(error: Error) -> Failure {
         Error::TokenUnavailable(token) => settings::token_failure(token),
         Error::RecordRefused { .. } => Failure::new(Kind::Verification, error)
             .next("restore that row from a backup, or bring the token it was sealed by"),
+        Error::CatalogueRefused(_) => Failure::new(Kind::Verification, error)
+            .next("restore the store from a backup: `pintle store restore`"),
         Error::StoreUnavailable(_) | Error::StateOrder { .. } => {
             Failure::new(Kind::Conflict, error)
         }

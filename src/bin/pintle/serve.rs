@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::assembly::{self, Parts};
 use crate::cli::Serve;
 use crate::exit::{Failure, Kind, Outcome};
-use crate::{catalogue, settings};
+use crate::{catalogue, settings, verify};
 
 /// Serves until told to stop.
 pub fn run(arguments: &Serve) -> Outcome {
@@ -21,8 +21,9 @@ pub fn run(arguments: &Serve) -> Outcome {
 async fn serve(server: &Server) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let catalogue = catalogue::open(&server.store.path, &token, server.environment)?;
+    verify::against_checkpoint(&catalogue, server).await?;
     if server.environment == Environment::Production {
-        catalogue::refuse_single_token(&catalogue).await?;
+        catalogue::refuse_single_token(&catalogue)?;
     }
     let callers =
         PolicyFile::load(&server.policy.path).map_err(|error| Failure::new(Kind::Usage, error))?;

@@ -22,12 +22,16 @@ impl Sha256Key {
 
     /// The whole tag, 32 bytes.
     pub fn tag(&self, message: &[u8]) -> [u8; 32] {
-        self.0
-            .clone()
-            .chain_update(message)
-            .finalize()
-            .into_bytes()
-            .into()
+        self.tag_of(&[message])
+    }
+
+    /// The whole tag of a message in parts; where they end is for the caller to make plain.
+    pub fn tag_of(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::limits;
-use crate::store::change::{Document, RequestId, StoredRoot};
+use crate::store::change::{Document, RequestId, RowTag, StoredRoot};
 use crate::store::error::Error;
 use crate::store::sqlite::{self, documents, flags, generation, integer, record, rows_at_most};
 use crate::store::{Changed, Changes, RecordId, StoredRecord, thread};
@@ -83,6 +83,7 @@ impl Reader {
             roots: Vec::new(),
             names: Changed::Names(Vec::new()),
             records: Vec::new(),
+            tags: Vec::new(),
         };
         if generation == since {
             return Ok(changes);
@@ -107,6 +108,7 @@ impl Reader {
             return Ok(changes);
         }
         for (tenant, name) in &names {
+            changes.tags.extend(tags(&transaction, tenant, name)?);
             // A row out of bounds is not what was written: it is as if it were not there.
             match versions(&transaction, tenant, name) {
                 Ok(records) => changes.records.extend(records),
@@ -161,4 +163,24 @@ fn versions(connection: &Connection, tenant: &str, name: &str) -> Result<Vec<Sto
         records.push(record(row)?);
     }
     Ok(records)
+}
+
+fn tags(
+    connection: &Connection,
+    tenant: &str,
+    name: &str,
+) -> Result<Vec<(RecordId, RowTag)>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT tenant, name, version, tag FROM directory WHERE tenant = ?1 AND name = ?2 LIMIT ?3",
+    )?;
+    let most = rows_at_most(limits::KEY_VERSIONS_MAX);
+    let tags = statement.query_map(params![tenant, name, most], |row| {
+        let id = RecordId {
+            tenant: row.get(0)?,
+            name: row.get(1)?,
+            version: row.get(2)?,
+        };
+        Ok((id, row.get(3)?))
+    })?;
+    Ok(tags.collect::<Result<_, _>>()?)
 }

@@ -43,11 +43,18 @@ pub struct DirectoryRow<'a> {
 }
 
 impl Snapshot {
-    pub(in crate::store) fn open(path: &Path) -> Result<Self, Error> {
-        let connection =
+    /// The store in a file, which need not be in use; never made, and not changed.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where it is no store of ours; or what SQLite answered.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut connection =
             Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         connection.busy_timeout(sqlite::OPEN_PATIENCE)?;
         connection.pragma_update(None, "query_only", true)?;
+        if sqlite::is_empty(&connection.transaction()?, path)? {
+            return Err(Error::Foreign(path.to_owned()));
+        }
         connection.execute_batch("BEGIN")?;
         // The moment is that of the first read.
         sqlite::generation(&connection)?;
@@ -68,6 +75,16 @@ impl Snapshot {
     /// What SQLite answered.
     pub fn roots(&self) -> Result<Vec<StoredRoot>, Error> {
         sqlite::roots(&self.connection)
+    }
+
+    /// Whether there is no record, and none that the directory names.
+    ///
+    /// # Errors
+    /// What SQLite answered.
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM key_record)
+                   AND NOT EXISTS (SELECT 1 FROM directory)";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// Lends every record in the order (tenant, name, version).
