@@ -1,4 +1,4 @@
-//! Opening a sealed record through the pool, on the embedded token and on SoftHSM: one at a time
+//! Opening a sealed record and signing with RSA through the pool, on the embedded token and on SoftHSM: one at a time
 //! (with its thread round trips) and with 64 in flight. Both tokens in one run; SoftHSM reads its
 //! configuration once, so the bench starts itself again with one of its own.
 
@@ -7,9 +7,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pintle::hsm::{Module, Token, TokenConfig};
+use pintle::hsm::{Module, RsaHash, Token, TokenConfig, Wrapped};
+use pintle::limits;
 use pintle::secret::Secret;
+
+use rsa_variants::variants;
+
+#[path = "../tests/support/rsa_variants.rs"]
+mod rsa_variants;
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -88,6 +96,41 @@ fn one(c: &mut Criterion, name: &str, module: Module) -> Result<(), AnyError> {
                 assert!(job.wait().is_ok());
             }
         });
+    });
+    group.finish();
+    sign(c, name, &token)
+}
+
+/// The same key in the token, wrapped and open, and wrapped and to be opened at each call: more
+/// keys than may be open, in turn.
+fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
+    let later = || Instant::now() + Duration::from_secs(10);
+    let key = KeyPair::generate(KeySize::Rsa2048)?;
+    let pkcs8 = AsDer::<Pkcs8V1Der<'static>>::as_der(&key)?;
+    let pkcs8 = pkcs8.as_ref();
+    let resident = token.import_rsa(later(), [1; 16], Secret::new(pkcs8.to_vec()));
+    resident.wait()?;
+    let mut keys = Vec::new();
+    for pkcs8 in variants(pkcs8).take(limits::WRAPPED_KEYS_OPEN_MAX + 1) {
+        let import = token.import_wrapped_rsa(later(), Secret::new(pkcs8));
+        keys.push(import.wait()?.1);
+    }
+    let signed = |key: &Wrapped| {
+        let job = token.sign_wrapped_rsa(later(), key.clone(), RsaHash::Sha256, AAD.to_vec());
+        assert!(job.wait().is_ok());
+    };
+    let mut group = c.benchmark_group(format!("sign with RSA-2048, {name}"));
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("resident", |b| {
+        b.iter(|| {
+            let job = token.sign_rsa(later(), [1; 16], RsaHash::Sha256, AAD.to_vec());
+            assert!(job.wait().is_ok());
+        });
+    });
+    group.bench_function("wrapped, open", |b| b.iter(|| signed(&keys[0])));
+    let mut turn = keys.iter().cycle();
+    group.bench_function("wrapped, to be opened", |b| {
+        b.iter(|| turn.next().map(signed));
     });
     group.finish();
     Ok(())

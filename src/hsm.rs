@@ -7,7 +7,7 @@
 //! Token        this file: what the layers above may ask
 //! pool         threads, bounded queues, deadlines, one retry        → session
 //! session      the login (anchor), epochs, handles, recovery        → master
-//! seal mac rsa secret_key   the operations themselves, on a worker's session → raw
+//! seal mac rsa wrapped transport secret_key   the operations themselves, on a worker's session → raw
 //! kept carrier              keys on the token: found, and brought in
 //! master       the five master keys: templates, making, check       → object
 //! slot         finding a token by label, making one, what it says of itself
@@ -34,6 +34,8 @@ mod seal;
 mod secret_key;
 mod session;
 mod slot;
+mod transport;
+mod wrapped;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,6 +56,7 @@ pub use seal::Sealed;
 pub use secret_key::{SecretKind, SecretUse};
 pub use session::login_attempts;
 pub use slot::{TokenId, TokenInfo};
+pub use wrapped::Wrapped;
 
 use crate::hsm::kept::Kept;
 use crate::hsm::master::seals;

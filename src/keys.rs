@@ -5,6 +5,8 @@
 //! No key is usable without a [`grant::Grant`], and only [`policy`] makes one. Nothing here knows
 //! PKCS#11 or SQL, and nothing here is reachable from the wire but `catalogue` and `policy`.
 
+pub mod act;
+pub mod approval;
 pub mod attributes;
 pub mod backup;
 mod cache;

@@ -67,6 +67,20 @@ pub const LABEL_BYTES_MAX: usize = 128;
 pub const KEPT_OPTIONAL_BLOCKS_MAX: usize = 2048;
 /// Fresh random bytes that pad one key block, at least.
 pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
+/// How long the answer to a change is kept for repetitions of the request.
+pub const ANSWER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a request waits for a second person, and an approved one for its caller.
+pub const APPROVAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Approvals of one listing.
+pub const APPROVALS_LISTED_MAX: usize = 200;
+/// The shortest waiting period of a destruction, and the usual one, days.
+pub const DESTROY_WAIT_DAYS: u32 = 7;
+/// The longest waiting period of a destruction, days.
+pub const DESTROY_WAIT_DAYS_MAX: u32 = 365;
+/// Key versions of one page of an answer, usually.
+pub const KEYS_PAGE_DEFAULT: usize = 50;
+/// Key versions of one page of an answer, at most.
+pub const KEYS_PAGE_MAX: usize = 200;
 /// Longest secret a record seals, bytes: the PKCS #8 of an RSA-4096 key under `wrap` takes 2,400.
 pub const SEALED_BYTES_MAX: usize = 3072;
 /// `seal` keys of one token: the current one and those whose records are not all sealed anew yet.
@@ -210,6 +224,8 @@ pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const SMALL_MESSAGE_BYTES_MAX: usize = 4096;
 /// Longest key block that a data-plane call may bring, characters.
 pub const KEY_REF_BLOCK_CHARS_MAX: usize = 1536;
+/// Largest message of a control-plane call that carries a key block, bytes.
+pub const KEY_MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Shortest PAN of a call, digits; formats 0 and 3 ask for more.
 pub const PAN_DIGITS_MIN: usize = 8;
 
@@ -237,6 +253,7 @@ pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
+const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(2 * KEY_REF_BLOCK_CHARS_MAX < SMALL_MESSAGE_BYTES_MAX);
 const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);
@@ -264,6 +281,10 @@ const _: () = assert!(
 pub const POOL_BATCH_MAX: usize = 16;
 /// Handles of token keys remembered by one open token; a forgotten one costs a search.
 pub const TOKEN_HANDLES_MAX: usize = 4096;
+/// Wrapped signing keys open in the token at once; a session object each.
+pub const WRAPPED_KEYS_OPEN_MAX: usize = 2048;
+/// Longest wrapped signing key, bytes: the PKCS #8 of 4096 bits takes 2,400 with its wrapping.
+pub const WRAPPED_BYTES_MAX: usize = 2560;
 /// Most messages of one CMAC job: a key block's keys take eight.
 pub const TOKEN_CMACS_MAX: usize = 16;
 /// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.
@@ -277,5 +298,6 @@ pub const RSA_SIGNATURE_BYTES_MAX: usize = 512;
 /// The longest PKCS #8 RSA private key, bytes (4096 bits take about 2,400).
 pub const PKCS8_BYTES_MAX: usize = 4096;
 
+const _: () = assert!(WRAPPED_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(POOL_BATCH_MAX <= POOL_QUEUE_MAX);
 const _: () = assert!(RSA_SIGNATURE_BYTES_MAX * 8 == RSA_BITS[2] as usize);

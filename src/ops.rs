@@ -5,8 +5,10 @@
 //! compute. Nothing here knows gRPC, and nothing here keeps a key beyond its call.
 
 pub mod alipay;
+pub mod approval;
 pub mod context;
 pub mod fill;
+pub mod keys;
 pub mod mac;
 pub mod pin;
 pub mod pin_engine;
@@ -17,7 +19,8 @@ use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
 use crate::domain::pin_block::Rejected;
-use crate::{hsm, keys};
+use crate::hsm;
+use crate::keys::entry::Fault;
 
 /// Why an operation gave no answer.
 #[derive(Debug, Error)]
@@ -63,12 +66,21 @@ pub enum Error {
     TranslationForbidden,
 
     // Keys, the token, us.
+    /// What was asked of a key in words is none.
+    #[error("{0}")]
+    Words(Fault),
+    /// A page token that is none.
+    #[error("the page token is none of ours")]
+    PageToken,
+    /// A filter that cannot be read.
+    #[error("the filter cannot be read")]
+    Filter,
     /// The key is not found, not granted, or does not open.
     #[error("{0:?}: {1}")]
-    Key(KeyRole, #[source] keys::error::Error),
+    Key(KeyRole, #[source] crate::keys::error::Error),
     /// The catalogue as a whole is refused.
     #[error("the catalogue is refused: {0}")]
-    Catalogue(keys::error::CatalogueFault),
+    Catalogue(crate::keys::error::CatalogueFault),
     /// The token.
     #[error(transparent)]
     Token(#[from] hsm::Error),
@@ -92,4 +104,16 @@ pub enum KeyRole {
     Source,
     /// The one it goes out under.
     Destination,
+    /// The one that the call is about, by its name.
+    Named,
+    /// The one that opens or makes the key block.
+    Protection,
+    /// The one that opens the block of a translation.
+    SourceProtection,
+    /// The one that makes the block of a translation.
+    DestinationProtection,
+    /// The one that a cryptogram is under.
+    Parent,
+    /// The one under whose public half another HSM wrapped.
+    Transport,
 }

@@ -9,6 +9,7 @@
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
 //! | `pin`, `mac`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
+//! | `keys`, `approval` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
 //!
@@ -17,10 +18,12 @@
 pub mod accept;
 mod admitted;
 pub mod alipay;
+pub mod approval;
 pub mod authorize;
 pub mod caller;
 pub mod deadline;
 pub mod health;
+pub mod keys;
 pub mod mac;
 pub mod metrics;
 pub mod pb;
@@ -63,6 +66,12 @@ pub enum Error {
     /// A field that must be there is not.
     #[error("{0} is missing")]
     FieldMissing(Field),
+    /// A field that must be empty is not.
+    #[error("{0} must be empty")]
+    FieldSuperfluous(Field),
+    /// A field's value cannot be meant.
+    #[error("{0} cannot be read")]
+    FieldMalformed(Field),
     /// A key name that is not one.
     #[error("{0} is not a key name")]
     KeyNameMalformed(Field),

@@ -7,7 +7,12 @@
 //! tenant = "default"
 //! calls = ["pintle.v1.PinService/TranslatePin", "pintle.v1.MacService/*"]
 //! keys = ["zpk-*", "tpk-pos-0001"]
+//!
+//! [approval]
+//! calls = ["pintle.admin.v1.KeyService/ImportKey", "pintle.admin.v1.KeyService/ExportKey"]
 //! ```
+//!
+//! What `approval` names is carried out when another caller, who may decide, has approved it.
 //!
 //! Whether the calls named exist is not known here; `service/authorize.rs` refuses to start on one
 //! that does not.
@@ -24,9 +29,21 @@ use crate::limits;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
+    /// What needs a second person.
+    #[serde(default)]
+    pub approval: Approval,
     /// One row per caller.
     #[serde(default)]
     pub caller: Vec<CallerRow>,
+}
+
+/// What needs a second person.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// `package.Service/Call` of calls that change keys or let them in or out.
+    #[serde(default)]
+    pub calls: Vec<String>,
 }
 
 /// What one caller may do.
@@ -66,6 +83,9 @@ impl Policy {
     /// The first row that cannot be meant, as (key, why).
     #[must_use]
     pub fn fault(&self) -> Option<(&'static str, &'static str)> {
+        if self.approval.calls.len() > limits::CALLER_ROWS_MAX {
+            return Some(("approval.calls", "too many calls"));
+        }
         if self.caller.len() > limits::CALLERS_MAX {
             return Some(("caller", "too many callers"));
         }

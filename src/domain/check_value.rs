@@ -17,6 +17,9 @@ use crate::limits::CHECK_VALUE_BYTES_MIN;
 pub enum Method {
     /// The zero block under TDES; single DES where the key has 8 bytes.
     TdesZero,
+    /// CMAC of the zero block under TDES (X9.24-1:2017, annex A): keys in a token that do nothing
+    /// but CMAC have no other.
+    TdesCmac,
     /// CMAC of the zero block under AES.
     AesCmac,
     /// The zero block under AES: a partner's legacy, never our own choice.
@@ -41,7 +44,7 @@ impl Method {
     pub const fn length(self) -> usize {
         match self {
             Self::TdesZero | Self::AesZero => 3,
-            Self::AesCmac => 5,
+            Self::TdesCmac | Self::AesCmac => 5,
             Self::Sm4Zero => 4,
             Self::HmacNone => 0,
         }
@@ -52,7 +55,7 @@ impl Method {
         match self {
             Self::TdesZero => 4,
             Self::AesZero => 3,
-            Self::AesCmac => 5,
+            Self::TdesCmac | Self::AesCmac => 5,
             Self::Sm4Zero => CheckValue::MAX,
             Self::HmacNone => 0,
         }
@@ -149,6 +152,12 @@ fn whole_block(method: Method, key: &[u8]) -> Result<Zeroizing<[u8; 16]>, CheckV
             };
             whole[..8].copy_from_slice(&block[..]);
         }
+        Method::TdesCmac => {
+            let tdes = Tdes::new(key)?;
+            let Ok(subkeys) = cmac::Subkeys::derive(&tdes);
+            let Ok(tag) = cmac::tag(&tdes, &subkeys, &[0; 8]);
+            whole[..8].copy_from_slice(&Zeroizing::new(tag)[..]);
+        }
         Method::AesCmac => {
             let aes = Aes::new(key)?;
             let Ok(subkeys) = cmac::Subkeys::derive(&aes);
@@ -172,8 +181,9 @@ mod tests {
     use crate::domain::cipher::{BlockAlgorithm, BlockCipher, KeyLength, Sm4};
 
     const KEY: [u8; 16] = *b"a key for a test";
-    const METHODS: [Method; 4] = [
+    const METHODS: [Method; 5] = [
         Method::TdesZero,
+        Method::TdesCmac,
         Method::AesCmac,
         Method::AesZero,
         Method::Sm4Zero,

@@ -46,8 +46,9 @@ pub enum Error {
     #[error("the operating system gave no random bytes")]
     NoRandom,
 
-    /// A sealed value, its IV or its associated data is not what was sealed under this key.
-    #[error("the sealed value does not authenticate under this token's seal key")]
+    /// A sealed value, its IV or its associated data is not what was sealed under this key; or a
+    /// wrapped key not what was wrapped.
+    #[error("what is to be opened does not authenticate under this token's key")]
     NotAuthentic,
     /// More bytes than the limits allow.
     #[error("more bytes than a token call may carry")]
@@ -68,6 +69,9 @@ pub enum Error {
     /// The token does not list a mechanism that the call needs.
     #[error("the token does not offer {}", .0.name())]
     NotOffered(Allowed),
+    /// What was wrapped under a transport key does not open; why is nobody's to know.
+    #[error("what was wrapped does not open under this transport key")]
+    NotOpened,
     /// A key value that is not as long as its kind.
     #[error("the value is not as long as a key of this kind")]
     SecretLength,
@@ -177,6 +181,7 @@ impl Error {
             | Self::NoSuchKey
             | Self::KeyExists
             | Self::NotOffered(_)
+            | Self::NotOpened
             | Self::SecretLength
             | Self::NotWholeBlocks
             | Self::SealKeyUnknown
@@ -315,8 +320,22 @@ impl CallFault {
     pub(in crate::hsm) fn blames_ciphertext(&self) -> bool {
         matches!(
             self.rv,
-            RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::DataInvalid
+            RvError::EncryptedDataInvalid
+                | RvError::EncryptedDataLenRange
+                | RvError::DataInvalid
+                | RvError::WrappedKeyInvalid
+                | RvError::WrappedKeyLenRange
         )
+    }
+
+    /// The mechanism's parameters were refused, before the token saw what it was to work on:
+    /// SoftHSM's answer to OAEP with any hash but SHA-1 is ARGUMENTS_BAD.
+    pub(in crate::hsm) fn refuses_parameters(&self) -> bool {
+        matches!(self.function, Function::DecryptInit)
+            && matches!(
+                self.rv,
+                RvError::ArgumentsBad | RvError::MechanismInvalid | RvError::MechanismParamInvalid
+            )
     }
 
     fn is_vague(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Keys that stay on the token beside the master keys: found by class, type, label and `CKA_ID`,
 //! their handles remembered for an epoch, destroyed by id. What each may do is said where it is
-//! made (`rsa`, `secret_key`).
+//! made (`rsa`, `secret_key`, `transport`).
 
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 
@@ -13,6 +13,8 @@ use crate::hsm::session::WorkerSession;
 pub(in crate::hsm) enum Kept {
     /// Signs.
     SigningRsa,
+    /// Opens what a partner wrapped for us.
+    TransportRsa,
     /// Protects or derives others.
     Secret(SecretKind),
 }
@@ -22,13 +24,14 @@ impl Kept {
     pub fn label(self) -> Vec<u8> {
         match self {
             Self::SigningRsa => b"pintle-rsa".to_vec(),
+            Self::TransportRsa => b"pintle-transport".to_vec(),
             Self::Secret(_) => b"pintle-secret".to_vec(),
         }
     }
 
     fn template(self, object_id: [u8; 16]) -> [Attribute; 5] {
         let (class, key_type) = match self {
-            Self::SigningRsa => (ObjectClass::PRIVATE_KEY, KeyType::RSA),
+            Self::SigningRsa | Self::TransportRsa => (ObjectClass::PRIVATE_KEY, KeyType::RSA),
             Self::Secret(kind) => (ObjectClass::SECRET_KEY, kind.key_type()),
         };
         [

@@ -18,7 +18,10 @@ use std::fmt;
 
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
-use cryptoki_sys::{CKA_EXTRACTABLE, CKA_SENSITIVE};
+use cryptoki_sys::{
+    CK_ATTRIBUTE_TYPE, CKA_CLASS, CKA_COPYABLE, CKA_DECRYPT, CKA_DERIVE, CKA_EXTRACTABLE,
+    CKA_MODIFIABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_TOKEN, CKA_UNWRAP, CKO_PRIVATE_KEY,
+};
 
 use crate::hsm::error::Error;
 use crate::hsm::master::seals::Seals;
@@ -233,8 +236,34 @@ impl Rule {
     }
 }
 
-/// What a key unwrapped under `wrap` always is, whatever the caller asks.
-const PINNED: [Attribute; 2] = [Attribute::Extractable(false), Attribute::Sensitive(true)];
+/// What a key unwrapped under `wrap` always is, whatever the caller asks: a private key (a blob
+/// taken for a generic secret could be derived from), which lives for a session and only signs.
+/// CKA_MODIFIABLE stands last: see `rsa`.
+pub(in crate::hsm) fn pinned() -> Vec<Attribute> {
+    let mut pinned = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
+    pinned.extend(PINNED.map(|(attribute, _, _)| attribute));
+    pinned
+}
+
+const PINNED: [(Attribute, CK_ATTRIBUTE_TYPE, bool); 9] = [
+    (Attribute::Token(false), CKA_TOKEN, false),
+    (Attribute::Private(true), CKA_PRIVATE, true),
+    (Attribute::Sensitive(true), CKA_SENSITIVE, true),
+    (Attribute::Extractable(false), CKA_EXTRACTABLE, false),
+    (Attribute::Copyable(false), CKA_COPYABLE, false),
+    (Attribute::Decrypt(false), CKA_DECRYPT, false),
+    (Attribute::Unwrap(false), CKA_UNWRAP, false),
+    (Attribute::Derive(false), CKA_DERIVE, false),
+    (Attribute::Modifiable(false), CKA_MODIFIABLE, false),
+];
+
+fn pins_everything(pinned: &[(CK_ATTRIBUTE_TYPE, Vec<u8>)]) -> bool {
+    let class = (CKA_CLASS, CKO_PRIVATE_KEY.to_ne_bytes().to_vec());
+    let mut wanted = PINNED
+        .iter()
+        .map(|(_, number, value)| (*number, vec![u8::from(*value)]));
+    pinned.contains(&class) && wanted.all(|row| pinned.contains(&row))
+}
 
 /// AES-256 and HMAC-SHA256 keys alike.
 const SECRET_KEY_BYTES: u64 = 32;
@@ -270,7 +299,7 @@ fn make(
             session,
             rule.made_by.raw(),
             &template,
-            &PINNED,
+            &pinned(),
         )?
     } else {
         session.generate_key(&rule.made_by.plain(), &template)?
@@ -337,10 +366,8 @@ fn check(
     }
     if key == MasterKey::Wrap {
         let pinned = loaded.calls.unwrap_template(session, object)?;
-        for (attribute, value) in [(CKA_EXTRACTABLE, 0), (CKA_SENSITIVE, 1)] {
-            if !pinned.contains(&(attribute, vec![value])) {
-                return refuse("CKA_UNWRAP_TEMPLATE");
-            }
+        if !pins_everything(&pinned) {
+            return refuse("CKA_UNWRAP_TEMPLATE");
         }
     }
     Ok(())

@@ -7,7 +7,8 @@ use cryptoki_sys::{
     CK_MECHANISM_TYPE, CKM_AES_CMAC, CKM_AES_ECB, CKM_AES_GCM, CKM_AES_KEY_GEN,
     CKM_AES_KEY_WRAP_KWP, CKM_AES_KEY_WRAP_PAD, CKM_DES2_KEY_GEN, CKM_DES3_CMAC, CKM_DES3_ECB,
     CKM_DES3_KEY_GEN, CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, CKM_GENERIC_SECRET_KEY_GEN,
-    CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_SHA1_RSA_PKCS, CKM_SHA256_HMAC, CKM_SHA256_RSA_PKCS,
+    CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_RSA_PKCS_OAEP, CKM_SHA1_RSA_PKCS, CKM_SHA256_HMAC,
+    CKM_SHA256_RSA_PKCS,
 };
 
 use crate::hsm::raw;
@@ -37,6 +38,8 @@ pub enum Allowed {
     Sha256Hmac,
     /// Audit checkpoints, over a digest made here: SoftHSM has no ECDSA that hashes.
     Ecdsa,
+    /// Opens what partners wrapped: RSAES-OAEP, with SHA-256 only. A token lists no hashes.
+    RsaOaep,
     /// Makes two-key TDES keys.
     Des2KeyGen,
     /// Makes three-key TDES keys.
@@ -53,7 +56,7 @@ pub enum Allowed {
 
 impl Allowed {
     /// The whole list.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AesKeyGen,
         Self::GenericSecretKeyGen,
         Self::EcKeyPairGen,
@@ -65,6 +68,7 @@ impl Allowed {
         Self::Sha256RsaPkcs,
         Self::Sha256Hmac,
         Self::Ecdsa,
+        Self::RsaOaep,
         Self::Des2KeyGen,
         Self::Des3KeyGen,
         Self::AesCmac,
@@ -87,6 +91,7 @@ impl Allowed {
             Self::Sha256RsaPkcs => "CKM_SHA256_RSA_PKCS",
             Self::Sha256Hmac => "CKM_SHA256_HMAC",
             Self::Ecdsa => "CKM_ECDSA",
+            Self::RsaOaep => "CKM_RSA_PKCS_OAEP",
             Self::Des2KeyGen => "CKM_DES2_KEY_GEN",
             Self::Des3KeyGen => "CKM_DES3_KEY_GEN",
             Self::AesCmac => "CKM_AES_CMAC",
@@ -114,6 +119,7 @@ impl Allowed {
             Self::Sha256RsaPkcs => CKM_SHA256_RSA_PKCS,
             Self::Sha256Hmac => CKM_SHA256_HMAC,
             Self::Ecdsa => CKM_ECDSA,
+            Self::RsaOaep => CKM_RSA_PKCS_OAEP,
             Self::Des2KeyGen => CKM_DES2_KEY_GEN,
             Self::Des3KeyGen => CKM_DES3_KEY_GEN,
             Self::AesCmac => CKM_AES_CMAC,

@@ -17,8 +17,9 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BYTE, CK_FUNCTION_LIST, CK_GCM_PARAMS, CK_MECHANISM,
-    CK_MECHANISM_TYPE, CK_RV, CK_ULONG, CK_UNAVAILABLE_INFORMATION, CKA_ALLOWED_MECHANISMS,
-    CKA_UNWRAP_TEMPLATE, CKM_AES_GCM, CKR_ATTRIBUTE_TYPE_INVALID,
+    CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RV, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
+    CKA_ALLOWED_MECHANISMS, CKA_UNWRAP_TEMPLATE, CKG_MGF1_SHA256, CKM_AES_GCM, CKM_RSA_PKCS_OAEP,
+    CKM_SHA256, CKR_ATTRIBUTE_TYPE_INVALID, CKZ_DATA_SPECIFIED,
 };
 
 /// Bits of a GCM tag.
@@ -94,25 +95,10 @@ impl Calls {
     ) -> Result<Vec<u8>, CryptokiError> {
         let mut parameters = gcm_parameters(iv, aad);
         let mut mechanism = mechanism_with(CKM_AES_GCM, &mut parameters);
-        let init = defined(self.list.C_EncryptInit)?;
-        let encrypt = defined(self.list.C_Encrypt)?;
-        // SAFETY: `mechanism` and what it points to outlive both calls.
-        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
-        answer(rv, Function::EncryptInit)?;
         let mut sealed = vec![0; clear.len() + GCM_TAG_BYTES];
-        let mut written = length(sealed.len());
-        // SAFETY: the token reads `clear.len()` bytes and writes at most `written`.
-        let rv = unsafe {
-            encrypt(
-                session.handle(),
-                reads(clear),
-                length(clear.len()),
-                sealed.as_mut_ptr(),
-                &raw mut written,
-            )
-        };
-        answer(rv, Function::Encrypt)?;
-        sealed.truncate(usize::try_from(written)?);
+        let direction = Direction::Encrypt;
+        let written = self.run(session, key, &mut mechanism, direction, clear, &mut sealed)?;
+        sealed.truncate(written);
         Ok(sealed)
     }
 
@@ -129,24 +115,8 @@ impl Calls {
     ) -> Result<usize, CryptokiError> {
         let mut parameters = gcm_parameters(iv, aad);
         let mut mechanism = mechanism_with(CKM_AES_GCM, &mut parameters);
-        let init = defined(self.list.C_DecryptInit)?;
-        let decrypt = defined(self.list.C_Decrypt)?;
-        // SAFETY: `mechanism` and what it points to outlive both calls.
-        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
-        answer(rv, Function::DecryptInit)?;
-        let mut written = length(clear.len());
-        // SAFETY: the token reads `sealed.len()` bytes and writes at most `written`.
-        let rv = unsafe {
-            decrypt(
-                session.handle(),
-                reads(sealed),
-                length(sealed.len()),
-                clear.as_mut_ptr(),
-                &raw mut written,
-            )
-        };
-        answer(rv, Function::Decrypt)?;
-        Ok(usize::try_from(written)?)
+        let direction = Direction::Decrypt;
+        self.run(session, key, &mut mechanism, direction, sealed, clear)
     }
 
     /// A signature of at most `max` bytes by a mechanism without parameters.
@@ -213,6 +183,39 @@ impl Calls {
             pParameter: ptr::null_mut(),
             ulParameterLen: 0,
         };
+        self.run(session, key, &mut mechanism, direction, input, output)
+    }
+
+    /// RSAES-OAEP decryption with SHA-256, MGF1 of SHA-256 and an empty label.
+    pub fn oaep_sha256_decrypt(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        wrapped: &[u8],
+        clear: &mut [u8],
+    ) -> Result<usize, CryptokiError> {
+        let mut parameters = CK_RSA_PKCS_OAEP_PARAMS {
+            hashAlg: CKM_SHA256,
+            mgf: CKG_MGF1_SHA256,
+            source: CKZ_DATA_SPECIFIED,
+            pSourceData: ptr::null_mut(),
+            ulSourceDataLen: 0,
+        };
+        let mut mechanism = mechanism_with(CKM_RSA_PKCS_OAEP, &mut parameters);
+        let direction = Direction::Decrypt;
+        self.run(session, key, &mut mechanism, direction, wrapped, clear)
+    }
+
+    /// Init and one call, no size query; `mechanism` points to what outlives this call.
+    fn run(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        mechanism: &mut CK_MECHANISM,
+        direction: Direction,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<usize, CryptokiError> {
         let list = &self.list;
         // The two directions have functions of the same form.
         let (init, run, functions) = match direction {
@@ -227,8 +230,8 @@ impl Calls {
                 (Function::DecryptInit, Function::Decrypt),
             ),
         };
-        // SAFETY: `mechanism` outlives both calls.
-        let rv = unsafe { init(session.handle(), &raw mut mechanism, key.handle()) };
+        // SAFETY: `mechanism` and what it points to outlive both calls.
+        let rv = unsafe { init(session.handle(), mechanism, key.handle()) };
         answer(rv, functions.0)?;
         let mut written = length(output.len());
         // SAFETY: the token reads `input.len()` bytes and writes at most `written`.
@@ -243,6 +246,39 @@ impl Calls {
         };
         answer(rv, functions.1)?;
         Ok(usize::try_from(written)?)
+    }
+
+    /// A key wrapped by a mechanism without parameters, of at most `max` bytes.
+    pub fn wrap_key(
+        &self,
+        session: &Session,
+        mechanism: CK_MECHANISM_TYPE,
+        wrapping: ObjectHandle,
+        key: ObjectHandle,
+        max: usize,
+    ) -> Result<Vec<u8>, CryptokiError> {
+        let mut mechanism = CK_MECHANISM {
+            mechanism,
+            pParameter: ptr::null_mut(),
+            ulParameterLen: 0,
+        };
+        let wrap = defined(self.list.C_WrapKey)?;
+        let mut wrapped = vec![0; max];
+        let mut written = length(max);
+        // SAFETY: `mechanism` outlives the call; the module writes at most `written` bytes.
+        let rv = unsafe {
+            wrap(
+                session.handle(),
+                &raw mut mechanism,
+                wrapping.handle(),
+                key.handle(),
+                wrapped.as_mut_ptr(),
+                &raw mut written,
+            )
+        };
+        answer(rv, Function::WrapKey)?;
+        wrapped.truncate(usize::try_from(written)?);
+        Ok(wrapped)
     }
 
     /// Makes a secret key whose `CKA_UNWRAP_TEMPLATE` is `pinned`: whatever it unwraps has these
@@ -423,11 +459,11 @@ fn gcm_parameters(iv: &[u8; 12], aad: &[u8]) -> CK_GCM_PARAMS {
     }
 }
 
-fn mechanism_with(number: CK_MECHANISM_TYPE, parameters: &mut CK_GCM_PARAMS) -> CK_MECHANISM {
+fn mechanism_with<P>(number: CK_MECHANISM_TYPE, parameters: &mut P) -> CK_MECHANISM {
     CK_MECHANISM {
         mechanism: number,
         pParameter: ptr::from_mut(parameters).cast::<c_void>(),
-        ulParameterLen: length(size_of::<CK_GCM_PARAMS>()),
+        ulParameterLen: length(size_of::<P>()),
     }
 }
 

@@ -39,18 +39,9 @@ pub(in crate::hsm) fn generate(
     bits: u32,
 ) -> Result<RsaPublic, Error> {
     kept::refuse_existing(worker, Kept::SigningRsa, object_id)?;
-    let public = [
-        Attribute::Token(false),
-        Attribute::Private(false),
-        Attribute::Verify(true),
-        Attribute::Encrypt(false),
-        Attribute::Wrap(false),
-        Attribute::ModulusBits(u64::from(bits).into()),
-        Attribute::PublicExponent(PUBLIC_EXPONENT.to_vec()),
-    ];
     let (public, private) = worker.session().generate_key_pair(
         &Allowed::RsaKeyPairGen.plain(),
-        &public,
+        &public_template(bits),
         &private_template(object_id),
     )?;
     // Its numbers are read from the private key, which every token keeps.
@@ -82,6 +73,16 @@ pub(in crate::hsm) fn sign(
     message: &[u8],
 ) -> Result<Vec<u8>, Error> {
     let key = kept::handle(worker, Kept::SigningRsa, object_id)?;
+    sign_with(worker, key, hash, message)
+}
+
+/// Signs under a key that is at hand.
+pub(in crate::hsm) fn sign_with(
+    worker: &WorkerSession,
+    key: ObjectHandle,
+    hash: RsaHash,
+    message: &[u8],
+) -> Result<Vec<u8>, Error> {
     let mechanism = match hash {
         RsaHash::Sha1 => Allowed::Sha1RsaPkcs,
         RsaHash::Sha256 => Allowed::Sha256RsaPkcs,
@@ -121,6 +122,19 @@ pub(in crate::hsm) fn check_pkcs8(pkcs8: &Secret<Vec<u8>>) -> Result<(), Error> 
 }
 
 const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// The public half, which ends with the call.
+pub(in crate::hsm) fn public_template(bits: u32) -> [Attribute; 7] {
+    [
+        Attribute::Token(false),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::Encrypt(false),
+        Attribute::Wrap(false),
+        Attribute::ModulusBits(u64::from(bits).into()),
+        Attribute::PublicExponent(PUBLIC_EXPONENT.to_vec()),
+    ]
+}
 
 /// The fixed safe template: sign, nothing else, ever.
 fn private_template(object_id: [u8; 16]) -> Vec<Attribute> {
@@ -174,12 +188,18 @@ fn admit(
     }
 }
 
-fn inspect(session: &Session, key: ObjectHandle) -> Result<RsaPublic, Error> {
+/// Checks that a key is what its template says, and reads its public half.
+pub(in crate::hsm) fn inspect(session: &Session, key: ObjectHandle) -> Result<RsaPublic, Error> {
     for (name, attribute, wanted) in WANTED {
         if object::flag(session, key, attribute)? != Some(wanted) {
             return Err(Error::KeyUnsafe(name));
         }
     }
+    public_of(session, key)
+}
+
+/// The public half, which a private key has with it.
+pub(in crate::hsm) fn public_of(session: &Session, key: ObjectHandle) -> Result<RsaPublic, Error> {
     let mut public = RsaPublic {
         n: Vec::new(),
         e: Vec::new(),

@@ -20,6 +20,7 @@ use crate::hsm::master::seals::{self, SealKey, SealKeys};
 use crate::hsm::master::{self, MasterKey, Masters};
 use crate::hsm::module::Loaded;
 use crate::hsm::profile::Profile;
+use crate::hsm::wrapped::Keeper;
 use crate::limits;
 use crate::secret::Secret;
 
@@ -50,6 +51,7 @@ pub(in crate::hsm) struct Held {
     anchor: Mutex<Anchor>,
     state: RwLock<State>,
     handles: Mutex<Handles>,
+    keeper: Keeper,
     // Ids of `seal` keys that the token has not, and until when that is believed.
     strange_seals: Mutex<HashMap<[u8; 16], Instant>>,
 }
@@ -100,6 +102,7 @@ impl Held {
                 epoch,
                 kept: Lru::new(limits::TOKEN_HANDLES_MAX),
             }),
+            keeper: Keeper::new(),
             strange_seals: Mutex::default(),
         })
     }
@@ -202,6 +205,11 @@ impl OwnSession {
             loaded: Arc::clone(loaded),
             dead: false,
         })
+    }
+
+    /// Its number names nothing, or another's session, any more.
+    pub fn mark_dead(&mut self) {
+        self.dead = true;
     }
 
     /// What the token says of it; `None` when it is gone.
@@ -307,6 +315,21 @@ impl WorkerSession {
     /// Forgets a handle.
     pub fn forget(&self, kept: Kept, object_id: [u8; 16]) {
         self.held.lock_handles().kept.remove(&(kept, object_id));
+    }
+
+    /// The wrapped keys that are open, and whose they are.
+    pub fn keeper(&self) -> &Keeper {
+        &self.held.keeper
+    }
+
+    /// A session beside this one, whose objects outlive this one.
+    pub fn another_session(&self) -> Result<OwnSession, Error> {
+        OwnSession::open(&self.held.loaded, self.held.slot)
+    }
+
+    /// The epoch by now, whatever this session has worked in.
+    pub fn epoch_now(&self) -> Epoch {
+        self.held.epoch()
     }
 
     /// True while the epoch it was opened in lasts.

@@ -6,6 +6,9 @@
 //! decided here but in `keys::policy`.
 
 mod block;
+mod page;
+
+pub use self::page::Cursor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +18,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 use crate::hsm::{self, Token};
-use crate::keys::attributes::{Environment, State};
+use crate::keys::act::now;
+use crate::keys::attributes::{Environment, Residence, State, Usage};
 use crate::keys::cache::Cache;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
 use crate::keys::flight::Flights;
 use crate::keys::key_ref::NamedKey;
-use crate::keys::material::{Material, MaterialError};
+use crate::keys::make::secret_kind;
+use crate::keys::material::{self, Material, MaterialError, Protection};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
 use crate::keys::record::Header;
@@ -36,6 +41,8 @@ use crate::store::{RecordId, Store, StoredRecord};
 pub struct CatalogueOptions {
     /// The one environment whose keys it opens.
     pub environment: Environment,
+    /// Whether keys that protect others may live in this process.
+    pub allow_process_kek: bool,
     /// Keys open at once; at most [`limits::OPEN_KEYS_MAX`], and as the locked slab allows.
     pub open_keys_max: usize,
     /// Without news of the store for so long, no key is used; at most
@@ -48,6 +55,7 @@ impl CatalogueOptions {
     pub fn new(environment: Environment) -> Self {
         Self {
             environment,
+            allow_process_kek: false,
             open_keys_max: limits::OPEN_KEYS_MAX,
             blind_after: limits::GENERATION_BLIND_MAX,
         }
@@ -66,8 +74,11 @@ struct Inner {
     standing: Standing,
     cache: Cache<OpenKey>,
     flights: Flights<Wanted, Result<Arc<OpenKey>, Error>>,
+    allow_process_kek: bool,
     blind_after: Duration,
     opened: Instant,
+    /// Seconds since 1970, as of the last poll: whether a moment has come is asked on every call.
+    clock: AtomicU64,
     /// When the store was last heard of, milliseconds since `opened`.
     heard: AtomicU64,
     loads: AtomicU64,
@@ -140,8 +151,10 @@ impl Catalogue {
                 standing,
                 cache: Cache::new(options.open_keys_max.min(limits::OPEN_KEYS_MAX)),
                 flights: Flights::new(),
+                allow_process_kek: options.allow_process_kek,
                 blind_after: options.blind_after.min(limits::GENERATION_BLIND_MAX),
                 opened,
+                clock: AtomicU64::new(now()),
                 heard: AtomicU64::new(0),
                 loads: AtomicU64::new(0),
             }),
@@ -168,7 +181,10 @@ impl Catalogue {
         if self.inner.silent_for() > self.inner.blind_after {
             return Err(Error::Blind);
         }
-        let open = match self.inner.cache.find(tenant, name, key.version) {
+        let found = self.inner.cache.find(tenant, name, key.version);
+        // What was found holds until a pending version's moment comes.
+        let clock = self.inner.clock.load(Ordering::Relaxed);
+        let open = match found.filter(|open| clock < open.holds_until()) {
             Some(open) => open,
             None => self.load(tenant, key, deadline).await?,
         };
@@ -268,6 +284,11 @@ impl Catalogue {
             generation: root.generation,
             silent_for: self.inner.silent_for(),
         }
+    }
+
+    /// Whether keys that protect others may live in this process.
+    pub fn allows_process_kek(&self) -> bool {
+        self.inner.allow_process_kek
     }
 
     pub(in crate::keys) fn store(&self) -> &Store {
@@ -407,29 +428,47 @@ impl Inner {
         wanted: &Wanted,
         deadline: Instant,
     ) -> Result<OpenKey, Error> {
-        let mut newest = None;
+        let (mut newest, mut until) = (None, u64::MAX);
         for (version, tag) in &expected.versions {
             let record = expected.record(records, *version, tag);
             let record = record
                 .map_err(|why| named(&wanted.tenant, wanted.key.name.as_str(), *version, why))?;
             let open = self.open(record, deadline).await?;
+            until = until.min(open.holds_until());
             if open.header().state == State::Active || wanted.key.version.is_some() {
-                return Ok(open);
+                return Ok(open.holding_until(until));
             }
             newest.get_or_insert(open);
         }
+        let newest = newest.map(|open: OpenKey| open.holding_until(until));
         newest.ok_or(Error::UnknownKey)
     }
 
     async fn open(&self, record: &StoredRecord, deadline: Instant) -> Result<OpenKey, Error> {
         self.loads.fetch_add(1, Ordering::Relaxed);
-        let (header, content) = self.custodian.open(deadline, record).await?;
+        let (mut header, content) = self.custodian.open(deadline, record).await?;
+        let now = now();
+        self.clock.fetch_max(now, Ordering::Relaxed);
+        header.state = header.state_at(now);
+        let until = match (header.state, header.activates) {
+            (State::Pending, Some(moment)) => moment,
+            _ => u64::MAX,
+        };
         let mismatch = || refusal(record, Refusal::ContentMismatch);
+        let in_process = header.residence == Residence::Process;
+        if in_process && header.usage.protects_keys() && !self.allow_process_kek {
+            return Err(refusal(record, Refusal::ProcessKek));
+        }
         let material = match (header.state, content) {
             (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
                 Material::Shut
             }
+            (_, Content::TokenObject(object_id)) if header.usage == Usage::KeyBlockProtection => {
+                self.derive(&header, object_id, deadline).await?
+            }
             (_, Content::TokenObject(object_id)) => Material::Token(object_id),
+            (_, Content::Wrapped(blob)) => Material::Wrapped(hsm::Wrapped::new(&blob)),
+            (_, Content::Nothing) => Material::Shut,
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();
                 let first = Material::open(&header, value);
@@ -446,11 +485,36 @@ impl Inner {
                 })?
             }
         };
-        OpenKey::new(header, material).ok_or_else(mismatch)
+        let open = OpenKey::new(header, material).ok_or_else(mismatch)?;
+        Ok(open.holding_until(until))
+    }
+
+    /// The keys of a protection key that stays in the token: it CMACs what they derive from. The
+    /// one stated exception to "token only": what is derived opens blocks here.
+    async fn derive(
+        &self,
+        header: &Header,
+        object_id: [u8; 16],
+        deadline: Instant,
+    ) -> Result<Material, Error> {
+        let kind = secret_kind(header.algorithm).ok_or(Error::SlabFull)?;
+        let inputs = material::derivation_inputs(header.algorithm);
+        let token = self.custodian.token();
+        let cmacs = token.cmac(deadline, object_id, kind, inputs).await?;
+        let derive = || Protection::of_cmacs(header.algorithm, &cmacs);
+        let derived = match derive() {
+            Err(MaterialError::SlabFull) => {
+                self.cache.make_room();
+                derive()
+            }
+            other => other,
+        };
+        derived.map_err(|_| Error::SlabFull)
     }
 
     async fn poll(&self) -> Result<(), Error> {
         let begun = Instant::now();
+        self.clock.fetch_max(now(), Ordering::Relaxed);
         self.follow(begun + limits::DEADLINE_DEFAULT).await?;
         let heard = begun.saturating_duration_since(self.opened).as_millis();
         self.heard

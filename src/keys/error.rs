@@ -70,6 +70,53 @@ pub enum Error {
     /// The caller's or a partner's: the key does not come in or go out.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// The caller's: a request id that is none.
+    #[error("a request id is 1 to 128 printable characters without spaces")]
+    RequestIdMalformed,
+    /// The caller's: another request had this id.
+    #[error("another request had this id")]
+    RequestIdReused,
+    /// Policy: a second person must approve first.
+    #[error("approval {id} waits for a second person")]
+    ApprovalRequired {
+        /// The approval that was asked for.
+        id: String,
+    },
+    /// Policy: a second person said no, or the approval was used.
+    #[error("the request was not approved")]
+    ApprovalRejected,
+    /// The caller's: no approval that waits, or of another request.
+    #[error("no such approval waits")]
+    ApprovalUnknown,
+    /// Policy: nobody approves what they asked for.
+    #[error("whoever asked cannot decide")]
+    ApprovalOwn,
+    /// The caller's: a moment or a span out of bounds.
+    #[error("{field}: {why}")]
+    TimeRefused {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The caller's: the key has as many versions as it may.
+    #[error("key {name} has as many versions as a key may")]
+    VersionsFull {
+        /// The key.
+        name: String,
+    },
+    /// Policy: versions of keys that came from elsewhere are not made here.
+    #[error("key {name} was not generated here")]
+    NotGeneratedHere {
+        /// The key.
+        name: String,
+    },
+    /// Policy: the key would live in this process, and the configuration does not allow it.
+    #[error("keys that protect others may not live in this process: allow_process_kek is not set")]
+    ProcessKekRefused,
+    /// The caller's: the same cryptogram came in before as a key of another usage.
+    #[error("this cryptogram came in before under another usage")]
+    CryptogramReused,
     /// The operator's: this state does not follow the one the key is in.
     #[error("key {name} version {version} cannot go from {from} to {to}")]
     StateOrder {
@@ -215,6 +262,9 @@ pub enum Refusal {
     /// The row is longer than rows may be.
     #[error("its row is out of bounds")]
     RowBounds,
+    /// It protects other keys and would be opened into this process, which is not allowed here.
+    #[error("it may not be opened into this process: allow_process_kek is not set")]
+    ProcessKek,
     /// The row is another than the one that the root vouches for: changed, or put back.
     #[error("its row is not the one that the catalogue's root vouches for")]
     RowDiffers,

@@ -9,7 +9,9 @@
 //!
 //! Not here: how blocks are bound (`domain::key_block`), who may ask (`keys::policy`), what is stored.
 
+pub mod intake;
 pub mod profile;
+pub mod release;
 
 use crate::domain::check_value::{self, Method};
 use crate::domain::cipher::BlockAlgorithm;

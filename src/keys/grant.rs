@@ -36,7 +36,7 @@ use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
-use crate::hsm::RsaHash;
+use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
@@ -114,10 +114,7 @@ impl Grant<Sign> {
     /// How to sign: which object the token signs with, or the key itself.
     pub fn signer(&self) -> Signer<'_> {
         match &self.part.signer {
-            SignerPart::Rsa { object_id, hash } => Signer::Rsa {
-                object_id: *object_id,
-                hash: *hash,
-            },
+            SignerPart::Rsa { key, hash } => Signer::Rsa { key, hash: *hash },
             SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
         }
     }
@@ -236,15 +233,24 @@ pub enum Parent<'a> {
 
 /// How a signature is made.
 pub enum Signer<'a> {
-    /// In the token, by `hsm::Token::sign_rsa`.
+    /// In the token.
     Rsa {
-        /// The private key's `CKA_ID`.
-        object_id: [u8; 16],
+        /// Which key of the token's.
+        key: &'a RsaKey,
         /// The hash under PKCS #1 v1.5.
         hash: RsaHash,
     },
     /// In this process, by `domain::sm2::sign`.
     Sm2(&'a sm2::PrivateKey),
+}
+
+/// Where in the token an RSA key is.
+#[derive(Clone)]
+pub enum RsaKey {
+    /// It stays there: its `CKA_ID`, for `hsm::Token::sign_rsa`.
+    Resident([u8; 16]),
+    /// It is unwrapped there, for `hsm::Token::sign_wrapped_rsa`.
+    Wrapped(Wrapped),
 }
 
 /// What a caller may want of a key. The operations are the markers of this file.
@@ -344,7 +350,7 @@ pub struct SignPart {
 }
 
 enum SignerPart {
-    Rsa { object_id: [u8; 16], hash: RsaHash },
+    Rsa { key: RsaKey, hash: RsaHash },
     Sm2(Arc<Locked<sm2::PrivateKey>>),
 }
 
@@ -396,18 +402,26 @@ fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
 fn sign_part(key: &OpenKey) -> Option<SignPart> {
     let public = public_part(key)?;
     let signer = match (key.material(), public.scheme) {
-        (Material::Token(object_id), SignType::Rsa) => SignerPart::Rsa {
-            object_id: *object_id,
+        (material, SignType::Rsa) => SignerPart::Rsa {
+            key: rsa_key(material)?,
             hash: RsaHash::Sha1,
         },
-        (Material::Token(object_id), SignType::Rsa2) => SignerPart::Rsa {
-            object_id: *object_id,
+        (material, SignType::Rsa2) => SignerPart::Rsa {
+            key: rsa_key(material)?,
             hash: RsaHash::Sha256,
         },
         (Material::Sm2(private), SignType::Sm2) => SignerPart::Sm2(Arc::clone(private)),
         _ => return None,
     };
     Some(SignPart { signer, public })
+}
+
+fn rsa_key(material: &Material) -> Option<RsaKey> {
+    match material {
+        Material::Token(object_id) => Some(RsaKey::Resident(*object_id)),
+        Material::Wrapped(wrapped) => Some(RsaKey::Wrapped(wrapped.clone())),
+        _ => None,
+    }
 }
 
 fn public_part(key: &OpenKey) -> Option<PublicPart> {

@@ -10,13 +10,14 @@ use pkcs8::SecretDocument;
 use serde::Deserialize;
 
 use crate::domain::{check_value, rsa, sm2};
-use crate::keys::attributes::{Algorithm, Environment};
+use crate::keys::attributes::{Algorithm, Environment, Origin};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::entry::{Fault, Faults, KeyEntry};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
-use crate::keys::make::{Given, Made, Maker, deadline};
+use crate::keys::lifecycle::refuse_process_kek;
+use crate::keys::make::{Birth, Given, Made, Maker, deadline};
 use crate::keys::material;
 use crate::keys::provision::lock;
 use crate::keys::record::Header;
@@ -182,7 +183,7 @@ fn given_value(
         return None;
     }
     match material::admit(spec.algorithm, value.expose_secret_mut()) {
-        Ok(()) => Some(Given::Value(value)),
+        Ok(()) => Some(Given::Value(value, Origin::ImportedValue)),
         Err(fault) => {
             faults.add("value", fault.why());
             None
@@ -229,7 +230,8 @@ fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Giv
 
 /// Compares a partner's check value with ours, at the length the partner gave.
 fn check(spec: &KeySpec, given: &Given, expected: &str, faults: &mut Faults<'_>) {
-    let (Given::Value(value), Some(algorithm)) = (given, spec.algorithm.block_algorithm()) else {
+    let (Given::Value(value, _), Some(algorithm)) = (given, spec.algorithm.block_algorithm())
+    else {
         return faults.add("check_value", "keys of this algorithm have none");
     };
     let Ok(expected) = hex::decode(expected) else {
@@ -281,6 +283,7 @@ async fn commit(
     let _lock = lock(catalogue).await?;
     for Wanted { entry, spec, .. } in &wanted {
         let name = spec.name.as_str();
+        refuse_process_kek(catalogue, spec)?;
         let there = catalogue.records(tenant.as_str(), name, deadline()).await?;
         if !there.is_empty() {
             Faults::of(*entry, name, &mut found).add("name", "exists already");
@@ -293,7 +296,11 @@ async fn commit(
             faults: found,
         });
     }
-    let maker = Maker { catalogue, tenant };
+    let maker = Maker {
+        catalogue,
+        tenant,
+        birth: Birth::default(),
+    };
     let mut made = Vec::new();
     let stored = match make_all(&maker, wanted, &mut made).await {
         Ok(()) => ledger::write(catalogue, Entry::of_made(&made)).await,

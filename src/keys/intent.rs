@@ -9,13 +9,13 @@
 //! The token vouches for each: nobody has an object destroyed by writing a row. Nothing secret is
 //! kept.
 
-use subtle::ConstantTimeEq;
-
 use crate::failpoint;
-use crate::hsm::{self, SecretKind};
+use crate::hsm;
+use crate::keys::act::{stamp, stamped};
+use crate::keys::attributes::{Algorithm, Usage};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
-use crate::keys::make::deadline;
+use crate::keys::make::{deadline, destroy_object};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::store::RecordId;
 use crate::store::change::{Beside, Document, DocumentEnd, DocumentPut};
@@ -25,19 +25,12 @@ use crate::store::change::{Beside, Document, DocumentEnd, DocumentPut};
 pub(in crate::keys) struct Intent {
     /// The object's `CKA_ID`.
     pub object_id: [u8; 16],
-    /// What it is.
-    pub kind: ObjectKind,
+    /// What it is for, and of what algorithm: it is found by these.
+    pub usage: Usage,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
     /// The record that is to name it.
     pub record: RecordId,
-}
-
-/// What an object is, as far as destroying it needs to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::keys) enum ObjectKind {
-    /// An RSA signing key.
-    SigningRsa,
-    /// A symmetric key.
-    Secret(SecretKind),
 }
 
 impl Intent {
@@ -54,13 +47,16 @@ impl Intent {
 
     /// What a transaction writes that makes a record one whose object is to go.
     pub async fn document(&self, catalogue: &Catalogue) -> Result<DocumentPut, Error> {
-        let payload = self.encode();
-        let mac = mac(catalogue, self.object_id, &payload).await?;
         Ok(DocumentPut {
             kind: KIND.to_owned(),
             id: hex::encode(self.object_id),
             expected_revision: 0,
-            body: [payload.as_slice(), &mac].concat(),
+            body: stamp(
+                catalogue,
+                &context(catalogue, self.object_id),
+                self.encode(),
+            )
+            .await?,
         })
     }
 
@@ -69,24 +65,15 @@ impl Intent {
         let Ok(Ok(object_id)) = hex::decode(&document.id).map(<[u8; 16]>::try_from) else {
             return Ok(None);
         };
-        let Some((payload, said)) = document.body.split_last_chunk::<32>() else {
-            return Ok(None);
-        };
-        let mac = mac(catalogue, object_id, payload).await?;
-        let is_ours = bool::from(mac.ct_eq(said));
-        Ok(is_ours
-            .then(|| Self::decode(object_id, payload).ok())
-            .flatten())
+        let context = context(catalogue, object_id);
+        let payload = stamped(catalogue, &context, &document.body).await?;
+        Ok(payload.and_then(|payload| Self::decode(object_id, payload).ok()))
     }
 
     /// Destroys the object; it may be gone, or never have been made.
     pub async fn destroy_object(&self, catalogue: &Catalogue) -> Result<(), hsm::Error> {
-        let (token, id) = (catalogue.custodian().token(), self.object_id);
-        let destroyed = match self.kind {
-            ObjectKind::SigningRsa => token.destroy_rsa(deadline(), id).await,
-            ObjectKind::Secret(kind) => token.destroy_secret(deadline(), id, kind).await,
-        };
-        match destroyed {
+        let token = catalogue.custodian().token();
+        match destroy_object(token, self.object_id, (self.usage, self.algorithm)).await {
             Err(hsm::Error::NoSuchKey) => Ok(()),
             other => other,
         }
@@ -94,25 +81,29 @@ impl Intent {
 
     fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
-        let code = KINDS.iter().find(|row| row.0 == self.kind);
-        writer.put(1, &[code.map_or(0, |row| row.1)]);
-        writer.put(2, self.record.tenant.as_bytes());
-        writer.put(3, self.record.name.as_bytes());
-        writer.put(4, &self.record.version.to_be_bytes());
+        writer.put(1, &self.usage.code());
+        writer.put(2, &[self.algorithm.code()]);
+        writer.put(3, self.record.tenant.as_bytes());
+        writer.put(4, self.record.name.as_bytes());
+        writer.put(5, &self.record.version.to_be_bytes());
         writer.finish()
     }
 
     fn decode(object_id: [u8; 16], bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Malformed);
-        let code = reader.take(1)?;
-        let kind = KINDS.iter().find(|row| [row.1] == code).ok_or(Malformed)?;
-        let (tenant, name) = (text(reader.take(2)?)?, text(reader.take(3)?)?);
-        let version = reader.take(4)?.try_into().map_err(|_| Malformed)?;
+        let usage = reader.take(1)?.try_into().ok().and_then(Usage::from_code);
+        let algorithm = match reader.take(2)? {
+            [code] => Algorithm::from_code(*code),
+            _ => None,
+        };
+        let (tenant, name) = (text(reader.take(3)?)?, text(reader.take(4)?)?);
+        let version = reader.take(5)?.try_into().map_err(|_| Malformed)?;
         reader.end()?;
         Ok(Self {
             object_id,
-            kind: kind.0,
+            usage: usage.ok_or(Malformed)?,
+            algorithm: algorithm.ok_or(Malformed)?,
             record: RecordId {
                 tenant,
                 name,
@@ -134,29 +125,14 @@ pub(in crate::keys) fn end_of(object_id: [u8; 16]) -> DocumentEnd {
 /// The kind of these documents.
 pub(in crate::keys) const KIND: &str = "intent";
 
-/// The token's word for an intent. A second token of the store has other objects and another
-/// `root`: it never takes up an intent of this one.
-async fn mac(
-    catalogue: &Catalogue,
-    object_id: [u8; 16],
-    payload: &[u8],
-) -> Result<[u8; 32], Error> {
-    let token = catalogue.custodian().token();
-    let message = [LABEL, &object_id, payload].concat();
-    Ok(token.root_mac(deadline(), message).await?)
+/// What the token's stamp is bound to besides what the intent says. A second token of the store has
+/// other objects: it never takes up an intent of this one.
+fn context(catalogue: &Catalogue, object_id: [u8; 16]) -> Vec<u8> {
+    let mut writer = Writer::after(b"pintle intent");
+    writer.put(1, &catalogue.custodian().token().id().0);
+    writer.put(2, &object_id);
+    writer.finish()
 }
-
-/// Differs in its first bytes from everything else that is asked of `root`.
-const LABEL: &[u8] = b"pintle intent 1\0";
-
-const KINDS: &[(ObjectKind, u8)] = &[
-    (ObjectKind::SigningRsa, 1),
-    (ObjectKind::Secret(SecretKind::Aes128), 2),
-    (ObjectKind::Secret(SecretKind::Aes192), 3),
-    (ObjectKind::Secret(SecretKind::Aes256), 4),
-    (ObjectKind::Secret(SecretKind::Tdes2), 5),
-    (ObjectKind::Secret(SecretKind::Tdes3), 6),
-];
 
 #[cfg(test)]
 mod tests {
@@ -164,10 +140,11 @@ mod tests {
 
     #[test]
     fn an_intent_is_read_back_and_nothing_shorter_is() {
-        for (kind, _) in KINDS {
+        for algorithm in Algorithm::ALL {
             let intent = Intent {
                 object_id: [7; 16],
-                kind: *kind,
+                usage: Usage::Signature,
+                algorithm: *algorithm,
                 record: RecordId {
                     tenant: "default".to_owned(),
                     name: "app".to_owned(),
@@ -176,10 +153,8 @@ mod tests {
             };
             let bytes = intent.encode();
             assert_eq!(Intent::decode([7; 16], &bytes), Ok(intent));
-            assert_eq!(
-                Intent::decode([7; 16], &bytes[..bytes.len() - 1]),
-                Err(Malformed)
-            );
+            let cut = &bytes[..bytes.len() - 1];
+            assert_eq!(Intent::decode([7; 16], cut), Err(Malformed));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::Format;
 use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
+use crate::keys::words::PolicyWords;
 
 /// The policy of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,40 @@ pub struct KeyPolicy {
 }
 
 impl KeyPolicy {
+    /// The policy in words, as it would be asked for.
+    pub fn words(&self) -> PolicyWords {
+        let word = |word: Option<&'static str>| word.unwrap_or_default().to_owned();
+        let scheme = self.mac.map(|rule| Named::word_of(SCHEMES, rule.scheme));
+        let padding = self.mac.map(|rule| Named::code_of(PADDINGS, rule.padding));
+        let code = |usage: Usage| String::from_utf8_lossy(&usage.code()).into_owned();
+        PolicyWords {
+            pin_inputs: self
+                .pin_inputs
+                .iter()
+                .map(|format| Named::word_of(FORMATS, format).to_owned())
+                .collect(),
+            pin_output: word(
+                self.pin_output
+                    .map(|format| Named::word_of(FORMATS, format)),
+            ),
+            mac_scheme: word(scheme),
+            mac_padding: padding.unwrap_or_default(),
+            mac_length: self.mac.map(|rule| rule.length).unwrap_or_default(),
+            signature_scheme: word(
+                self.signature
+                    .map(|scheme| Named::word_of(SIGNATURES, scheme)),
+            ),
+            weak: self.weak,
+            legacy_blocks_until: self.legacy_blocks_until,
+            sm4_block_code: self
+                .sm4_block_code
+                .map(|code| char::from(code).to_string())
+                .unwrap_or_default(),
+            block_side: word(self.block_side.map(Side::word)),
+            cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+        }
+    }
+
     pub(in crate::keys) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         let inputs: Vec<u8> = self

@@ -1,72 +1,227 @@
-//! A key version's life: pending → active → retiring → disabled. Each step is a new header, sealed
-//! again by the token and written in one transaction.
+//! A key version's life: pending → active → retiring → disabled → destroying → destroyed. Each step
+//! is a new header, sealed again by the token and written in one transaction, with the answer that
+//! a repetition of the request gets.
 //!
-//! Disabling is the stop that can be undone. Destroying, with its waiting period, and rotation are
-//! not here.
+//! Disabling is the stop that can be undone at once. Destroying has a waiting period in which it can
+//! be called off; after it only the header is left. New keys and versions are in `creation`.
 
-use crate::keys::attributes::State;
+mod creation;
+mod destruction;
+
+pub use self::creation::{Extras, create, rotate};
+pub(in crate::keys) use self::creation::{keep, refuse_process_kek};
+pub use self::destruction::{destroy, restore, sweep};
+
+use crate::keys::act::{Act, Outcome, now};
+use crate::keys::attributes::{Exportability, State};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
-use crate::keys::record::Header;
-use crate::keys::seal::refusal;
+use crate::keys::record::{Header, Labels};
+use crate::keys::seal::{Content, refusal};
+use crate::store::StoredRecord;
 
-/// Moves one version to another state, and answers its new header. Other processes follow within
-/// two polls; this catalogue at once.
+/// Which version of which key of whom.
+#[derive(Clone, Copy, Debug)]
+pub struct VersionOf<'a> {
+    /// The tenant.
+    pub tenant: &'a KeyName,
+    /// The key.
+    pub name: &'a KeyName,
+    /// The version.
+    pub version: u32,
+}
+
+/// Moves one version to another state, and answers its new header. Activating one retires the one
+/// that was active, in the same transaction. Other processes follow within two polls; this catalogue
+/// at once.
 ///
 /// # Errors
 /// [`Error::UnknownKey`], [`Error::StateOrder`] where the step is not one of life's,
 /// [`Error::RecordRefused`], or what store or token answered.
 pub async fn set_state(
     catalogue: &Catalogue,
-    tenant: &KeyName,
-    name: &KeyName,
-    version: u32,
+    version: VersionOf<'_>,
     to: State,
+    act: &Act,
 ) -> Result<Header, Error> {
-    catalogue.poll().await?;
-    let records = catalogue
-        .records(tenant.as_str(), name.as_str(), deadline())
-        .await?;
-    let record = records.iter().find(|record| record.id.version == version);
-    let record = record.ok_or(Error::UnknownKey)?;
-    let (old, content) = catalogue.custodian().open(deadline(), record).await?;
+    let versions = open_all(catalogue, version.tenant, version.name).await?;
+    let moved = versions
+        .iter()
+        .find(|found| found.header.version == version.version)
+        .ok_or(Error::UnknownKey)?;
+    let old = &moved.header;
     if !follows(old.state, to) {
-        let name = name.to_string();
         return Err(Error::StateOrder {
-            name,
-            version,
+            name: old.name.to_string(),
+            version: old.version,
             from: old.state,
             to,
         });
     }
-    if record.seals.len() > 1 {
-        // The other tokens' seals are over the old header, and only they could renew them.
-        return Err(refusal(record, Refusal::SealedForOthers));
-    }
     let new = Header {
         state: to,
-        state_epoch: old.state_epoch + 1,
-        ..old
+        activates: None,
+        ..next_epoch(old)
     };
-    let sealed = catalogue
-        .custodian()
-        .seal(deadline(), &new, &content)
-        .await?;
-    ledger::write(catalogue, Entry::of_changed(record.header.clone(), sealed)).await?;
-    Ok(new)
+    let mut entry = changed(catalogue, moved, &new).await?;
+    if to == State::Active {
+        for other in &versions {
+            let active = other.header.state_at(now()) == State::Active;
+            if active && other.header.version != new.version {
+                let retired = Header {
+                    state: State::Retiring,
+                    activates: None,
+                    ..next_epoch(&other.header)
+                };
+                entry
+                    .puts
+                    .extend(changed(catalogue, other, &retired).await?.puts);
+            }
+        }
+    }
+    write(catalogue, entry, new, act).await
 }
 
-/// Which states may follow which. Active is never left but for retiring or disabled, and a version
-/// that retires does not come back to producing but by way of disabled, on purpose.
+/// What may be changed about a version without changing what it is.
+#[derive(Clone, Debug, Default)]
+pub struct Metadata {
+    /// All of its labels.
+    pub labels: Labels,
+    /// The end of its crypto-period; none leaves it.
+    pub expiry: Option<u64>,
+    /// It is exportable no longer.
+    pub make_non_exportable: bool,
+}
+
+/// Changes what is noted about a version. An attribute may get stricter here, never looser.
+///
+/// # Errors
+/// [`Error::UnknownKey`], [`Error::TimeRefused`], or what store or token answered.
+pub async fn update_metadata(
+    catalogue: &Catalogue,
+    version: VersionOf<'_>,
+    metadata: Metadata,
+    act: &Act,
+) -> Result<Header, Error> {
+    let found = open_one(catalogue, version).await?;
+    let old = &found.header;
+    creation::check_expiry(metadata.expiry)?;
+    let new = Header {
+        labels: metadata.labels,
+        expiry: metadata.expiry.or(old.expiry),
+        exportability: match metadata.make_non_exportable {
+            true => Exportability::NonExportable,
+            false => old.exportability,
+        },
+        ..next_epoch(old)
+    };
+    let entry = changed(catalogue, &found, &new).await?;
+    write(catalogue, entry, new, act).await
+}
+
+/// The headers of every version of a key, newest first; empty where there is none.
+///
+/// # Errors
+/// [`Error::RecordRefused`], or what store or token answered.
+pub async fn versions(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    name: &KeyName,
+) -> Result<Vec<Header>, Error> {
+    let found = open_all(catalogue, tenant, name).await?;
+    Ok(found.into_iter().map(|found| found.header).collect())
+}
+
+/// A version as it is in the store, opened.
+struct Found {
+    record: StoredRecord,
+    header: Header,
+    content: Content,
+}
+
+/// Every version of a key, newest first, each opened.
+async fn open_all(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    name: &KeyName,
+) -> Result<Vec<Found>, Error> {
+    // What another process did a moment ago counts.
+    catalogue.poll().await?;
+    let records = catalogue
+        .records(tenant.as_str(), name.as_str(), deadline())
+        .await?;
+    let mut found = Vec::new();
+    for record in records {
+        let (header, content) = catalogue.custodian().open(deadline(), &record).await?;
+        found.push(Found {
+            record,
+            header,
+            content,
+        });
+    }
+    Ok(found)
+}
+
+async fn open_one(catalogue: &Catalogue, version: VersionOf<'_>) -> Result<Found, Error> {
+    let found = open_all(catalogue, version.tenant, version.name).await?;
+    let mut found = found.into_iter();
+    let found = found.find(|found| found.header.version == version.version);
+    found.ok_or(Error::UnknownKey)
+}
+
+/// The header to change: of the next epoch.
+fn next_epoch(old: &Header) -> Header {
+    Header {
+        state_epoch: old.state_epoch + 1,
+        ..old.clone()
+    }
+}
+
+/// The record of `found` under its new header.
+async fn changed(catalogue: &Catalogue, found: &Found, new: &Header) -> Result<Entry, Error> {
+    if !catalogue.custodian().has_all_tokens_of(&found.record) {
+        // The other tokens' seals are over the old header, and only they could renew them.
+        return Err(refusal(&found.record, Refusal::SealedForOthers));
+    }
+    let content = match new.state {
+        State::Destroyed => &Content::Nothing,
+        _ => &found.content,
+    };
+    let sealed = catalogue.custodian().seal(deadline(), new, content).await?;
+    Ok(Entry::of_changed(found.record.header.clone(), sealed))
+}
+
+/// Writes, with the answer for repetitions.
+async fn write(
+    catalogue: &Catalogue,
+    mut entry: Entry,
+    header: Header,
+    act: &Act,
+) -> Result<Header, Error> {
+    let outcome = Outcome {
+        name: header.name.clone(),
+        version: header.version,
+        block: None,
+    };
+    let beside = act.beside(catalogue, &outcome).await?;
+    entry.beside.documents.extend(beside.documents);
+    entry.beside.answer = beside.answer;
+    ledger::write(catalogue, entry).await?;
+    Ok(header)
+}
+
+/// Which states may follow which. Active is never left but for retiring or disabled; a version that
+/// retires comes back to producing only when it is activated on purpose, which is the way back from
+/// a rotation.
 const fn follows(from: State, to: State) -> bool {
     matches!(
         (from, to),
         (State::Pending, State::Active | State::Disabled)
             | (State::Active, State::Retiring | State::Disabled)
-            | (State::Retiring, State::Disabled)
+            | (State::Retiring, State::Active | State::Disabled)
             | (State::Disabled, State::Active | State::Retiring)
     )
 }
@@ -80,13 +235,24 @@ mod tests {
         for state in State::ALL {
             assert!(!follows(*state, *state));
             assert!(!follows(State::Destroyed, *state));
+            assert!(
+                !follows(State::Destroying, *state),
+                "restoring is its own call"
+            );
             assert!(!follows(*state, State::Pending));
             assert!(
                 !follows(*state, State::Destroyed),
-                "destroying is not offered"
+                "only the sweep does that"
+            );
+            assert!(
+                !follows(*state, State::Destroying),
+                "destroying is its own call"
             );
         }
-        assert!(!follows(State::Retiring, State::Active));
+        assert!(
+            follows(State::Retiring, State::Active),
+            "the way back from a rotation"
+        );
         assert!(follows(State::Active, State::Disabled));
     }
 }

@@ -4,16 +4,18 @@
 //! RSA key pairs are made in the token and stay there; all other values pass through this process
 //! on their way into the seal, and are wiped.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
+use crate::domain::check_value::Method;
 use crate::domain::rsa;
 use crate::domain::sm2;
 use crate::failpoint;
-use crate::hsm;
-use crate::keys::attributes::{Algorithm, Origin, State};
+use crate::hsm::{self, Direction, SecretKind, SecretUse};
+use crate::keys::act::now;
+use crate::keys::attributes::{Algorithm, Origin, Residence, State, Usage};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
-use crate::keys::intent::{Intent, ObjectKind};
+use crate::keys::intent::Intent;
 use crate::keys::key_ref::KeyName;
 use crate::keys::material::{self, SM2_BYTES};
 use crate::keys::reconcile;
@@ -28,6 +30,36 @@ use crate::store::{RecordId, StoredRecord};
 pub(in crate::keys) struct Maker<'a> {
     pub(in crate::keys) catalogue: &'a Catalogue,
     pub(in crate::keys) tenant: &'a KeyName,
+    pub(in crate::keys) birth: Birth,
+}
+
+/// What a header says of how a version came to be, besides its attributes and its value.
+#[derive(Clone, Debug)]
+pub(in crate::keys) struct Birth {
+    pub(in crate::keys) version: u32,
+    pub(in crate::keys) state: State,
+    pub(in crate::keys) activates: Option<u64>,
+    pub(in crate::keys) expiry: Option<u64>,
+    pub(in crate::keys) parent: Option<KeyName>,
+    pub(in crate::keys) legacy: bool,
+    pub(in crate::keys) optional_blocks: Option<Vec<u8>>,
+    pub(in crate::keys) labels: Labels,
+}
+
+impl Default for Birth {
+    /// Version 1, active, of no particular origin.
+    fn default() -> Self {
+        Self {
+            version: 1,
+            state: State::Active,
+            activates: None,
+            expiry: None,
+            parent: None,
+            legacy: false,
+            optional_blocks: None,
+            labels: Labels::default(),
+        }
+    }
 }
 
 /// A key that is made but not stored.
@@ -38,8 +70,8 @@ pub(in crate::keys) struct Made {
 
 /// A value that was given, checked already.
 pub(in crate::keys) enum Given {
-    /// A symmetric key that was admitted.
-    Value(Secret<Vec<u8>>),
+    /// A symmetric key that was admitted, and where it came from.
+    Value(Secret<Vec<u8>>, Origin),
     /// An SM2 private key.
     Sm2(sm2::PrivateKey),
     /// An RSA private key: PKCS #8, DER.
@@ -55,17 +87,11 @@ struct Facts {
 }
 
 impl Maker<'_> {
-    /// Makes version 1 of a key with a fresh value.
+    /// Makes a version of a key with a fresh value.
     pub(in crate::keys) async fn generate(&self, spec: &KeySpec) -> Result<Made, Error> {
         let origin = Origin::Generated;
         match (spec.algorithm, spec.algorithm.rsa_bits()) {
-            (_, Some(bits)) => {
-                let object_id = self.intend(spec).await?;
-                let token = self.custodian().token();
-                let public = token.generate_rsa(deadline(), object_id, bits).await?;
-                failpoint::hit("make.after-object");
-                self.rsa_record(spec, origin, object_id, &public).await
-            }
+            (_, Some(bits)) => self.generate_rsa(spec, bits).await,
             (Algorithm::Sm2, _) => {
                 let random = self.random(SM2_RANDOM_BYTES).await?;
                 let random = random.expose_secret().as_slice().try_into();
@@ -77,32 +103,123 @@ impl Maker<'_> {
                 )
                 .await
             }
-            (algorithm, _) => {
-                let value = self.draw(algorithm).await?;
-                self.value_record(spec, origin, value).await
-            }
+            (algorithm, _) => match resident(spec) {
+                Some(resident) => {
+                    let object_id = self.intend(spec).await?;
+                    let token = self.custodian().token();
+                    let (kind, used) = resident;
+                    token
+                        .generate_secret(deadline(), object_id, kind, used)
+                        .await?;
+                    self.secret_record(spec, origin, object_id, resident).await
+                }
+                None => {
+                    let value = self.draw(algorithm).await?;
+                    self.value_record(spec, origin, value).await
+                }
+            },
         }
     }
 
-    /// Makes version 1 of a key with a given value.
+    /// Makes a version of a key with a given value.
     pub(in crate::keys) async fn keep(&self, spec: &KeySpec, given: Given) -> Result<Made, Error> {
         match given {
-            Given::Value(value) => self.value_record(spec, Origin::ImportedValue, value).await,
+            Given::Value(value, origin) => match resident(spec) {
+                Some(resident) => {
+                    let object_id = self.intend(spec).await?;
+                    let token = self.custodian().token();
+                    let (kind, used) = resident;
+                    token
+                        .import_secret(deadline(), object_id, kind, used, value)
+                        .await?;
+                    self.secret_record(spec, origin, object_id, resident).await
+                }
+                None => self.value_record(spec, origin, value).await,
+            },
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
+                let (token, origin) = (self.custodian().token(), Origin::ImportedPkcs8);
+                if spec.residence == Residence::TokenWrapped {
+                    let brought = token.import_wrapped_rsa(deadline(), pkcs8).await?;
+                    return self.wrapped_record(spec, origin, brought).await;
+                }
                 let object_id = self.intend(spec).await?;
-                let token = self.custodian().token();
                 let public = token.import_rsa(deadline(), object_id, pkcs8).await?;
-                failpoint::hit("make.after-object");
-                self.rsa_record(spec, Origin::ImportedPkcs8, object_id, &public)
-                    .await
+                self.rsa_record(spec, origin, object_id, &public).await
             }
         }
     }
 
-    /// Takes back what keys that were not stored have left in the token; a key that was stored
-    /// after all, by a write that answered too late, stays. What fails here is done by the next who
-    /// takes the advisory lock.
+    /// An RSA key pair: for signatures, in the token or wrapped; or one under which keys come in.
+    async fn generate_rsa(&self, spec: &KeySpec, bits: u32) -> Result<Made, Error> {
+        let (token, origin) = (self.custodian().token(), Origin::Generated);
+        if spec.residence == Residence::TokenWrapped {
+            let made = token.generate_wrapped_rsa(deadline(), bits).await?;
+            return self.wrapped_record(spec, origin, made).await;
+        }
+        let object_id = self.intend(spec).await?;
+        if spec.usage == Usage::KeyTransport {
+            // The token has tried it: what went in under the public half came out.
+            let public = token
+                .generate_transport_rsa(deadline(), object_id, bits)
+                .await?;
+            return self.transport_record(spec, object_id, &public).await;
+        }
+        let public = token.generate_rsa(deadline(), object_id, bits).await?;
+        self.rsa_record(spec, origin, object_id, &public).await
+    }
+
+    async fn transport_record(
+        &self,
+        spec: &KeySpec,
+        object_id: [u8; 16],
+        public: &hsm::RsaPublic,
+    ) -> Result<Made, Error> {
+        failpoint::hit("make.after-object");
+        let made = match rsa::PublicKey::new(&public.n, &public.e) {
+            Ok(key) => {
+                let facts = Facts {
+                    public_key: Some(key.to_spki()),
+                    token_object: Some(object_id),
+                    ..Facts::default()
+                };
+                let content = Content::TokenObject(object_id);
+                self.made(spec, Origin::Generated, facts, &content).await
+            }
+            Err(_) => Err(Error::KeyPairMismatch),
+        };
+        if made.is_err() {
+            self.take_back(object_id).await;
+        }
+        made
+    }
+
+    /// A wrapped pair leaves nothing in the token. One signature shows that the halves belong
+    /// together.
+    async fn wrapped_record(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        (public, wrapped): (hsm::RsaPublic, hsm::Wrapped),
+    ) -> Result<Made, Error> {
+        let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
+        let (token, hash) = (self.custodian().token(), hsm::RsaHash::Sha256);
+        let message = PAIR_PROOF.to_vec();
+        let signed = token
+            .sign_wrapped_rsa(deadline(), wrapped.clone(), hash, message)
+            .await?;
+        rsa::verify(&key, rsa::Hash::Sha256, PAIR_PROOF, &signed)
+            .map_err(|_| Error::KeyPairMismatch)?;
+        let facts = Facts {
+            public_key: Some(key.to_spki()),
+            ..Facts::default()
+        };
+        let content = Content::Wrapped(wrapped.as_bytes().to_vec());
+        self.made(spec, origin, facts, &content).await
+    }
+
+    /// Destroys what keys that will not be stored have left in the token. A failure leaves an
+    /// object that no record names.
     pub(in crate::keys) async fn undo(&self, made: &[Made]) {
         for object_id in made.iter().filter_map(|made| made.header.token_object) {
             self.take_back(object_id).await;
@@ -118,6 +235,68 @@ impl Maker<'_> {
 
     fn custodian(&self) -> &Custodian {
         self.catalogue.custodian()
+    }
+
+    /// The record of a symmetric key that is in the token. Its check value is the token's own.
+    async fn secret_record(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        object_id: [u8; 16],
+        resident: (SecretKind, SecretUse),
+    ) -> Result<Made, Error> {
+        failpoint::hit("make.after-object");
+        let made = match self.resident_check_value(object_id, resident).await {
+            Ok(check_value) => {
+                let facts = Facts {
+                    check_value: Some(check_value),
+                    token_object: Some(object_id),
+                    ..Facts::default()
+                };
+                self.made(spec, origin, facts, &Content::TokenObject(object_id))
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        if made.is_err() {
+            self.take_back(object_id).await;
+        }
+        made
+    }
+
+    /// By CMAC where that is all the key can do (X9.24-1:2017, annex A), by the zero block else.
+    async fn resident_check_value(
+        &self,
+        object_id: [u8; 16],
+        (kind, used): (SecretKind, SecretUse),
+    ) -> Result<KeyCheckValue, Error> {
+        let token = self.custodian().token();
+        let zero = vec![0; kind.block_bytes()];
+        let (whole, method) = match used {
+            SecretUse::Cmac => {
+                let mut macs = token.cmac(deadline(), object_id, kind, vec![zero]).await?;
+                let method = match kind.block_bytes() {
+                    16 => Method::AesCmac,
+                    _ => Method::TdesCmac,
+                };
+                (macs.pop().ok_or(Error::RandomRefused)?, method)
+            }
+            SecretUse::Ecb => {
+                let (zero, encrypt) = (Secret::new(zero), Direction::Encrypt);
+                let block = token
+                    .ecb(deadline(), object_id, kind, encrypt, zero)
+                    .await?;
+                let method = match kind.block_bytes() {
+                    16 => Method::AesZero,
+                    _ => Method::TdesZero,
+                };
+                (block, method)
+            }
+        };
+        Ok(KeyCheckValue {
+            method,
+            bytes: whole.expose_secret()[..method.length()].to_vec(),
+        })
     }
 
     async fn value_record(
@@ -158,6 +337,7 @@ impl Maker<'_> {
         object_id: [u8; 16],
         public: &hsm::RsaPublic,
     ) -> Result<Made, Error> {
+        failpoint::hit("make.after-object");
         let made = match self.pair(object_id, public).await {
             Ok(key) => {
                 let facts = Facts {
@@ -212,7 +392,7 @@ impl Maker<'_> {
             environment: self.custodian().environment(),
             tenant: self.tenant.clone(),
             name: spec.name.clone(),
-            version: FIRST_VERSION,
+            version: self.birth.version,
             usage: spec.usage,
             mode: spec.mode,
             side: spec.side,
@@ -220,23 +400,21 @@ impl Maker<'_> {
             exportability: spec.exportability,
             residence: spec.residence,
             origin,
-            state: State::Active,
+            state: self.birth.state,
             state_epoch: 0,
-            created: SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(0, |since| since.as_secs()),
-            expiry: None,
+            created: now(),
+            expiry: self.birth.expiry,
             check_value: facts.check_value,
             public_key: facts.public_key,
             token_object: facts.token_object,
             policy: spec.policy.clone(),
-            activates: None,
+            activates: self.birth.activates,
             destroys: None,
             custodians: Vec::new(),
-            parent: None,
-            legacy: false,
-            optional_blocks: None,
-            labels: Labels::default(),
+            parent: self.birth.parent.clone(),
+            legacy: self.birth.legacy,
+            optional_blocks: self.birth.optional_blocks.clone(),
+            labels: self.birth.labels.clone(),
         }
     }
 
@@ -258,11 +436,12 @@ impl Maker<'_> {
         let object_id = random.expose_secret().as_slice().try_into();
         let intent = Intent {
             object_id: object_id.map_err(|_| Error::RandomRefused)?,
-            kind: ObjectKind::SigningRsa,
+            usage: spec.usage,
+            algorithm: spec.algorithm,
             record: RecordId {
                 tenant: self.tenant.to_string(),
                 name: spec.name.to_string(),
-                version: FIRST_VERSION,
+                version: self.birth.version,
             },
         };
         intent.write(self.catalogue).await?;
@@ -282,12 +461,54 @@ impl Maker<'_> {
     }
 }
 
+/// Destroys a key object of the token.
+pub(in crate::keys) async fn destroy_object(
+    token: &hsm::Token,
+    object_id: [u8; 16],
+    (usage, algorithm): (Usage, Algorithm),
+) -> Result<(), hsm::Error> {
+    match (secret_kind(algorithm), usage) {
+        (Some(kind), _) => token.destroy_secret(deadline(), object_id, kind).await,
+        (None, Usage::KeyTransport) => token.destroy_transport_rsa(deadline(), object_id).await,
+        (None, _) => token.destroy_rsa(deadline(), object_id).await,
+    }
+}
+
+/// How a symmetric key lives in the token; none where it does not.
+pub(in crate::keys) fn resident(spec: &KeySpec) -> Option<(SecretKind, SecretUse)> {
+    if spec.residence != Residence::Token {
+        return None;
+    }
+    let used = match spec.usage {
+        Usage::KeyBlockProtection => SecretUse::Cmac,
+        _ => SecretUse::Ecb,
+    };
+    Some((secret_kind(spec.algorithm)?, used))
+}
+
+/// The token's word for an algorithm; none where it is no symmetric one that tokens have.
+pub(in crate::keys) const fn secret_kind(algorithm: Algorithm) -> Option<SecretKind> {
+    match algorithm {
+        Algorithm::Tdes2 => Some(SecretKind::Tdes2),
+        Algorithm::Tdes3 => Some(SecretKind::Tdes3),
+        Algorithm::Aes128 => Some(SecretKind::Aes128),
+        Algorithm::Aes192 => Some(SecretKind::Aes192),
+        Algorithm::Aes256 => Some(SecretKind::Aes256),
+        Algorithm::Sm4
+        | Algorithm::HmacSha256
+        | Algorithm::Rsa2048
+        | Algorithm::Rsa3072
+        | Algorithm::Rsa4096
+        | Algorithm::Sm2 => None,
+    }
+}
+
 /// Each token call of a command gets this long.
 pub(in crate::keys) fn deadline() -> Instant {
     Instant::now() + limits::COMMAND_TOKEN_WAIT
 }
 
-/// Later ones come by rotation.
-const FIRST_VERSION: u32 = 1;
+/// What a wrapped key signs once, to show that it belongs to its public half.
+const PAIR_PROOF: &[u8] = b"pintle key pair";
 /// What `sm2::PrivateKey::from_random` wants.
 const SM2_RANDOM_BYTES: usize = 48;

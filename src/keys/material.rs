@@ -11,6 +11,7 @@ use crate::domain::cipher::{KeyLength, PinCipher};
 use crate::domain::key_block::{BlockKeys, KbpkAlgorithm, ProtectionKeys, Version};
 use crate::domain::mac::MacKey;
 use crate::domain::sm2;
+use crate::hsm::Wrapped;
 use crate::keys::attributes::{Algorithm, Usage};
 use crate::keys::record::{Header, KeyCheckValue};
 use crate::secret::{Locked, Secret};
@@ -31,6 +32,8 @@ pub(in crate::keys) enum Material {
     Sm2(Arc<Locked<sm2::PrivateKey>>),
     /// The object in the token that holds the key.
     Token([u8; 16]),
+    /// What the token unwraps to sign with.
+    Wrapped(Wrapped),
     /// Nothing: in its present state the key is not for use.
     Shut,
 }

@@ -31,6 +31,7 @@ pub struct OpenKey {
     operations: OperationSet,
     public_key: Option<Arc<PublicKey>>,
     material: Material,
+    until: u64,
 }
 
 impl OpenKey {
@@ -54,6 +55,7 @@ impl OpenKey {
             operations,
             public_key,
             material,
+            until: u64::MAX,
         })
     }
 
@@ -61,6 +63,16 @@ impl OpenKey {
     pub(in crate::keys) fn in_block(mut self, hash: [u8; 8]) -> Self {
         self.key_use.block = Some(hash);
         self
+    }
+
+    /// The same, to be found anew from a moment on, seconds since 1970.
+    pub(in crate::keys) fn holding_until(self, until: u64) -> Self {
+        Self { until, ..self }
+    }
+
+    /// When it must be found anew, seconds since 1970.
+    pub(in crate::keys) const fn holds_until(&self) -> u64 {
+        self.until
     }
 
     /// What the sealed record says of the key.

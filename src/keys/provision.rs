@@ -11,7 +11,8 @@ use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
-use crate::keys::make::{Maker, deadline};
+use crate::keys::lifecycle::refuse_process_kek;
+use crate::keys::make::{Birth, Maker, deadline};
 use crate::keys::reconcile;
 use crate::keys::spec::KeySpec;
 use crate::keys::template::Template;
@@ -128,10 +129,15 @@ pub async fn apply(
             });
         }
     }
-    let maker = Maker { catalogue, tenant };
+    let maker = Maker {
+        catalogue,
+        tenant,
+        birth: Birth::default(),
+    };
     // The template's keys come first in the plan, in its order.
     for (spec, step) in template.keys().iter().zip(&plan.steps) {
         if step.action == Action::Create {
+            refuse_process_kek(catalogue, spec)?;
             let made = maker.generate(spec).await?;
             let entry = Entry::of_made([&made]);
             if let Err(error) = ledger::write(catalogue, entry).await {
@@ -156,7 +162,11 @@ pub async fn make_many(
     made: impl Fn(usize),
 ) -> Result<(), Error> {
     let _lock = lock(catalogue).await?;
-    let maker = Maker { catalogue, tenant };
+    let maker = Maker {
+        catalogue,
+        tenant,
+        birth: Birth::default(),
+    };
     let mut specs = specs.peekable();
     while specs.peek().is_some() {
         let mut batch = Vec::new();

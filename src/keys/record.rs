@@ -357,6 +357,7 @@ const CHECK_VALUE_METHODS: &[(Method, u8)] = &[
     (Method::AesCmac, 2),
     (Method::AesZero, 3),
     (Method::Sm4Zero, 4),
+    (Method::TdesCmac, 5),
 ];
 
 mod tag {

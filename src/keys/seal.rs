@@ -7,23 +7,46 @@
 use std::time::Instant;
 
 use crate::hsm::{self, Sealed, Token};
-use crate::keys::attributes::{Environment, Residence};
+use crate::keys::attributes::{Environment, Residence, State};
 use crate::keys::error::{Error, Refusal};
 use crate::keys::record::Header;
 use crate::secret::Secret;
 use crate::store::{RecordId, StoredRecord, StoredSeal};
 
-/// Who seals and opens: the token, on behalf of one environment.
+/// Who seals and opens: the token, on behalf of one environment. Other enrolled tokens that are at
+/// hand seal with it, so that any of them can open what is written.
 #[derive(Clone)]
 pub struct Custodian {
     token: Token,
+    others: Vec<Token>,
     environment: Environment,
 }
 
 impl Custodian {
     /// A custodian of the keys of one environment.
     pub fn new(token: Token, environment: Environment) -> Self {
-        Self { token, environment }
+        Self {
+            token,
+            others: Vec::new(),
+            environment,
+        }
+    }
+
+    /// The same, with other enrolled tokens at hand.
+    pub fn with_others(self, others: Vec<Token>) -> Self {
+        Self { others, ..self }
+    }
+
+    /// Every token at hand, the one that opens first.
+    pub fn tokens(&self) -> impl Iterator<Item = &Token> {
+        std::iter::once(&self.token).chain(&self.others)
+    }
+
+    /// Whether every token that can open `record` is at hand, so that it can be written anew
+    /// without one of them being left behind.
+    pub(in crate::keys) fn has_all_tokens_of(&self, record: &StoredRecord) -> bool {
+        let at_hand = |id: &[u8; 16]| self.tokens().any(|token| token.id().0 == *id);
+        record.seals.iter().all(|seal| at_hand(&seal.token_id))
     }
 
     /// The token.
@@ -44,19 +67,18 @@ impl Custodian {
         content: &Content,
     ) -> Result<StoredRecord, Error> {
         let bytes = header.encode();
-        let sealed = self
-            .token
-            .seal(deadline, bytes.clone(), content.encode())
-            .await?;
+        let mut seals = Vec::new();
+        for token in self.tokens() {
+            seals.push(seal_by(token, deadline, bytes.clone(), content).await?);
+            // What is in one token only, another cannot use.
+            if content.stays_in_its_token() {
+                break;
+            }
+        }
         Ok(StoredRecord {
             id: header.id(),
             header: bytes,
-            seals: vec![StoredSeal {
-                token_id: self.token.id().0,
-                seal_key_id: sealed.seal_key_id,
-                iv: sealed.iv,
-                sealed: sealed.bytes,
-            }],
+            seals,
         })
     }
 
@@ -108,15 +130,43 @@ impl Custodian {
     }
 }
 
+/// One token's seal over a header and what belongs to it.
+pub(in crate::keys) async fn seal_by(
+    token: &Token,
+    deadline: Instant,
+    header: Vec<u8>,
+    content: &Content,
+) -> Result<StoredSeal, Error> {
+    let sealed = token.seal(deadline, header, content.encode()).await?;
+    Ok(StoredSeal {
+        token_id: token.id().0,
+        seal_key_id: sealed.seal_key_id,
+        iv: sealed.iv,
+        sealed: sealed.bytes,
+    })
+}
+
 /// What a seal hides.
 pub(in crate::keys) enum Content {
     /// A key value.
     Value(Secret<Vec<u8>>),
     /// The id of the object in the token that holds the key.
     TokenObject([u8; 16]),
+    /// A key pair's private half under the token's `wrap`.
+    Wrapped(Vec<u8>),
+    /// Nothing: the key was destroyed, and its header is the memory of it.
+    Nothing,
 }
 
 impl Content {
+    /// Whether other tokens could make nothing of it.
+    pub(in crate::keys) const fn stays_in_its_token(&self) -> bool {
+        match self {
+            Self::TokenObject(_) | Self::Wrapped(_) => true,
+            Self::Value(_) | Self::Nothing => false,
+        }
+    }
+
     fn encode(&self) -> Secret<Vec<u8>> {
         match self {
             // Born at its final size, so that nothing is left behind by growing.
@@ -128,12 +178,21 @@ impl Content {
                 Secret::new(bytes)
             }
             Self::TokenObject(object_id) => Secret::new([TOKEN_OBJECT, object_id].concat()),
+            Self::Wrapped(blob) => Secret::new([&[KIND_WRAPPED], blob.as_slice()].concat()),
+            Self::Nothing => Secret::new(NOTHING.to_vec()),
         }
     }
 
     /// Reads what was sealed; none where it is not what the header describes.
     fn decode(header: &Header, clear: Secret<Vec<u8>>) -> Option<Self> {
+        if header.state == State::Destroyed {
+            let nothing = clear.expose_secret() == NOTHING;
+            return nothing.then_some(Self::Nothing);
+        }
         match (header.residence, clear.expose_secret().as_slice()) {
+            (Residence::TokenWrapped, [KIND_WRAPPED, blob @ ..]) => {
+                Some(Self::Wrapped(blob.to_vec()))
+            }
             (Residence::Process, [KIND_VALUE, value @ ..]) => {
                 Some(Self::Value(Secret::new(value.to_vec())))
             }
@@ -161,5 +220,8 @@ pub(in crate::keys) fn refusal_of(id: &RecordId, why: Refusal) -> Error {
 }
 
 const KIND_VALUE: u8 = 1;
+const KIND_WRAPPED: u8 = 3;
+/// The kind byte 4 and the fixed marker.
+const NOTHING: &[u8] = b"\x04pintle nothing";
 /// The kind byte 2 and the fixed marker.
 const TOKEN_OBJECT: &[u8] = b"\x02pintle token object";

@@ -74,6 +74,20 @@ impl KeySpec {
         faults.0
     }
 
+    /// What the key of a header was asked to be.
+    pub fn of(header: &Header) -> Self {
+        Self {
+            name: header.name.clone(),
+            usage: header.usage,
+            mode: header.mode,
+            side: header.side,
+            algorithm: header.algorithm,
+            exportability: header.exportability,
+            residence: header.residence,
+            policy: header.policy.clone(),
+        }
+    }
+
     /// The fields in which the key that exists differs from this one.
     pub fn differences(&self, header: &Header) -> Vec<&'static str> {
         let (own, other) = (&self.policy, &header.policy);

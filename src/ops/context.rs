@@ -44,19 +44,56 @@ impl Context {
 /// One call.
 pub struct Call {
     scope: Arc<CallerScope>,
+    caller: Arc<str>,
+    needs_approval: bool,
     deadline: Instant,
     keys: Mutex<Vec<(String, u32)>>,
 }
 
 impl Call {
-    /// A call by a caller with this scope.
+    /// A call by a caller with this name and scope.
     #[must_use]
-    pub fn new(scope: Arc<CallerScope>, deadline: Instant) -> Self {
+    pub fn new(caller: Arc<str>, scope: Arc<CallerScope>, deadline: Instant) -> Self {
         Self {
             scope,
+            caller,
+            needs_approval: false,
             deadline,
             keys: Mutex::default(),
         }
+    }
+
+    /// The same, to be carried out when a second person has approved it.
+    #[must_use]
+    pub fn needing_approval(self, needs_approval: bool) -> Self {
+        Self {
+            needs_approval,
+            ..self
+        }
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn caller(&self) -> &str {
+        &self.caller
+    }
+
+    /// Whose keys, and which of them.
+    #[must_use]
+    pub fn scope(&self) -> &CallerScope {
+        &self.scope
+    }
+
+    /// Whether a second person must approve the call.
+    #[must_use]
+    pub const fn needs_approval(&self) -> bool {
+        self.needs_approval
+    }
+
+    /// Notes a key for the audit record.
+    pub fn note(&self, name: &str, version: u32) {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.push((name.to_owned(), version));
     }
 
     /// No work is begun after this.
@@ -91,8 +128,7 @@ impl Call {
             KeyRef::Block(key) => catalogue.resolve_block(scope, key, self.deadline).await,
         };
         let found = found.map_err(|error| Error::Key(role, error))?;
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.push((found.key_use().audit_name(), found.header().version));
+        self.note(&found.key_use().audit_name(), found.header().version);
         Ok(found)
     }
 

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use thiserror::Error as ThisError;
 
-use crate::config::policy::{CallerRow, Policy as PolicyFile};
+use crate::config::policy::{Approval, CallerRow, Policy as PolicyFile};
 use crate::keys::policy::{CallerScope, ScopeError};
 use crate::limits;
 use crate::service::Error;
 use crate::service::caller::Caller;
 
-/// Every call of the data plane.
+/// Every call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rpc {
     /// `PinService.TranslatePin`
@@ -32,6 +32,43 @@ pub enum Rpc {
     SignRequest,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
+    /// `KeyService.CreateKey`
+    CreateKey,
+    /// `KeyService.ImportKey`
+    ImportKey,
+    /// `KeyService.ImportCryptogram`
+    ImportCryptogram,
+    /// `KeyService.ExportKey`
+    ExportKey,
+    /// `KeyService.GetKey`
+    GetKey,
+    /// `KeyService.ListKeys`
+    ListKeys,
+    /// `KeyService.RotateKey`
+    RotateKey,
+    /// `KeyService.SetKeyState`
+    SetKeyState,
+    /// `KeyService.DestroyKey`
+    DestroyKey,
+    /// `KeyService.RestoreKey`
+    RestoreKey,
+    /// `KeyService.UpdateKeyMetadata`
+    UpdateKeyMetadata,
+    /// `KeyService.TranslateKeyBlock`
+    TranslateKeyBlock,
+    /// `ApprovalService.ListApprovals`
+    ListApprovals,
+    /// `ApprovalService.DecideApproval`
+    DecideApproval,
+}
+
+/// The two listeners. A call stands on one of them and does not exist on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plane {
+    /// What gateways call.
+    Data,
+    /// What those who keep the keys call.
+    Admin,
 }
 
 /// What holds for one RPC, whoever calls it.
@@ -39,6 +76,8 @@ pub enum Rpc {
 pub struct RpcRow {
     /// The call.
     pub rpc: Rpc,
+    /// Where it stands.
+    pub plane: Plane,
     /// Its HTTP/2 path.
     pub path: &'static str,
     /// Its largest message, bytes.
@@ -51,49 +90,198 @@ pub struct RpcRow {
 pub const RPCS: &[RpcRow] = &[
     RpcRow {
         rpc: Rpc::TranslatePin,
+        plane: Plane::Data,
         path: "/pintle.v1.PinService/TranslatePin",
         message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
         metric: "translate_pin",
     },
     RpcRow {
         rpc: Rpc::GenerateMac,
+        plane: Plane::Data,
         path: "/pintle.v1.MacService/GenerateMac",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "generate_mac",
     },
     RpcRow {
         rpc: Rpc::VerifyMac,
+        plane: Plane::Data,
         path: "/pintle.v1.MacService/VerifyMac",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_mac",
     },
     RpcRow {
         rpc: Rpc::Verify,
+        plane: Plane::Data,
         path: "/pintle.v1.SigningService/Verify",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify",
     },
     RpcRow {
         rpc: Rpc::GetPublicKey,
+        plane: Plane::Data,
         path: "/pintle.v1.SigningService/GetPublicKey",
         message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
         metric: "get_public_key",
     },
     RpcRow {
         rpc: Rpc::SignRequest,
+        plane: Plane::Data,
         path: "/pintle.v1.AlipayService/SignRequest",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "sign_request",
     },
     RpcRow {
         rpc: Rpc::GenerateRandom,
+        plane: Plane::Data,
         path: "/pintle.v1.RandomService/GenerateRandom",
         message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
         metric: "generate_random",
     },
+    RpcRow {
+        rpc: Rpc::CreateKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/CreateKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "create_key",
+    },
+    RpcRow {
+        rpc: Rpc::ImportKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ImportKey",
+        message_bytes_max: limits::KEY_MESSAGE_BYTES_MAX,
+        metric: "import_key",
+    },
+    RpcRow {
+        rpc: Rpc::ImportCryptogram,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ImportCryptogram",
+        message_bytes_max: limits::KEY_MESSAGE_BYTES_MAX,
+        metric: "import_cryptogram",
+    },
+    RpcRow {
+        rpc: Rpc::ExportKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ExportKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "export_key",
+    },
+    RpcRow {
+        rpc: Rpc::GetKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/GetKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "get_key",
+    },
+    RpcRow {
+        rpc: Rpc::ListKeys,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ListKeys",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "list_keys",
+    },
+    RpcRow {
+        rpc: Rpc::RotateKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/RotateKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "rotate_key",
+    },
+    RpcRow {
+        rpc: Rpc::SetKeyState,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/SetKeyState",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "set_key_state",
+    },
+    RpcRow {
+        rpc: Rpc::DestroyKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/DestroyKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "destroy_key",
+    },
+    RpcRow {
+        rpc: Rpc::RestoreKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/RestoreKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "restore_key",
+    },
+    RpcRow {
+        rpc: Rpc::UpdateKeyMetadata,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/UpdateKeyMetadata",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "update_key_metadata",
+    },
+    RpcRow {
+        rpc: Rpc::TranslateKeyBlock,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/TranslateKeyBlock",
+        message_bytes_max: limits::KEY_MESSAGE_BYTES_MAX,
+        metric: "translate_key_block",
+    },
+    RpcRow {
+        rpc: Rpc::ListApprovals,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.ApprovalService/ListApprovals",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "list_approvals",
+    },
+    RpcRow {
+        rpc: Rpc::DecideApproval,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.ApprovalService/DecideApproval",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "decide_approval",
+    },
 ];
 
+impl Rpc {
+    /// Whether it changes keys or lets them in or out: what a second person may be asked about.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::CreateKey
+            | Self::ImportKey
+            | Self::ImportCryptogram
+            | Self::ExportKey
+            | Self::RotateKey
+            | Self::SetKeyState
+            | Self::DestroyKey
+            | Self::RestoreKey
+            | Self::UpdateKeyMetadata
+            | Self::TranslateKeyBlock => true,
+            Self::TranslatePin
+            | Self::GenerateMac
+            | Self::VerifyMac
+            | Self::Verify
+            | Self::GetPublicKey
+            | Self::SignRequest
+            | Self::GenerateRandom
+            | Self::GetKey
+            | Self::ListKeys
+            | Self::ListApprovals
+            | Self::DecideApproval => false,
+        }
+    }
+}
+
+/// The calls that a pattern of the policy file means.
+fn meant_by(pattern: &str) -> Vec<Rpc> {
+    let rows = RPCS.iter().filter(|row| row.is_meant_by(pattern));
+    rows.map(|row| row.rpc).collect()
+}
+
 impl RpcRow {
+    /// The row of a call.
+    ///
+    /// Every call has one; a call that had none would get the first row's name.
+    #[must_use]
+    pub fn of(rpc: Rpc) -> &'static Self {
+        RPCS.iter().find(|row| row.rpc == rpc).unwrap_or(&RPCS[0])
+    }
+
     /// The row of an HTTP/2 path.
     #[must_use]
     pub fn of_path(path: &str) -> Option<&'static Self> {
@@ -121,6 +309,7 @@ impl RpcRow {
 /// The policy file, resolved.
 pub struct Policy {
     callers: HashMap<String, Arc<Principal>>,
+    approved: Vec<Rpc>,
 }
 
 /// One caller and what it may do.
@@ -138,6 +327,12 @@ pub enum PolicyError {
         /// The caller's row.
         uri: String,
         /// What it names.
+        call: String,
+    },
+    /// A call that needs no second person, or none at all.
+    #[error("approval: {call} is no call that changes keys")]
+    ApprovalUnknown {
+        /// What the policy names.
         call: String,
     },
     /// A value that cannot be meant.
@@ -167,13 +362,40 @@ impl Policy {
         if let Some((key, why)) = file.fault() {
             return Err(PolicyError::Value { key, why });
         }
+        let approved = file
+            .approval
+            .calls
+            .iter()
+            .map(|pattern| {
+                let calls = meant_by(pattern);
+                let admin = RPCS.iter().filter(|row| row.plane == Plane::Admin);
+                let needs_none = calls.iter().any(|call| {
+                    !admin
+                        .clone()
+                        .any(|row| row.rpc == *call && row.rpc.changes())
+                });
+                if calls.is_empty() || needs_none {
+                    return Err(PolicyError::ApprovalUnknown {
+                        call: pattern.clone(),
+                    });
+                }
+                Ok(calls)
+            })
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
         let resolve = |row: &CallerRow| Ok((row.uri.clone(), Arc::new(Principal::new(row)?)));
         let callers = file
             .caller
             .iter()
             .map(resolve)
             .collect::<Result<_, PolicyError>>()?;
-        Ok(Self { callers })
+        Ok(Self { callers, approved })
+    }
+
+    /// Whether a second person must approve the call of `row`.
+    #[must_use]
+    pub fn needs_approval(&self, row: &RpcRow) -> bool {
+        self.approved.contains(&row.rpc)
     }
 
     /// The row that lets `caller` make the call of `row`.
@@ -204,13 +426,9 @@ impl Principal {
         } = row;
         let mut calls = Vec::new();
         for pattern in patterns {
-            let before = calls.len();
-            calls.extend(
-                RPCS.iter()
-                    .filter(|row| row.is_meant_by(pattern))
-                    .map(|row| row.rpc),
-            );
-            if calls.len() == before {
+            let meant = meant_by(pattern);
+            calls.extend(&meant);
+            if meant.is_empty() {
                 return Err(PolicyError::CallUnknown {
                     uri: uri.clone(),
                     call: pattern.clone(),
@@ -239,6 +457,7 @@ impl Principal {
 #[must_use]
 pub fn danger_everything_for(uri: &str) -> PolicyFile {
     PolicyFile {
+        approval: Approval::default(),
         caller: vec![CallerRow {
             uri: uri.to_owned(),
             tenant: "default".to_owned(),
@@ -262,7 +481,10 @@ mod tests {
     }
 
     fn policy(rows: Vec<CallerRow>) -> Result<Policy, PolicyError> {
-        Policy::new(&PolicyFile { caller: rows })
+        Policy::new(&PolicyFile {
+            caller: rows,
+            ..PolicyFile::default()
+        })
     }
 
     #[test]
@@ -292,6 +514,35 @@ mod tests {
             row("a", &["pintle.v1.MacService/*"]),
         ];
         assert!(matches!(policy(twice), Err(PolicyError::Value { .. })));
+    }
+
+    #[test]
+    fn a_second_person_is_asked_about_calls_that_change_keys_and_no_other() {
+        let with = |calls: &[&str]| {
+            Policy::new(&PolicyFile {
+                approval: Approval {
+                    calls: calls.iter().map(|call| (*call).to_owned()).collect(),
+                },
+                ..PolicyFile::default()
+            })
+        };
+        let policy = with(&["pintle.admin.v1.KeyService/ExportKey"]).unwrap();
+        for row in RPCS {
+            assert_eq!(
+                policy.needs_approval(row),
+                row.rpc == Rpc::ExportKey,
+                "{}",
+                row.path
+            );
+        }
+        for none in [
+            "pintle.admin.v1.KeyService/GetKey",
+            "pintle.admin.v1.KeyService/*",
+            "pintle.v1.MacService/GenerateMac",
+            "pintle.admin.v1.KeyService/ExportKeys",
+        ] {
+            assert!(with(&[none]).is_err(), "{none}");
+        }
     }
 
     #[test]

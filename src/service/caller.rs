@@ -28,6 +28,11 @@ impl Caller {
         Self(Arc::from(uri))
     }
 
+    /// Its name, shared.
+    pub(in crate::service) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Its name in the policy file.
     #[must_use]
     pub fn uri(&self) -> &str {

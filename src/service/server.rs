@@ -15,10 +15,14 @@ use crate::limits;
 use crate::ops::context::Context;
 use crate::service::accept::connections;
 use crate::service::alipay::Alipay;
+use crate::service::approval::Approvals;
 use crate::service::caller::Peer;
 use crate::service::health::Health;
+use crate::service::keys::Keys;
 use crate::service::mac::Mac;
 use crate::service::pb;
+use crate::service::pb::admin::v1::approval_service_server::ApprovalServiceServer;
+use crate::service::pb::admin::v1::key_service_server::KeyServiceServer;
 use crate::service::pb::v1::alipay_service_server::AlipayServiceServer;
 use crate::service::pb::v1::mac_service_server::MacServiceServer;
 use crate::service::pb::v1::pin_service_server::PinServiceServer;
@@ -59,6 +63,17 @@ pub enum ServeError {
     Descriptors(#[from] tonic_reflection::server::Error),
 }
 
+/// One of tonic's generated servers over a handler, behind a stack.
+macro_rules! guarded {
+    ($stack:expr, $context:expr, $server:ident, $handler:ident) => {
+        $stack.before(
+            $server::new($handler($context.clone()))
+                .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX),
+        )
+    };
+}
+
 /// The data plane: every service behind the stack, and health.
 ///
 /// # Errors
@@ -69,30 +84,29 @@ pub fn data_routes(
     health: &Health,
     reflection: Reflection,
 ) -> Result<Routes, ServeError> {
-    macro_rules! guarded {
-        ($server:ident, $handler:ident) => {
-            stack.before(
-                $server::new($handler(context.clone()))
-                    .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
-                    .max_encoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX),
-            )
-        };
-    }
     let routes = Routes::new(health.server())
-        .add_service(guarded!(PinServiceServer, Pin))
-        .add_service(guarded!(MacServiceServer, Mac))
-        .add_service(guarded!(SigningServiceServer, Signing))
-        .add_service(guarded!(AlipayServiceServer, Alipay))
-        .add_service(guarded!(RandomServiceServer, Random));
+        .add_service(guarded!(stack, context, PinServiceServer, Pin))
+        .add_service(guarded!(stack, context, MacServiceServer, Mac))
+        .add_service(guarded!(stack, context, SigningServiceServer, Signing))
+        .add_service(guarded!(stack, context, AlipayServiceServer, Alipay))
+        .add_service(guarded!(stack, context, RandomServiceServer, Random));
     with_reflection(routes, reflection)
 }
 
-/// The admin listener: health, so far.
+/// The control plane: every service behind its own stack, and health.
 ///
 /// # Errors
 /// [`ServeError::Descriptors`].
-pub fn admin_routes(health: &Health, reflection: Reflection) -> Result<Routes, ServeError> {
-    with_reflection(Routes::new(health.server()), reflection)
+pub fn admin_routes(
+    context: &Context,
+    stack: &Stack,
+    health: &Health,
+    reflection: Reflection,
+) -> Result<Routes, ServeError> {
+    let routes = Routes::new(health.server())
+        .add_service(guarded!(stack, context, KeyServiceServer, Keys))
+        .add_service(guarded!(stack, context, ApprovalServiceServer, Approvals));
+    with_reflection(routes, reflection)
 }
 
 /// Serves over mutual TLS until `stop`, then drains.

@@ -27,7 +27,7 @@ use crate::limits;
 use crate::ops::context::Call;
 use crate::service::Error;
 use crate::service::admitted::Admitted;
-use crate::service::authorize::{Policy, RpcRow};
+use crate::service::authorize::{Plane, Policy, RpcRow};
 use crate::service::caller::{self, Caller};
 use crate::service::deadline::Deadlines;
 use crate::service::metrics::Metrics;
@@ -39,8 +39,10 @@ pub struct Stack(Arc<Shared>);
 
 /// What a stack is made of.
 pub struct Options {
+    /// Which calls stand on the listener.
+    pub plane: Plane,
     /// Who may call what.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Where records go.
     pub audit: Audit,
     /// Every answer says that this is no production server.
@@ -55,14 +57,16 @@ pub struct Options {
 
 /// Where audit records go.
 pub enum Audit {
-    /// The hash-chained file: no answer before its record is durable.
-    Journal(audit::Journal),
+    /// The hash-chained file: no answer before its record is durable. The listeners of one server
+    /// share it.
+    Journal(Arc<audit::Journal>),
     /// Nowhere. For measuring only.
     DangerNone,
 }
 
 struct Shared {
-    policy: Policy,
+    plane: Plane,
+    policy: Arc<Policy>,
     audit: Audit,
     development: bool,
     in_flight: Semaphore,
@@ -76,6 +80,7 @@ impl Stack {
     #[must_use]
     pub fn new(options: Options) -> Self {
         let Options {
+            plane,
             policy,
             audit,
             development,
@@ -84,6 +89,7 @@ impl Stack {
             deadline_max,
         } = options;
         Self(Arc::new(Shared {
+            plane,
             policy,
             audit,
             development,
@@ -157,14 +163,16 @@ impl Passage {
         let caller = self
             .caller
             .insert(caller::of_connection(request.extensions())?);
-        let principal = shared.policy.authorize(caller, self.row)?;
-        let row = self.row.ok_or(Error::CallUnknown)?;
+        let row = self.row.filter(|row| row.plane == shared.plane);
+        let principal = shared.policy.authorize(caller, row)?;
+        let row = row.ok_or(Error::CallUnknown)?;
         let _place = shared
             .in_flight
             .try_acquire()
             .map_err(|_| Error::Overloaded)?;
 
-        let call = Call::new(Arc::clone(principal.scope()), deadline);
+        let call = Call::new(caller.shared(), Arc::clone(principal.scope()), deadline)
+            .needing_approval(shared.policy.needs_approval(row));
         let admitted = self.admitted.insert(Admitted::new(row, call)).clone();
         request.extensions_mut().insert(admitted.clone());
         let decode_and_operate = inner.call(request);
@@ -194,7 +202,7 @@ impl Passage {
             Ok(response) => response,
             Err(error) => {
                 self.log(&error);
-                Fault::of(&error).status().into_http()
+                Fault::status_of(&error).into_http()
             }
         };
         if let Ok(request_id) = HeaderValue::from_str(&self.request_id) {

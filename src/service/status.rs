@@ -70,6 +70,10 @@ reasons! {
         "the message cannot be read";
     MissingField, "MISSING_FIELD", InvalidArgument,
         "a field that must be there is missing";
+    FieldSuperfluous, "FIELD_SUPERFLUOUS", InvalidArgument,
+        "a field that must be empty is not";
+    FieldMalformed, "FIELD_MALFORMED", InvalidArgument,
+        "a field cannot be read";
     EnumUnknown, "ENUM_UNKNOWN", InvalidArgument,
         "a value is not one of its enum";
     KeyNameMalformed, "KEY_NAME_MALFORMED", InvalidArgument,
@@ -128,6 +132,37 @@ reasons! {
         "the source key's policy does not list this PIN block format";
     TranslationForbidden, "TRANSLATION_FORBIDDEN", FailedPrecondition,
         "this translation is forbidden";
+    KeyExists, "KEY_EXISTS", AlreadyExists,
+        "a key of this name exists already";
+    KeyStateOrder, "KEY_STATE_ORDER", FailedPrecondition,
+        "this state does not follow the one the key is in";
+    KeyVersionsFull, "KEY_VERSIONS_FULL", FailedPrecondition,
+        "the key has as many versions as a key may";
+    KeyNotGeneratedHere, "KEY_NOT_GENERATED_HERE", FailedPrecondition,
+        "new versions are made of keys that were generated here";
+    ProcessKekRefused, "PROCESS_KEK_REFUSED", FailedPrecondition,
+        "keys that protect others may not live in this server's process";
+    CryptogramReused, "CRYPTOGRAM_REUSED", FailedPrecondition,
+        "this cryptogram came in before under another usage";
+    TimeRefused, "TIME_REFUSED", InvalidArgument,
+        "a moment or a span is out of bounds";
+    PageTokenUnknown, "PAGE_TOKEN_UNKNOWN", InvalidArgument,
+        "the page token is none of ours";
+    FilterMalformed, "FILTER_MALFORMED", InvalidArgument,
+        "the filter cannot be read: see ListKeysRequest.filter";
+    // Repetitions and the second person.
+    RequestIdMalformed, "REQUEST_ID_MALFORMED", InvalidArgument,
+        "a request id is 1 to 128 printable characters without spaces";
+    RequestIdReused, "REQUEST_ID_REUSED", FailedPrecondition,
+        "another request had this id";
+    ApprovalRequired, "APPROVAL_REQUIRED", FailedPrecondition,
+        "a second person must approve this request first";
+    ApprovalRejected, "APPROVAL_REJECTED", PermissionDenied,
+        "the request was not approved, or its approval was used";
+    ApprovalUnknown, "APPROVAL_UNKNOWN", NotFound,
+        "no such approval waits, or it is of another request";
+    ApprovalOwn, "APPROVAL_OWN", PermissionDenied,
+        "whoever asked cannot decide";
     KeyRecordRefused, "KEY_RECORD_REFUSED", DataLoss,
         "the key's record does not open";
     // Time and load.
@@ -202,6 +237,21 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The status of an error. It tells an approval's id besides what [`Fault`] tells.
+    #[must_use]
+    pub fn status_of(error: &Error) -> Status {
+        let fault = Self::of(error);
+        match error {
+            Error::Operation(ops::Error::Key(_, keys::error::Error::ApprovalRequired { id })) => {
+                let metadata = [("approval".to_owned(), id.clone())];
+                let reason = fault.reason;
+                let details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
+                Status::with_error_details(reason.code(), reason.message(), details)
+            }
+            _ => fault.status(),
+        }
+    }
+
     /// What a caller may learn of an error.
     #[must_use]
     pub fn of(error: &Error) -> Self {
@@ -213,6 +263,8 @@ impl Fault {
             Error::MessageTooLarge => Self::plain(Reason::MessageTooLarge),
             Error::MessageMalformed => Self::plain(Reason::MessageMalformed),
             Error::FieldMissing(field) => Self::at(Reason::MissingField, field),
+            Error::FieldSuperfluous(field) => Self::at(Reason::FieldSuperfluous, field),
+            Error::FieldMalformed(field) => Self::at(Reason::FieldMalformed, field),
             Error::KeyNameMalformed(field) => Self::at(Reason::KeyNameMalformed, field),
             Error::EnumUnknown(field) => Self::at(Reason::EnumUnknown, field),
             Error::DeadlineExceeded => Self::plain(Reason::DeadlineExceeded),
@@ -241,6 +293,9 @@ impl Fault {
             Operation::TranslationForbidden => {
                 Self::at(Reason::TranslationForbidden, "source_format")
             }
+            Operation::Words(fault) => Self::at(Reason::KeySpecRefused, fault.field),
+            Operation::PageToken => Self::at(Reason::PageTokenUnknown, "page_token"),
+            Operation::Filter => Self::at(Reason::FilterMalformed, "filter"),
             Operation::Key(role, error) => Self::of_key(*role, error),
             Operation::Catalogue(_) => Self::plain(Reason::StoreUnavailable),
             Operation::Token(error) => Self::of_token(error),
@@ -270,6 +325,12 @@ impl Fault {
             KeyRole::Only => "key",
             KeyRole::Source => "source_key",
             KeyRole::Destination => "destination_key",
+            KeyRole::Named => "name",
+            KeyRole::Protection => "protection_key",
+            KeyRole::SourceProtection => "source_protection_key",
+            KeyRole::DestinationProtection => "destination_protection_key",
+            KeyRole::Parent => "parent_key",
+            KeyRole::Transport => "transport_key",
         };
         match error {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),
@@ -283,10 +344,21 @@ impl Fault {
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
             Key::Exchange(error) => Self::of_exchange(error, field),
+            Key::KeyExists { .. } => Self::at(Reason::KeyExists, field),
+            Key::StateOrder { .. } => Self::at(Reason::KeyStateOrder, field),
+            Key::VersionsFull { .. } => Self::at(Reason::KeyVersionsFull, field),
+            Key::NotGeneratedHere { .. } => Self::at(Reason::KeyNotGeneratedHere, field),
+            Key::ProcessKekRefused => Self::plain(Reason::ProcessKekRefused),
+            Key::CryptogramReused => Self::at(Reason::CryptogramReused, "cryptogram"),
+            Key::TimeRefused { field, why: _ } => Self::at(Reason::TimeRefused, field),
+            Key::RequestIdMalformed => Self::at(Reason::RequestIdMalformed, REQUEST_ID),
+            Key::RequestIdReused => Self::at(Reason::RequestIdReused, REQUEST_ID),
+            Key::ApprovalRequired { .. } => Self::plain(Reason::ApprovalRequired),
+            Key::ApprovalRejected => Self::plain(Reason::ApprovalRejected),
+            Key::ApprovalUnknown => Self::at(Reason::ApprovalUnknown, "id"),
+            Key::ApprovalOwn => Self::plain(Reason::ApprovalOwn),
             // What only provisioning can come to, and no call does.
-            Key::StateOrder { .. }
-            | Key::KeyExists { .. }
-            | Key::FileUnreadable { .. }
+            Key::FileUnreadable { .. }
             | Key::FileSyntax { .. }
             | Key::FileRefused { .. }
             | Key::FileEnvironment { .. }
@@ -353,6 +425,7 @@ pub(in crate::service) fn held_by_the_stack() -> Status {
     Status::unknown("")
 }
 
+const REQUEST_ID: Field = "request_id";
 const PARAMETERS: Field = "parameters";
 const SIGN_TYPE: Field = "parameters.sign_type";
 

@@ -1,5 +1,7 @@
 //! What every call's messages share: naming a key, and saying which key was used.
 
+use prost_types::Timestamp;
+
 use crate::keys::attributes::Residence;
 
 use crate::keys::key_ref::{BlockRef, KeyRef, NamedKey};
@@ -42,15 +44,27 @@ pub(in crate::service) fn key_use(used: KeyUse) -> pb::KeyUse {
         residence,
         block,
     } = used;
-    let residence = match residence {
-        Residence::Token => pb::Residence::Token,
-        Residence::TokenWrapped => pb::Residence::TokenWrapped,
-        Residence::Process => pb::Residence::Process,
-    };
     pb::KeyUse {
         name,
         version,
-        residence: residence.into(),
+        residence: self::residence(residence).into(),
         key_block_hash: block.map(|hash| hash.to_vec()).unwrap_or_default(),
+    }
+}
+
+/// Where a key is clear.
+pub(in crate::service) fn residence(residence: Residence) -> pb::Residence {
+    match residence {
+        Residence::Token => pb::Residence::Token,
+        Residence::TokenWrapped => pb::Residence::TokenWrapped,
+        Residence::Process => pb::Residence::Process,
+    }
+}
+
+/// A moment, from seconds since 1970.
+pub(in crate::service) fn timestamp(seconds: u64) -> Timestamp {
+    Timestamp {
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        nanos: 0,
     }
 }

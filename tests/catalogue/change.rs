@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use pintle::keys::act::Act;
 use pintle::keys::attributes::{Environment, State};
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::Error;
 use pintle::keys::grant::{GenerateMac, VerifyMac};
 use pintle::keys::key_ref::KeyName;
-use pintle::keys::lifecycle;
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::keys::policy::grant;
 use pintle::store::Store;
 
@@ -89,8 +90,14 @@ pub fn a_key_disabled_while_it_loads_does_not_stay_open(place: &Place) {
             let key = pintle::keys::key_ref::NamedKey::parse(TAK, 0).unwrap();
             let name = KeyName::parse(TAK).unwrap();
             let tenant = tenant();
+            let version = VersionOf {
+                tenant: &tenant,
+                name: &name,
+                version: 1,
+            };
+            let operator = Act::operator();
             let (changed, _) = tokio::join!(
-                lifecycle::set_state(&changing, &tenant, &name, 1, disabled),
+                lifecycle::set_state(&changing, version, disabled, &operator),
                 serving.resolve(&scope, &key, crate::desk::soon()),
             );
             changed.unwrap();
@@ -193,6 +200,16 @@ fn set(
     to: State,
 ) -> Result<pintle::keys::record::Header, Error> {
     let name = KeyName::parse(name).unwrap();
-    desk.runtime
-        .block_on(lifecycle::set_state(catalogue, &tenant(), &name, 1, to))
+    let tenant = tenant();
+    let version = VersionOf {
+        tenant: &tenant,
+        name: &name,
+        version: 1,
+    };
+    desk.runtime.block_on(lifecycle::set_state(
+        catalogue,
+        version,
+        to,
+        &Act::operator(),
+    ))
 }

@@ -1,11 +1,12 @@
 //! Somebody writes the store: every row that is not what the token sealed is refused, and named.
 
 use pintle::hsm::{Module, Token, TokenConfig};
+use pintle::keys::act::Act;
 use pintle::keys::attributes::{Environment, State};
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::{CatalogueFault, Error, Refusal};
 use pintle::keys::key_ref::KeyName;
-use pintle::keys::lifecycle;
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::secret::Secret;
 use pintle::store::{Store, seals};
 use rusqlite::params;
@@ -113,7 +114,16 @@ pub fn an_old_row_put_back_over_a_new_seal_is_refused(place: &Place) {
         )
         .unwrap();
     let tenant = tenant();
-    let disabled = lifecycle::set_state(&desk.catalogue, &tenant, &name, 1, State::Disabled);
+    let disabled = lifecycle::set_state(
+        &desk.catalogue,
+        VersionOf {
+            tenant: &tenant,
+            name: &name,
+            version: 1,
+        },
+        State::Disabled,
+        &Act::operator(),
+    );
     assert_eq!(desk.runtime.block_on(disabled).unwrap().state_epoch, 1);
     file.execute(
         "UPDATE key_record SET header = ?2 WHERE name = ?1",

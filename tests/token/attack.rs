@@ -109,46 +109,92 @@ pub fn wrap_then_decrypt_gets_nothing(place: &Place) {
 }
 
 pub fn what_wrap_unwraps_stays_inside(place: &Place) {
-    let _token = place.token();
+    let token = place.token();
+    let (_, stored) = token.generate_wrapped_rsa(soon(), 2048).wait().unwrap();
     let attacker = place.attacker();
+    let session = &attacker.session;
     let bad = generate(&attacker, &[Attribute::Wrap(true), Attribute::Unwrap(true)]);
-    let victim = generate(&attacker, &[Attribute::Extractable(true)]);
+    let victim = signing_pair(&attacker);
     let open = [Attribute::Extractable(true), Attribute::Sensitive(false)];
-
-    // The control: a key that pins nothing gives the value away.
-    let blob = attacker
-        .session
-        .wrap_key(&Mechanism::AesKeyWrap, bad, victim)
-        .unwrap();
-    let out = unwrap(&attacker, &Mechanism::AesKeyWrap, bad, &blob, &open).unwrap();
-    let value = attacker
-        .session
-        .get_attributes(out, &[AttributeType::Value])
-        .unwrap();
-    assert!(matches!(value.as_slice(), [Attribute::Value(value)] if value.len() == 16));
-
-    // `wrap` wraps by its own mechanism only, and what it unwraps is pinned.
-    let wrap = attacker.master(MasterKey::Wrap.label());
-    let other = attacker
-        .session
-        .wrap_key(&Mechanism::AesKeyWrap, wrap, victim);
-    assert!(
-        other.is_err(),
-        "wrap took a mechanism that it is not bound to"
-    );
+    let value = |object| {
+        let read = session.get_attributes(object, &[AttributeType::PrivateExponent]);
+        read.map_or(0, |values| values.len())
+    };
     if place.kind == Kind::Embedded {
         // cryptoki has no name for this token's number: its turn is in the library's own tests.
         return;
     }
+    // The control: a key that pins nothing gives the value away.
     let kwp = Mechanism::AesKeyWrapPad;
-    let blob = attacker.session.wrap_key(&kwp, wrap, victim).unwrap();
-    for asked in [&open[..], &open[..1], &open[1..]] {
-        assert!(unwrap(&attacker, &kwp, wrap, &blob, asked).is_err());
+    let blob = session.wrap_key(&kwp, bad, victim).unwrap();
+    let out = unwrap(&attacker, &kwp, bad, &blob, &open).unwrap();
+    assert_eq!(value(out), 1);
+
+    // `wrap` wraps by its own mechanism only, and what it unwraps is pinned.
+    let wrap = attacker.master(MasterKey::Wrap.label());
+    let other = session.wrap_key(&Mechanism::AesKeyWrap, wrap, victim);
+    assert!(
+        other.is_err(),
+        "wrap took a mechanism that it is not bound to"
+    );
+    let theirs = session.wrap_key(&kwp, wrap, victim).unwrap();
+    for blob in [theirs.as_slice(), stored.as_bytes()] {
+        for asked in freedoms() {
+            let out = unwrap(&attacker, &kwp, wrap, blob, std::slice::from_ref(&asked));
+            assert!(out.is_err(), "{asked:?} was granted");
+        }
+        assert!(unwrap(&attacker, &kwp, wrap, blob, &open).is_err());
+        // The control: as it is pinned, it comes in, and stays.
+        let out = unwrap(&attacker, &kwp, wrap, blob, &[]).unwrap();
+        assert_eq!(value(out), 0);
+        assert!(
+            session
+                .copy_object(out, &[Attribute::Decrypt(true)])
+                .is_err()
+        );
+        for mechanism in wrapping() {
+            assert!(session.wrap_key(&mechanism, bad, out).is_err());
+        }
+        for change in changes() {
+            assert!(session.update_attributes(out, &[change]).is_err());
+        }
     }
-    // SoftHSM wants the pinned attributes said by the caller; kryoptic adds them.
-    let closed = [Attribute::Extractable(false), Attribute::Sensitive(true)];
-    let out = unwrap(&attacker, &kwp, wrap, &blob, &closed).unwrap();
-    assert_no_value(&attacker, out);
+}
+
+/// What a holder of the PIN would like an unwrapped signing key to be.
+fn freedoms() -> Vec<Attribute> {
+    vec![
+        Attribute::Extractable(true),
+        Attribute::Sensitive(false),
+        Attribute::Decrypt(true),
+        Attribute::Unwrap(true),
+        Attribute::Derive(true),
+        Attribute::Modifiable(true),
+        Attribute::Copyable(true),
+        Attribute::Private(false),
+        Attribute::Token(true),
+        Attribute::Class(ObjectClass::SECRET_KEY),
+    ]
+}
+
+/// The private half of an extractable session pair.
+fn signing_pair(attacker: &Attacker) -> ObjectHandle {
+    let public = [
+        Attribute::Token(false),
+        Attribute::ModulusBits(2048.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+    ];
+    let private = [
+        Attribute::Token(false),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+    ];
+    let mechanism = Mechanism::RsaPkcsKeyPairGen;
+    let pair = attacker
+        .session
+        .generate_key_pair(&mechanism, &public, &private);
+    pair.unwrap().1
 }
 
 pub fn deriving_from_a_master_key_or_its_copy_gets_nothing(place: &Place) {
@@ -245,19 +291,37 @@ fn generate(attacker: &Attacker, more: &[Attribute]) -> ObjectHandle {
         .unwrap()
 }
 
+/// Unwraps an RSA private key by the template that `wrap` pins, some of it replaced.
 fn unwrap(
     attacker: &Attacker,
     mechanism: &Mechanism,
     key: ObjectHandle,
     blob: &[u8],
-    more: &[Attribute],
+    with: &[Attribute],
 ) -> Result<ObjectHandle, cryptoki::error::Error> {
     let mut template = vec![
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::AES),
+        Attribute::Class(ObjectClass::PRIVATE_KEY),
+        Attribute::KeyType(KeyType::RSA),
         Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Copyable(false),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Modifiable(false),
     ];
-    template.extend_from_slice(more);
+    for attribute in with {
+        template.retain(|other| other.attribute_type() != attribute.attribute_type());
+        let secret = *attribute == Attribute::Class(ObjectClass::SECRET_KEY);
+        if secret {
+            template.retain(|other| other.attribute_type() != AttributeType::KeyType);
+            template.insert(0, Attribute::KeyType(KeyType::GENERIC_SECRET));
+        }
+        // Before CKA_MODIFIABLE, after which SoftHSM takes nothing.
+        template.insert(0, attribute.clone());
+    }
     attacker.session.unwrap_key(mechanism, key, blob, &template)
 }
 
@@ -293,11 +357,4 @@ fn clulow(
     }
     // RFC 3394 §2.2.3: the initial value shows that the key came out right.
     (first == [0xa6; 8]).then(|| blocks.concat())
-}
-
-fn assert_no_value(attacker: &Attacker, object: ObjectHandle) {
-    let read = attacker
-        .session
-        .get_attributes(object, &[AttributeType::Value]);
-    assert!(read.map_or(true, |values| values.is_empty()));
 }

@@ -14,8 +14,13 @@ mod queue;
 mod recovery;
 mod rotation;
 mod rsa;
+#[path = "../support/rsa_variants.rs"]
+mod rsa_variants;
 mod seal;
 mod secret_key;
+mod together;
+mod transport;
+mod wrapped;
 
 use place::{Kind, Place};
 
@@ -66,6 +71,14 @@ scenarios! {
     secret_key::a_generated_secret_is_of_its_kind_and_does_one_thing,
     secret_key::a_secret_key_does_not_come_out,
     secret_key::what_is_not_a_secret_of_its_kind_is_refused,
+    wrapped::a_wrapped_key_signs_and_nothing_stays,
+    wrapped::a_wrapped_key_outlives_its_session_object,
+    wrapped::a_blob_that_wrap_did_not_make_is_not_authentic,
+    wrapped::many_workers_share_the_open_keys,
+    wrapped::only_so_many_keys_are_open_at_once,
+    transport::what_a_partner_wraps_opens,
+    transport::what_does_not_open_gets_one_answer,
+    transport::a_transport_key_does_one_thing,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,
@@ -77,6 +90,8 @@ scenarios! {
     queue::a_dropped_token_answers_what_waits,
     recovery::a_logout_behind_our_back_is_cured,
     recovery::a_pin_changed_behind_our_back_is_tried_once,
+    together::several_tokens_work_at_the_same_time,
+    together::one_token_that_loses_its_login_disturbs_no_other,
     exports::both_tokens_work_in_one_process,
     exports::softhsm_keeps_debians_libcrypto,
 }

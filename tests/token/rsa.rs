@@ -195,7 +195,7 @@ fn import(token: &Token, id: [u8; 16], pkcs8: &[u8]) -> Result<RsaPublic, Error>
     token.import_rsa(soon(), id, pkcs8).wait()
 }
 
-fn openssl_key(file: &Path, option: &str, algorithm: &str) -> Vec<u8> {
+pub fn openssl_key(file: &Path, option: &str, algorithm: &str) -> Vec<u8> {
     let pem = file.with_extension("pem");
     let openssl = |arguments: &[&str], input: &Path| {
         let mut command = Command::new("openssl");
@@ -209,7 +209,7 @@ fn openssl_key(file: &Path, option: &str, algorithm: &str) -> Vec<u8> {
     std::fs::read(file).unwrap()
 }
 
-fn openssl_signature(key: &Path, message: &[u8]) -> Vec<u8> {
+pub fn openssl_signature(key: &Path, message: &[u8]) -> Vec<u8> {
     let text = key.with_extension("txt");
     std::fs::write(&text, message).unwrap();
     let output = Command::new("openssl")

@@ -16,7 +16,7 @@ use pintle::limits;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
-use pintle::service::authorize::Policy;
+use pintle::service::authorize::{Plane, Policy};
 use pintle::service::health::Health;
 use pintle::service::stack::{Audit, Options, Stack};
 
@@ -38,6 +38,7 @@ pub struct Parts<'a> {
 pub struct Assembled {
     pub context: Context,
     pub stack: Stack,
+    pub admin_stack: Stack,
     pub health: Health,
 }
 
@@ -73,14 +74,18 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
     })?;
     let policy = Policy::new(parts.callers)
         .map_err(|error| Failure::new(Kind::Usage, format!("policy file: {error}")))?;
-    let stack = Stack::new(Options {
-        policy,
-        audit: Audit::Journal(journal),
+    let (policy, journal) = (Arc::new(policy), Arc::new(journal));
+    let options = |plane| Options {
+        plane,
+        policy: Arc::clone(&policy),
+        audit: Audit::Journal(Arc::clone(&journal)),
         development: parts.environment == Environment::Development,
         calls_in_flight: parts.limits.calls_in_flight,
         deadline_default: Duration::from_millis(parts.limits.deadline_default_ms),
         deadline_max: Duration::from_millis(parts.limits.deadline_max_ms),
-    });
+    };
+    let stack = Stack::new(options(Plane::Data));
+    let admin_stack = Stack::new(options(Plane::Admin));
     let context = Context {
         catalogue: parts.catalogue,
         token: parts.token,
@@ -92,6 +97,7 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
     Ok(Assembled {
         context,
         stack,
+        admin_stack,
         health,
     })
 }

@@ -34,6 +34,7 @@ pub fn open(
     store: &Path,
     token: &Token,
     environment: server::Environment,
+    allow_process_kek: bool,
 ) -> Result<Catalogue, Failure> {
     let store = Store::open(store)
         .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
@@ -42,7 +43,10 @@ pub fn open(
         server::Environment::Test | server::Environment::Development => Environment::Test,
     };
     let bar = progress::counter("reading the catalogue");
-    let options = CatalogueOptions::new(environment);
+    let options = CatalogueOptions {
+        allow_process_kek,
+        ..CatalogueOptions::new(environment)
+    };
     let opened = Catalogue::open_telling(store, token.clone(), options, &|rows| {
         bar.set_position(rows);
     });
@@ -80,7 +84,7 @@ pub fn verify_all(
     token: &Token,
     environment: server::Environment,
 ) -> Result<usize, Failure> {
-    let catalogue = open(store, token, environment)?;
+    let catalogue = open(store, token, environment, true)?;
     let listed = settings::runtime()?.block_on(list(&catalogue))?;
     for one in &listed {
         if let Err(error) = &one.header {

@@ -76,7 +76,7 @@ impl DevServer {
         }
         let token = open_or_make_token(folder)?;
         let store = folder.join("store.sqlite");
-        let catalogue = catalogue::open(&store, &token, Environment::Development)?;
+        let catalogue = catalogue::open(&store, &token, Environment::Development, true)?;
         provide_keys(folder, &catalogue).await?;
         let assembled = assembly::assemble(Parts {
             environment: Environment::Development,
@@ -96,7 +96,13 @@ impl DevServer {
             Reflection::On,
         )
         .map_err(other)?;
-        let admin_calls = admin_routes(&assembled.health, Reflection::On).map_err(other)?;
+        let admin_calls = admin_routes(
+            &assembled.context,
+            &assembled.admin_stack,
+            &assembled.health,
+            Reflection::On,
+        )
+        .map_err(other)?;
         let data_listener = serve::bind(listen).await?;
         let address = data_listener.local_addr()?;
         let admin_listener = serve::bind(SocketAddr::new(listen.ip(), 0)).await?;

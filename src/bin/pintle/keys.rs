@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use pintle::keys::act::Act;
 use pintle::keys::attributes::State;
 use pintle::keys::catalogue::Catalogue;
+use pintle::keys::import;
 use pintle::keys::key_ref::KeyName;
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::keys::provision::{self, Action, Plan};
 use pintle::keys::template::Template;
-use pintle::keys::{import, lifecycle};
 use serde_json::json;
 
 use crate::cli::{self, Keys, KeysCommand};
@@ -26,7 +28,12 @@ pub fn run(arguments: &Keys, output: Output) -> Outcome {
     }
     let server = settings::load(&arguments.configured.config)?;
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let opened = catalogue::open(&server.store.path, &token, server.environment)?;
+    let opened = catalogue::open(
+        &server.store.path,
+        &token,
+        server.environment,
+        server.allow_process_kek,
+    )?;
     settings::runtime()?.block_on(async {
         match &arguments.command {
             KeysCommand::Usages => Ok(()),
@@ -135,12 +142,17 @@ async fn set_state(catalogue: &Catalogue, key: &cli::KeyName, to: State) -> Outc
                 .ok_or_else(|| unknown(key))?
         }
     };
-    let header = lifecycle::set_state(catalogue, &tenant, &name, version, to)
+    let version = VersionOf {
+        tenant: &tenant,
+        name: &name,
+        version,
+    };
+    let header = lifecycle::set_state(catalogue, version, to, &Act::operator())
         .await
         .map_err(catalogue::failure)?;
     eprintln!(
         "{} version {} is {}; every server follows within 2 s",
-        name, version, header.state
+        name, header.version, header.state
     );
     Ok(())
 }

@@ -20,7 +20,12 @@ pub fn run(arguments: &Serve) -> Outcome {
 
 async fn serve(server: &Server) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let catalogue = catalogue::open(&server.store.path, &token, server.environment)?;
+    let catalogue = catalogue::open(
+        &server.store.path,
+        &token,
+        server.environment,
+        server.allow_process_kek,
+    )?;
     verify::against_checkpoint(&catalogue, server).await?;
     if server.environment == Environment::Production {
         catalogue::refuse_single_token(&catalogue)?;
@@ -52,8 +57,13 @@ async fn serve(server: &Server) -> Outcome {
         reflection,
     )
     .map_err(|error| Failure::new(Kind::Other, error))?;
-    let admin = admin_routes(&assembled.health, Reflection::Off)
-        .map_err(|error| Failure::new(Kind::Other, error))?;
+    let admin = admin_routes(
+        &assembled.context,
+        &assembled.admin_stack,
+        &assembled.health,
+        Reflection::Off,
+    )
+    .map_err(|error| Failure::new(Kind::Other, error))?;
     let data_listener = bind(listen.data).await?;
     let admin_listener = bind(listen.admin).await?;
     tracing::info!(data = %listen.data, admin = %listen.admin, "listening, mutual TLS");

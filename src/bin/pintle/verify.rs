@@ -21,7 +21,12 @@ pub fn run(arguments: &Catalogue, output: Output) -> Outcome {
     settings::log(false, "error");
     let server = settings::load(&arguments.configured.config)?;
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let opened = catalogue::open(&server.store.path, &token, server.environment)?;
+    let opened = catalogue::open(
+        &server.store.path,
+        &token,
+        server.environment,
+        server.allow_process_kek,
+    )?;
     settings::runtime()?.block_on(async {
         match &arguments.command {
             CatalogueCommand::Verify => verify(&opened, &server, output).await,

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 
 use crate::hsm::error::Error;
@@ -27,38 +27,87 @@ fn what_wrap_unwraps_stays_inside_and_a_wrap_key_that_pins_nothing_is_refused() 
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 fn what_wrap_unwraps_stays_inside(session: &Session) {
-    let made = |more: &[Attribute]| {
-        let mut template = vec![Attribute::Token(false), Attribute::ValueLen(16.into())];
-        template.extend_from_slice(more);
-        let mechanism = Allowed::AesKeyGen.plain();
-        session.generate_key(&mechanism, &template).unwrap()
-    };
-    let victim = made(&[Attribute::Extractable(true), Attribute::Sensitive(true)]);
-    let careless = made(&[Attribute::Wrap(true), Attribute::Unwrap(true)]);
+    let careless = [
+        Attribute::Token(false),
+        Attribute::ValueLen(16.into()),
+        Attribute::Wrap(true),
+        Attribute::Unwrap(true),
+    ];
+    let careless = session.generate_key(&Allowed::AesKeyGen.plain(), &careless);
+    let careless = careless.unwrap();
+    let victim = extractable_rsa(session);
     let wrap = find(session, MasterKey::Wrap).unwrap()[0];
     let kwp = Allowed::AesKwp.plain();
-    let unwrapped = |key, more: &[Attribute]| {
+    let unwrapped = |key, key_type, asked: &[Attribute]| {
         let blob = session.wrap_key(&kwp, key, victim).unwrap();
-        let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-        ];
-        template.extend_from_slice(more);
+        let mut template = vec![Attribute::KeyType(key_type)];
+        template.extend_from_slice(asked);
         session.unwrap_key(&kwp, key, &blob, &template)
     };
     let value = |object| {
         session
-            .get_attributes(object, &[AttributeType::Value])
+            .get_attributes(object, &[AttributeType::PrivateExponent])
             .unwrap()
     };
 
-    let open = [Attribute::Extractable(true), Attribute::Sensitive(false)];
+    let class = Attribute::Class(ObjectClass::PRIVATE_KEY);
+    let open = [
+        class.clone(),
+        Attribute::Extractable(true),
+        Attribute::Sensitive(false),
+    ];
     // The control: a key that pins nothing gives the value away.
-    assert_eq!(value(unwrapped(careless, &open).unwrap()).len(), 1);
-    for asked in [&open[..], &open[..1], &open[1..]] {
-        assert!(unwrapped(wrap, asked).is_err());
+    let out = unwrapped(careless, KeyType::RSA, &open).unwrap();
+    assert_eq!(value(out).len(), 1);
+    let as_secret = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::Derive(true),
+    ];
+    unwrapped(careless, KeyType::GENERIC_SECRET, &as_secret).unwrap();
+
+    assert!(unwrapped(wrap, KeyType::RSA, &open).is_err());
+    assert!(unwrapped(wrap, KeyType::GENERIC_SECRET, &as_secret).is_err());
+    assert!(unwrapped(wrap, KeyType::GENERIC_SECRET, &as_secret[..1]).is_err());
+    for asked in [
+        Attribute::Extractable(true),
+        Attribute::Sensitive(false),
+        Attribute::Decrypt(true),
+        Attribute::Unwrap(true),
+        Attribute::Derive(true),
+        Attribute::Modifiable(true),
+        Attribute::Copyable(true),
+        Attribute::Private(false),
+        Attribute::Token(true),
+    ] {
+        assert!(
+            unwrapped(wrap, KeyType::RSA, std::slice::from_ref(&asked)).is_err(),
+            "{asked:?} was granted"
+        );
     }
-    assert!(value(unwrapped(wrap, &[]).unwrap()).is_empty());
+    let out = unwrapped(wrap, KeyType::RSA, &[Attribute::Sign(true)]).unwrap();
+    assert!(value(out).is_empty());
+    assert!(session.wrap_key(&kwp, careless, out).is_err());
+    for change in [Attribute::Decrypt(true), Attribute::Derive(true)] {
+        let change = std::slice::from_ref(&change);
+        assert!(session.copy_object(out, change).is_err());
+        assert!(session.update_attributes(out, change).is_err());
+    }
+}
+
+/// The private half of a session pair that may be wrapped.
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn extractable_rsa(session: &Session) -> ObjectHandle {
+    let public = [
+        Attribute::ModulusBits(2048.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+    ];
+    let private = [
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+    ];
+    let pair = session.generate_key_pair(&Allowed::RsaKeyPairGen.plain(), &public, &private);
+    pair.unwrap().1
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]

@@ -1,0 +1,204 @@
+//! RSA transport keys: a partner's HSM wraps a key under the public half by RSAES-OAEP (RFC 8017
+//! §7.1) with SHA-256 and MGF1 of SHA-256 and an empty label; the private half, in the token, opens
+//! it and does nothing else. Never SHA-1, never PKCS #1 v1.5, never raw RSA: a token that has not
+//! OAEP with SHA-256 (SoftHSM 2.6.1 lists OAEP and has SHA-1 only) makes no transport key.
+//!
+//! Every blob that does not open gets one answer: Manger (CRYPTO 2001) needs only two.
+
+use std::time::Instant;
+
+use aws_lc_rs::rsa::{
+    OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey, PublicKeyComponents,
+};
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use zeroize::Zeroize;
+
+use crate::hsm::error::{Class, Error};
+use crate::hsm::kept::{self, Kept};
+use crate::hsm::mechanism::Allowed;
+use crate::hsm::pool::{Job, Retry};
+use crate::hsm::session::WorkerSession;
+use crate::hsm::{RsaPublic, Token, object, rsa};
+use crate::limits;
+use crate::secret::Secret;
+
+impl Token {
+    /// Makes a transport key of 2048, 3072 or 4096 bits in the token, and tries it;
+    /// [`Error::NotOffered`] where the token has not OAEP with SHA-256. Not retried.
+    pub fn generate_transport_rsa(
+        &self,
+        deadline: Instant,
+        object_id: [u8; 16],
+        bits: u32,
+    ) -> Job<RsaPublic> {
+        let offered = self.offers(&[Allowed::RsaOaep]);
+        if let Err(error) = rsa::check_bits(bits).and(offered) {
+            return Job::refused(error);
+        }
+        let make = move |worker: &_| generate(worker, object_id, bits);
+        self.0.asymmetric.submit(deadline, Retry::Never, make)
+    }
+
+    /// Opens what was wrapped under a transport key; [`Error::NotOpened`] for whatever does not
+    /// open, and nothing more.
+    pub fn open_oaep(
+        &self,
+        deadline: Instant,
+        object_id: [u8; 16],
+        wrapped: Vec<u8>,
+    ) -> Job<Secret<Vec<u8>>> {
+        if wrapped.len() > limits::RSA_SIGNATURE_BYTES_MAX {
+            return Job::refused(Error::TooLong);
+        }
+        if let Err(error) = self.offers(&[Allowed::RsaOaep]) {
+            return Job::refused(error);
+        }
+        let open = move |worker: &_| {
+            let key = kept::handle(worker, Kept::TransportRsa, object_id)?;
+            open(worker, key, &wrapped)
+        };
+        self.0.asymmetric.submit(deadline, Retry::Once, open)
+    }
+
+    /// Destroys a transport key; [`Error::NoSuchKey`] if it is not there. Not retried.
+    pub fn destroy_transport_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<()> {
+        let destroy = move |worker: &_| kept::destroy(worker, Kept::TransportRsa, object_id);
+        self.0.asymmetric.submit(deadline, Retry::Never, destroy)
+    }
+
+    /// Whether the token has a transport key of this id.
+    pub fn has_transport_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<bool> {
+        let has = move |worker: &_| kept::has(worker, Kept::TransportRsa, object_id);
+        self.0.asymmetric.submit(deadline, Retry::Once, has)
+    }
+}
+
+fn generate(worker: &WorkerSession, object_id: [u8; 16], bits: u32) -> Result<RsaPublic, Error> {
+    kept::refuse_existing(worker, Kept::TransportRsa, object_id)?;
+    let session = worker.session();
+    let (public, private) = session.generate_key_pair(
+        &Allowed::RsaKeyPairGen.plain(),
+        &rsa::public_template(bits),
+        &template(object_id),
+    )?;
+    session.destroy_object(public)?;
+    match admit(worker, private) {
+        Ok(public) => {
+            worker.cache(Kept::TransportRsa, object_id, private);
+            Ok(public)
+        }
+        Err(error) => {
+            session.destroy_object(private)?;
+            Err(error)
+        }
+    }
+}
+
+/// Checks a new key and opens something with it: that OAEP is listed says nothing of its hash.
+fn admit(worker: &WorkerSession, key: ObjectHandle) -> Result<RsaPublic, Error> {
+    let session = worker.session();
+    for (name, attribute, wanted) in WANTED {
+        if object::flag(session, key, attribute)? != Some(wanted) {
+            return Err(Error::KeyUnsafe(name));
+        }
+    }
+    let allowed = worker.loaded().calls.allowed_mechanisms(session, key)?;
+    if allowed != [Allowed::RsaOaep.raw()] {
+        return Err(Error::KeyUnsafe("CKA_ALLOWED_MECHANISMS"));
+    }
+    let public = rsa::public_of(session, key)?;
+    let mut value = vec![0; TRIAL_BYTES];
+    session.generate_random_slice(&mut value)?;
+    let wrapped = wrap(&public, &value).ok_or(Error::KeyUnsafe("CKA_MODULUS"))?;
+    let opened = open(worker, key, &wrapped)?;
+    // Not a secret: a random number of this very call.
+    if *opened.expose_secret() == value {
+        Ok(public)
+    } else {
+        Err(Error::ProbeDiffers)
+    }
+}
+
+fn open(
+    worker: &WorkerSession,
+    key: ObjectHandle,
+    wrapped: &[u8],
+) -> Result<Secret<Vec<u8>>, Error> {
+    let mut clear = Secret::new(vec![0; limits::RSA_SIGNATURE_BYTES_MAX]);
+    let calls = &worker.loaded().calls;
+    let out = clear.expose_secret_mut();
+    let written = match calls.oaep_sha256_decrypt(worker.session(), key, wrapped, out) {
+        Ok(written) => written,
+        Err(error) => return Err(refusal(worker, error.into())),
+    };
+    if let Some(rest) = clear.expose_secret_mut().get_mut(written..) {
+        rest.zeroize();
+    }
+    clear.expose_secret_mut().truncate(written);
+    Ok(clear)
+}
+
+/// What is wrong with the session, the key or the token is said; what is wrong with the blob not.
+fn refusal(worker: &WorkerSession, error: Error) -> Error {
+    if matches!(&error, Error::Call(fault) if fault.refuses_parameters()) {
+        return Error::NotOffered(Allowed::RsaOaep);
+    }
+    match error.class() {
+        Class::Request => Error::NotOpened,
+        _ if error.is_vague() && !worker.login_is_lost() => Error::NotOpened,
+        Class::Pool | Class::Session | Class::Object | Class::Token | Class::Module => error,
+    }
+}
+
+fn wrap(public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
+    let components = PublicKeyComponents {
+        n: &public.n,
+        e: &public.e,
+    };
+    let key: PublicEncryptingKey = components.try_into().ok()?;
+    let key = OaepPublicEncryptingKey::new(key).ok()?;
+    let mut wrapped = vec![0; key.ciphertext_size()];
+    key.encrypt(&OAEP_SHA256_MGF1SHA256, value, &mut wrapped, None)
+        .ok()?;
+    Some(wrapped)
+}
+
+/// The fixed safe template: decrypt by OAEP, nothing else, ever.
+fn template(object_id: [u8; 16]) -> Vec<Attribute> {
+    vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Copyable(false),
+        Attribute::Modifiable(false),
+        Attribute::Decrypt(true),
+        Attribute::Sign(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Label(Kept::TransportRsa.label()),
+        Attribute::Id(object_id.to_vec()),
+        Attribute::AllowedMechanisms(vec![Allowed::RsaOaep.as_type()]),
+    ]
+}
+
+/// What it must read; born in the token, it was never anything else.
+const WANTED: [(&str, AttributeType, bool); 11] = [
+    ("CKA_PRIVATE", AttributeType::Private, true),
+    ("CKA_SENSITIVE", AttributeType::Sensitive, true),
+    ("CKA_ALWAYS_SENSITIVE", AttributeType::AlwaysSensitive, true),
+    ("CKA_EXTRACTABLE", AttributeType::Extractable, false),
+    (
+        "CKA_NEVER_EXTRACTABLE",
+        AttributeType::NeverExtractable,
+        true,
+    ),
+    ("CKA_MODIFIABLE", AttributeType::Modifiable, false),
+    ("CKA_COPYABLE", AttributeType::Copyable, false),
+    ("CKA_DECRYPT", AttributeType::Decrypt, true),
+    ("CKA_SIGN", AttributeType::Sign, false),
+    ("CKA_UNWRAP", AttributeType::Unwrap, false),
+    ("CKA_DERIVE", AttributeType::Derive, false),
+];
+
+const TRIAL_BYTES: usize = 32;
