@@ -13,9 +13,10 @@ use crate::act::Act;
 use crate::life::{End, Life};
 use crate::model::Model;
 use crate::place::{Kind, Place};
+use crate::plan::Plan;
 use crate::points;
 use crate::random::Random;
-use crate::worker::{INIT, JOURNAL, PEM, Plan};
+use crate::worker::{INIT, JOURNAL, PEM};
 
 /// What a campaign came to.
 #[derive(Default)]

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use pintle::failpoint;
 
+use crate::PLAN;
 use crate::act::Act;
 use crate::model::Model;
 use crate::place::Place;
-use crate::{PLAN, worker};
+use crate::plan::Plan;
 
 /// How a process is to end.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub struct Life {
 impl Life {
     /// Runs a worker until its end. Fails where it ended otherwise than it should, or said that
     /// something is wrong.
-    pub fn run(place: &Place, plan: &worker::Plan, end: End<'_>) -> Result<Self, String> {
+    pub fn run(place: &Place, plan: &Plan, end: End<'_>) -> Result<Self, String> {
         let mut command = place.command(&std::env::current_exe().unwrap());
         command
             .env(PLAN, plan.to_string())

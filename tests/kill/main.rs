@@ -19,6 +19,7 @@ mod model;
     reason = "shared with the token suite, which uses more of it"
 )]
 mod place;
+mod plan;
 mod points;
 mod random;
 mod worker;

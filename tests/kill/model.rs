@@ -37,12 +37,28 @@ impl Model {
             self.0.insert((name.to_owned(), version), state.to_owned());
         };
         match act {
-            Act::Create(name) | Act::CreateRsa(name) | Act::Import(name) | Act::ImportRsa(name) => {
-                put(name, 1, "active")
+            Act::Create(_, name) | Act::Import(name) | Act::ImportRsa(name) => {
+                put(name, 1, "active");
             }
             Act::ImportFile(names) => names.iter().for_each(|name| put(name, 1, "active")),
-            Act::SetState(name, version, to) => put(name, *version, to),
-            Act::NewStore(_) => {}
+            Act::Rotate(name, version) => put(name, *version, "pending"),
+            Act::SetState(name, version, to) => {
+                if to == "active" {
+                    self.retire(name);
+                }
+                self.0.insert((name.clone(), *version), to.clone());
+            }
+            Act::Destroy(name, version) => put(name, *version, "destroying"),
+            Act::Restore(name, version) => put(name, *version, "disabled"),
+            Act::End(name, version) => put(name, *version, "destroyed"),
+            Act::NewStore(_) | Act::BackUp(_) => {}
+        }
+    }
+
+    fn retire(&mut self, name: &str) {
+        let versions = self.0.iter_mut().filter(|(key, _)| key.0 == name);
+        for (_, state) in versions.filter(|(_, state)| *state == "active") {
+            "retiring".clone_into(state);
         }
     }
 

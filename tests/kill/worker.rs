@@ -2,68 +2,35 @@
 //! changes keys and acknowledges each change when a command would say that it is done.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use pintle::audit::{Journal, JournalOptions, Record, verify_file};
 use pintle::domain::rsa;
 use pintle::hsm::{RsaHash, Token};
-use pintle::keys::attributes::{Environment, State};
+use pintle::keys::act::Act as Asked;
+use pintle::keys::attributes::{Environment, State, Usage};
+use pintle::keys::backup;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::Error;
 use pintle::keys::import::{import_file, import_pkcs8, import_test_value};
 use pintle::keys::key_ref::{KeyName, NamedKey};
-use pintle::keys::lifecycle;
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::keys::policy::CallerScope;
-use pintle::keys::provision;
 use pintle::keys::reconcile::reconcile;
 use pintle::keys::record::Header;
+use pintle::keys::spec::KeySpec;
 use pintle::keys::template::Template;
+use pintle::limits;
 use pintle::secret::Secret;
 use pintle::store::Store;
 use tokio::runtime::Runtime;
 
-use crate::act::Act;
+use crate::act::{Act, Sort};
 use crate::place::{Place, soon};
+use crate::plan::{self, Plan};
 use crate::random::Random;
-
-/// What a worker is to do once it has told what it found.
-#[derive(Clone, Copy, Debug)]
-pub enum Plan {
-    /// Nothing.
-    Look { life: u64 },
-    /// Every kind of change once.
-    Script { life: u64 },
-    /// So many changes at random.
-    Mix { life: u64, seed: u64, acts: u64 },
-}
-
-impl Plan {
-    fn parse(text: &str) -> Self {
-        let words: Vec<&str> = text.split(' ').collect();
-        let number = |at: usize| words[at].parse().unwrap();
-        match words[0] {
-            "look" => Self::Look { life: number(1) },
-            "script" => Self::Script { life: number(1) },
-            _ => Self::Mix {
-                life: number(1),
-                seed: number(2),
-                acts: number(3),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Look { life } => write!(f, "look {life}"),
-            Self::Script { life } => write!(f, "script {life}"),
-            Self::Mix { life, seed, acts } => write!(f, "mix {life} {seed} {acts}"),
-        }
-    }
-}
 
 /// Not a plan: the token is made.
 pub const INIT: &str = "init";
@@ -119,34 +86,43 @@ impl<'a> Worker<'a> {
     /// Every record, each proved to be usable; and whatever is wrong.
     async fn tell_what_is_there(&self) -> Vec<Header> {
         let mut headers = Vec::new();
-        let mut objects = BTreeSet::new();
+        let mut named = BTreeSet::new();
         for listed in self.catalogue.list(None, soon()).await.unwrap() {
             match listed.header {
                 Err(error) => wrong(&format!("{}: {error}", listed.id)),
                 Ok(header) => {
                     self.prove(&header).await;
-                    objects.extend(header.token_object);
+                    if header.state != State::Destroyed {
+                        named.extend(header.token_object);
+                    }
                     let Header { name, version, .. } = &header;
                     tell(&format!("record {name} {version} {}", header.state));
                     headers.push(header);
                 }
             }
         }
+        let mut there = BTreeSet::new();
         for object in self.token.key_report(soon()).await.unwrap() {
-            let id = <[u8; 16]>::try_from(object.id.as_slice());
-            let is_named = id.is_ok_and(|id| objects.contains(&id));
-            if object.label == "pintle-rsa" && !is_named {
-                wrong(&format!(
-                    "no record names object {}",
-                    hex::encode(object.id)
-                ));
+            if OBJECTS.contains(&object.label.as_str()) {
+                there.insert(<[u8; 16]>::try_from(object.id.as_slice()).unwrap());
             }
+        }
+        for object in named.symmetric_difference(&there) {
+            let missing = if named.contains(object) {
+                "token"
+            } else {
+                "catalogue"
+            };
+            wrong(&format!(
+                "object {} is not in the {missing}",
+                hex::encode(object)
+            ));
         }
         self.look_into_the_files();
         headers
     }
 
-    /// Opens the key as a call does; an RSA key signs.
+    /// Opens the key as a call does; an RSA key in the token signs.
     async fn prove(&self, header: &Header) {
         let scope = CallerScope::new("default", ["*"]).unwrap();
         let key = NamedKey::parse(header.name.as_str(), header.version).unwrap();
@@ -154,11 +130,12 @@ impl<'a> Worker<'a> {
         if let Err(error) = opened {
             wrong(&format!("{} does not open: {error}", header.name));
         }
-        if let (Some(object), Some(public)) = (header.token_object, &header.public_key) {
+        let signs = header.usage == Usage::Signature && header.state != State::Destroyed;
+        if let (true, Some(object), Some(public)) = (signs, header.token_object, &header.public_key)
+        {
             let message = header.name.as_str().as_bytes().to_vec();
-            let signed = self
-                .token
-                .sign_rsa(soon(), object, RsaHash::Sha256, message.clone());
+            let hash = RsaHash::Sha256;
+            let signed = self.token.sign_rsa(soon(), object, hash, message.clone());
             let public = rsa::PublicKey::from_spki(public).unwrap();
             let verified = match signed.await {
                 Err(error) => Err(error.to_string()),
@@ -173,15 +150,13 @@ impl<'a> Worker<'a> {
 
     fn look_into_the_files(&self) {
         let file = rusqlite::Connection::open(self.place.folder.join(STORE)).unwrap();
-        let intents: u32 = file
-            .query_row("SELECT count(*) FROM document", [], |row| row.get(0))
-            .unwrap();
+        let intents = "SELECT count(*) FROM document WHERE kind = 'intent'";
+        let intents: u32 = file.query_row(intents, [], |row| row.get(0)).unwrap();
         if intents > 0 {
             wrong(&format!("{intents} intents are left"));
         }
-        let sound: String = file
-            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-            .unwrap();
+        let sound = "PRAGMA integrity_check";
+        let sound: String = file.query_row(sound, [], |row| row.get(0)).unwrap();
         if sound != "ok" {
             wrong(&sound);
         }
@@ -190,9 +165,18 @@ impl<'a> Worker<'a> {
         }
         for entry in std::fs::read_dir(&self.place.folder).unwrap() {
             let path = entry.unwrap().path();
-            let is_new_store = path.to_str().is_some_and(|path| path.ends_with(".new.db"));
-            if is_new_store && let Err(error) = Store::open(&path) {
+            let ends = |end| path.to_str().is_some_and(|path| path.ends_with(end));
+            // Whether it was ever acknowledged or not: what is there is whole.
+            if ends(NEW_STORE)
+                && let Err(error) = Store::open(&path)
+            {
                 wrong(&format!("{}: {error}", path.display()));
+            }
+            if ends(RESTORED) {
+                if let Err(error) = backup::verify(&path, &self.token, &|_| ()) {
+                    wrong(&format!("{}: {error}", path.display()));
+                }
+                std::fs::remove_file(path).unwrap();
             }
         }
     }
@@ -201,20 +185,14 @@ impl<'a> Worker<'a> {
         match plan {
             Plan::Look { .. } => {}
             Plan::Script { life } => {
-                for number in 0..KINDS {
-                    let act = next(number, life, number, &headers, &mut Random::new(life));
+                for (number, act) in (0..).zip(plan::script(life)) {
                     self.acknowledge(life, number, act, &mut headers).await;
                 }
             }
             Plan::Mix { life, seed, acts } => {
                 let mut random = Random::new(seed);
                 for number in 0..acts {
-                    // Keys made in the token take most of the time: fewer of them.
-                    let kind = match random.below(KINDS + 6) {
-                        kind if kind < KINDS => kind,
-                        other => (other - KINDS) % 3 * 2,
-                    };
-                    let act = next(kind, life, number, &headers, &mut random);
+                    let act = plan::next(life, number, &headers, &mut random);
                     self.acknowledge(life, number, act, &mut headers).await;
                 }
             }
@@ -223,14 +201,16 @@ impl<'a> Worker<'a> {
 
     async fn acknowledge(&self, life: u64, number: u64, act: Act, headers: &mut Vec<Header>) {
         tell(&format!("try {act}"));
-        if let Err(error) = self.do_it(&act, headers).await {
-            wrong(&format!("{act}: {error}"));
+        let request = format!("{life}-{number}");
+        match self.do_it(&act, &request).await {
+            Ok(name) => self.refresh(name, headers).await,
+            Err(error) => wrong(&format!("{act}: {error}")),
         }
         // As the request path does: what was done is on the disk before it is answered.
         let record = Record {
-            caller: "kill-loop".to_owned(),
+            caller: CALLER.to_owned(),
             rpc: "kill-loop",
-            request_id: format!("{life}-{number}"),
+            request_id: request,
             keys: Vec::new(),
             outcome: "OK",
             reason: None,
@@ -239,107 +219,140 @@ impl<'a> Worker<'a> {
         tell("done");
     }
 
-    async fn do_it(&self, act: &Act, headers: &mut Vec<Header>) -> Result<(), Error> {
+    /// Carries a change out; answers the key that may change again.
+    async fn do_it(&self, act: &Act, request: &str) -> Result<Option<KeyName>, Error> {
         let (catalogue, tenant) = (&self.catalogue, &self.tenant);
-        match act {
-            Act::Create(name) => self.apply(&symmetric(name)).await,
-            Act::CreateRsa(name) => self.apply(&signing(name)).await,
+        let asked = Asked::requested("default", CALLER, request, "kill-loop", request.as_bytes())?;
+        let folder = &self.place.folder;
+        let (name, version) = match act {
+            Act::Create(sort, name) => {
+                let spec = spec(*sort, name);
+                let extras = lifecycle::Extras::default();
+                lifecycle::create(catalogue, tenant, &spec, extras, &asked).await?;
+                return Ok(Some(spec.name));
+            }
             Act::Import(name) => {
-                let spec = template(&symmetric(name)).keys()[0].clone();
                 let value = Secret::new(hex::decode(VALUE).unwrap());
-                headers.push(import_test_value(catalogue, tenant, spec, value).await?);
-                Ok(())
+                import_test_value(catalogue, tenant, spec(Sort::Sealed, name), value).await?;
+                return Ok(None);
             }
             Act::ImportRsa(name) => {
-                let spec = template(&signing(name)).keys()[0].clone();
-                let pem = std::fs::read_to_string(self.place.folder.join(PEM)).unwrap();
-                headers.push(import_pkcs8(catalogue, tenant, spec, &Secret::new(pem)).await?);
-                Ok(())
+                let pem = Secret::new(std::fs::read_to_string(folder.join(PEM)).unwrap());
+                import_pkcs8(catalogue, tenant, spec(Sort::Signing, name), &pem).await?;
+                return Ok(KeyName::parse(name).ok());
             }
-            Act::ImportFile([first, second, third]) => {
-                let path = self.place.folder.join("import.toml");
-                let text = format!(
-                    "environment = \"test\"\n{}value = \"{VALUE}\"\n{}pkcs8 = \"{PEM}\"\n\
-                     {}value = \"{VALUE}\"\n",
-                    symmetric(first),
-                    signing(second),
-                    symmetric(third)
-                );
-                std::fs::write(&path, text).unwrap();
-                headers.extend(import_file(catalogue, &path, tenant).await?);
-                Ok(())
-            }
-            Act::SetState(name, version, to) => {
-                let name = KeyName::parse(name).unwrap();
-                let to = State::from_word(to).unwrap();
-                let new = lifecycle::set_state(catalogue, tenant, &name, *version, to).await?;
-                headers.retain(|header| header.id() != new.id());
-                headers.push(new);
-                Ok(())
+            Act::ImportFile(names) => {
+                let path = folder.join("import.toml");
+                std::fs::write(&path, file_of(names)).unwrap();
+                import_file(catalogue, &path, tenant).await?;
+                return Ok(None);
             }
             Act::NewStore(name) => {
-                Store::open(&self.place.folder.join(name)).unwrap();
-                Ok(())
+                Store::open(&folder.join(format!("{name}{NEW_STORE}"))).unwrap();
+                return Ok(None);
+            }
+            Act::BackUp(name) => {
+                self.back_up(name)?;
+                return Ok(None);
+            }
+            Act::Rotate(name, version)
+            | Act::SetState(name, version, _)
+            | Act::Destroy(name, version)
+            | Act::Restore(name, version)
+            | Act::End(name, version) => (KeyName::parse(name).unwrap(), *version),
+        };
+        let of = VersionOf {
+            tenant,
+            name: &name,
+            version,
+        };
+        match act {
+            Act::SetState(_, _, to) => {
+                let to = State::from_word(to).unwrap();
+                lifecycle::set_state(catalogue, of, to, &asked).await?;
+            }
+            Act::Destroy(..) => {
+                lifecycle::destroy(catalogue, of, limits::DESTROY_WAIT_DAYS, &asked).await?;
+            }
+            Act::Restore(..) => {
+                lifecycle::restore(catalogue, of, &asked).await?;
+            }
+            Act::End(..) => {
+                let after = SystemTime::UNIX_EPOCH.elapsed().unwrap() + AFTER_THE_WAIT;
+                lifecycle::sweep(catalogue, (tenant, &name), after.as_secs()).await?;
+            }
+            _ => {
+                let key = (tenant, &name);
+                lifecycle::rotate(catalogue, key, None, None, &asked).await?;
             }
         }
+        Ok(Some(name))
     }
 
-    async fn apply(&self, text: &str) -> Result<(), Error> {
-        provision::apply(&self.catalogue, &template(text), &self.tenant).await?;
+    fn back_up(&self, name: &str) -> Result<(), Error> {
+        let path = |end: &str| self.place.folder.join(format!("{name}{end}"));
+        let (store, copy) = (self.place.folder.join(STORE), path(".copy"));
+        backup::back_up(&store, &copy, &self.token, &|_, _| (), &|_| ())?;
+        backup::restore(&copy, &path(RESTORED), &self.token, &|_, _| (), &|_| ())?;
+        std::fs::remove_file(copy).unwrap();
         Ok(())
     }
-}
 
-/// Kinds of change.
-const KINDS: u64 = 7;
-
-/// A change of a kind, to a key of its own or to one that is there.
-fn next(kind: u64, life: u64, number: u64, headers: &[Header], random: &mut Random) -> Act {
-    let name = |part: &str| format!("k{life}-{number}{part}");
-    match kind {
-        0 => Act::Create(name("")),
-        1 => Act::CreateRsa(name("")),
-        2 => Act::Import(name("")),
-        3 => Act::ImportRsa(name("")),
-        4 => {
-            let at = random.below(headers.len() as u64);
-            match headers.get(usize::try_from(at).unwrap()) {
-                Some(header) => {
-                    let to = match header.state {
-                        State::Disabled => State::Active,
-                        _ => State::Disabled,
-                    };
-                    let name = header.name.to_string();
-                    Act::SetState(name, header.version, to.to_string())
-                }
-                None => Act::Create(name("")),
-            }
+    async fn refresh(&self, name: Option<KeyName>, headers: &mut Vec<Header>) {
+        if let Some(name) = name {
+            headers.retain(|header| header.name != name);
+            let versions = lifecycle::versions(&self.catalogue, &self.tenant, &name);
+            headers.extend(versions.await.unwrap());
         }
-        5 => Act::ImportFile(["-a", "-b", "-c"].map(name)),
-        _ => Act::NewStore(name(".new.db")),
     }
 }
 
-fn template(text: &str) -> Template {
-    Template::parse(Path::new("kill.toml"), text).unwrap()
+fn spec(sort: Sort, name: &str) -> KeySpec {
+    let path = Path::new("kill.toml");
+    Template::parse(path, &entry(sort, name)).unwrap().keys()[0].clone()
 }
 
-fn symmetric(name: &str) -> String {
+fn file_of([first, second, third]: &[String; 3]) -> String {
     format!(
-        "[[key]]\nname = \"{name}\"\nusage = \"mac_cmac\"\nmode = \"generate_and_verify\"\n\
-         algorithm = \"AES-128\"\nmac = {{ scheme = \"CMAC_AES\", length = 8 }}\n"
+        "environment = \"test\"\n{}value = \"{VALUE}\"\n{}pkcs8 = \"{PEM}\"\n\
+         {}value = \"{VALUE}\"\n",
+        entry(Sort::Sealed, first),
+        entry(Sort::Signing, second),
+        entry(Sort::Sealed, third)
     )
 }
 
-fn signing(name: &str) -> String {
-    format!(
-        "[[key]]\nname = \"{name}\"\nusage = \"signature\"\nmode = \"sign\"\n\
-         algorithm = \"RSA-2048\"\nsignature = {{ scheme = \"RSA2\" }}\n"
-    )
+fn entry(sort: Sort, name: &str) -> String {
+    let what = match sort {
+        Sort::Sealed => {
+            "usage = \"mac_cmac\"\nmode = \"generate_and_verify\"\nalgorithm = \"AES-128\"\n\
+             mac = { scheme = \"CMAC_AES\", length = 8 }"
+        }
+        Sort::Signing => {
+            "usage = \"signature\"\nmode = \"sign\"\nalgorithm = \"RSA-2048\"\n\
+             signature = { scheme = \"RSA2\" }"
+        }
+        Sort::Wrapped => {
+            "usage = \"signature\"\nmode = \"sign\"\nalgorithm = \"RSA-2048\"\n\
+             signature = { scheme = \"RSA2\" }\nresidence = \"TOKEN_WRAPPED\""
+        }
+        Sort::Protecting => {
+            "usage = \"key_block_protection\"\nmode = \"encrypt_and_decrypt\"\n\
+             algorithm = \"AES-256\"\nmac = { scheme = \"CMAC_AES\", length = 8 }\n\
+             key_block = { side = \"terminal\" }"
+        }
+    };
+    format!("[[key]]\nname = \"{name}\"\n{what}\n")
 }
 
+/// How keys that are not master keys are labelled in the token.
+const OBJECTS: [&str; 3] = ["pintle-rsa", "pintle-transport", "pintle-secret"];
+const CALLER: &str = "spiffe://example.test/kill-loop";
+const NEW_STORE: &str = ".new.db";
+const RESTORED: &str = ".restored.db";
 /// FIPS 197, appendix A.1.
 const VALUE: &str = "2b7e151628aed2a6abf7158809cf4f3c";
+const AFTER_THE_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn wrong(what: &str) {
     tell(&format!("wrong {}", what.replace('\n', " ")));
