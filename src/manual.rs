@@ -33,4 +33,6 @@ pub mod decisions {
     pub mod d0008 {}
     #[doc = include_str!("manual/decisions/0009-a-root-over-every-row.md")]
     pub mod d0009 {}
+    #[doc = include_str!("manual/decisions/0010-an-intent-before-each-object.md")]
+    pub mod d0010 {}
 }

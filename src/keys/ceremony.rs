@@ -299,7 +299,7 @@ pub async fn close(
         }
     };
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth {
             custodians: held.file.custodians.clone(),
@@ -315,7 +315,7 @@ pub async fn close(
         result: Ok(&made.header),
     };
     let minutes = Minutes::of(catalogue, tenant, &held.draft, &held.file, &end);
-    let mut entry = Entry::of_new([made.record.clone()]);
+    let mut entry = Entry::of_made([&made]);
     entry.beside = held.last(tenant, minutes.put(catalogue).await?);
     if let Err(error) = ledger::write(catalogue, entry).await {
         maker.undo(&[made]).await;

@@ -4,13 +4,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use pintle::hsm::{Module, Token, TokenConfig};
+use pintle::keys::act::Act;
 use pintle::keys::attributes::{Environment, State};
 use pintle::keys::backup::{self, Verified};
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::checkpoint::Checkpoint;
 use pintle::keys::error::{CatalogueFault, Error};
 use pintle::keys::key_ref::KeyName;
-use pintle::keys::lifecycle;
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::secret::Secret;
 
 use crate::desk::{Desk, open, refusal, soon, tenant};
@@ -24,11 +25,16 @@ pub fn a_backup_made_while_keys_change_is_whole_and_can_be_served(place: &Place)
     let changing = desk.fresh();
     let changes = desk.runtime.spawn(async move {
         let (tenant, name) = (tenant(), KeyName::parse(KEY).unwrap());
+        let operator = Act::operator();
         for round in 0..40 {
             let to = [State::Disabled, State::Active][round % 2];
-            lifecycle::set_state(&changing, &tenant, &name, 1, to)
-                .await
-                .unwrap();
+            let version = VersionOf {
+                tenant: &tenant,
+                name: &name,
+                version: 1,
+            };
+            let set = lifecycle::set_state(&changing, version, to, &operator);
+            set.await.unwrap();
         }
     });
     let mut made = Vec::new();
@@ -203,7 +209,13 @@ fn check(desk: &Desk, checkpoint: &Checkpoint, catalogue: &Catalogue) -> Result<
 fn set(desk: &Desk, catalogue: &Catalogue, name: &str, to: State) {
     let name = KeyName::parse(name).unwrap();
     let tenant = tenant();
-    let set = lifecycle::set_state(catalogue, &tenant, &name, 1, to);
+    let version = VersionOf {
+        tenant: &tenant,
+        name: &name,
+        version: 1,
+    };
+    let operator = Act::operator();
+    let set = lifecycle::set_state(catalogue, version, to, &operator);
     desk.runtime
         .block_on(async { set.await.map(drop) })
         .unwrap();

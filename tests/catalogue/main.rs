@@ -9,6 +9,7 @@ mod backup;
 mod change;
 mod desk;
 mod import;
+mod intent;
 mod oracle;
 #[path = "../token/place.rs"]
 #[expect(
@@ -91,6 +92,9 @@ scenarios! {
     import::production_takes_no_values_and_no_test_files,
     import::an_import_that_fails_late_leaves_nothing_behind,
     import::single_keys_are_imported_by_call,
+    intent::an_intent_put_back_does_not_cost_the_key,
+    intent::an_intent_that_somebody_wrote_is_none,
+    intent::a_row_taken_away_and_its_intent_put_back_do_not_cost_the_key,
 }
 
 const SCENARIO: &str = "PINTLE_TEST_SCENARIO";
