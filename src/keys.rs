@@ -8,8 +8,10 @@
 pub mod act;
 pub mod approval;
 pub mod attributes;
+pub mod backup;
 mod cache;
 pub mod catalogue;
+pub mod checkpoint;
 pub mod entry;
 pub mod error;
 pub mod exchange;
