@@ -362,6 +362,9 @@ impl Fault {
             | Key::FileSyntax { .. }
             | Key::FileRefused { .. }
             | Key::FileEnvironment { .. }
+            | Key::SealKeyInUse { .. }
+            | Key::TokenNotAtHand { .. }
+            | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
         }
