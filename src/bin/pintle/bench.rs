@@ -43,7 +43,7 @@ pub fn run(arguments: &Bench, output: Output) -> Outcome {
     let built = runtime.block_on(build(&folder.path, &store, &token, *records))?;
     let before = resident_kib();
     let begun = Instant::now();
-    let opened = catalogue::open(&store, &token, Environment::Test, false)?;
+    let opened = catalogue::open(&store, &token, Environment::Test, true)?;
     let start = begun.elapsed();
     let stats = opened.stats();
     let mut rows = vec![
@@ -101,7 +101,7 @@ impl Row {
 
 /// Makes what the store lacks of `records` keys; answers keys made per second.
 async fn build(folder: &Path, store: &Path, token: &Token, records: u64) -> Result<f64, Failure> {
-    let opened = catalogue::open(store, token, Environment::Test, false)?;
+    let opened = catalogue::open(store, token, Environment::Test, true)?;
     let tenant = catalogue::default_tenant()?;
     let there = opened.stats().records;
     if there == 0 {
@@ -221,8 +221,11 @@ impl Measure {
             if begun.elapsed() > self.time {
                 break;
             }
-            let deadline = Instant::now() + limits::DEADLINE_MAX;
-            let call = Call::new("bench".into(), Arc::clone(scope), deadline);
+            let call = Call::new(
+                Arc::from("bench"),
+                Arc::clone(scope),
+                Instant::now() + limits::DEADLINE_MAX,
+            );
             let asked = TranslatePin {
                 source_key: KeyRef::Named(source.clone()),
                 destination_key: KeyRef::Named(key.clone()),
