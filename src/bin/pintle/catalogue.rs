@@ -78,7 +78,7 @@ pub async fn list(catalogue: &Catalogue) -> Result<Vec<Listed>, Failure> {
 /// key.
 pub fn refuse_single_token(
     catalogue: &Catalogue,
-    accepted: Option<&Acceptance>,
+    accepted: Option<&server::Acceptance>,
 ) -> Result<(), Failure> {
     let alone = catalogue.alone();
     match (alone.enrollable, alone.bound) {
