@@ -15,6 +15,7 @@ use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::limits;
 use crate::store::RecordId;
+use crate::store::change::StoredRoot;
 
 /// What enrolling a token came to.
 #[derive(Clone, Debug)]
@@ -102,13 +103,21 @@ pub async fn dismiss(
     })
 }
 
+/// The tokens that have vouched for the store, and whether for what it is now.
+///
+/// # Errors
+/// What the store answered.
+pub async fn vouching(catalogue: &Catalogue) -> Result<Vec<(TokenId, bool)>, Error> {
+    let roots = catalogue.store().roots(deadline()).await?;
+    let newest = roots.iter().map(|root| root.generation).max();
+    let of = |root: &StoredRoot| (TokenId(root.token_id), Some(root.generation) == newest);
+    Ok(roots.iter().map(of).collect())
+}
+
 /// A change of nothing, where the token has not vouched for the newest root: a store without
 /// records, or one in which every key stays in its token.
 async fn vouch(catalogue: &Catalogue, other: &Token) -> Result<(), Error> {
-    let roots = catalogue.store().roots(deadline()).await?;
-    let newest = roots.iter().map(|root| root.generation).max();
-    let own = roots.iter().find(|root| root.token_id == other.id().0);
-    if own.is_none() || own.map(|root| root.generation) != newest {
+    if !vouching(catalogue).await?.contains(&(other.id(), true)) {
         ledger::write(catalogue, Entry::default()).await?;
     }
     Ok(())

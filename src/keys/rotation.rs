@@ -19,7 +19,7 @@ use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::seal_by;
 use crate::store::change::DocumentPut;
-use crate::store::{self, Store, StoredRecord, seals};
+use crate::store::{self, StoredRecord, seals};
 
 /// How many records are sealed by which token under which of its seal keys.
 pub type Census = BTreeMap<(TokenId, [u8; 16]), u64>;
@@ -51,7 +51,7 @@ pub async fn rotate_seal(
     let _lock = reseal::lock(catalogue).await?;
     let token = catalogue.custodian().token();
     let mut keys = token.follow_seal_keys(deadline()).await?;
-    let made = under_older(token, &keys, &census(catalogue.store()).await?) == 0;
+    let made = under_older(token, &keys, &census(catalogue).await?) == 0;
     if made {
         let config = config.clone();
         in_token(move || Token::make_next_seal(&config)).await?;
@@ -84,7 +84,7 @@ pub async fn destroy_old_seals(
     let mut keys = token.follow_seal_keys(deadline()).await?;
     // Before the records are counted: what is written after this is not under an old key.
     note(catalogue, token, &keys).await?;
-    let records = under_older(token, &keys, &census(catalogue.store()).await?);
+    let records = under_older(token, &keys, &census(catalogue).await?);
     if records > 0 {
         return Err(Error::SealKeyInUse { records });
     }
@@ -101,8 +101,8 @@ pub async fn destroy_old_seals(
 ///
 /// # Errors
 /// What the store answered.
-pub async fn census(store: &Store) -> Result<Census, Error> {
-    let store = store.clone();
+pub async fn census(catalogue: &Catalogue) -> Result<Census, Error> {
+    let store = catalogue.store().clone();
     let counted = tokio::task::spawn_blocking(move || -> Result<Census, store::error::Error> {
         let mut census = Census::new();
         store.snapshot()?.records(|row| {

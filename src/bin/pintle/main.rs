@@ -1,5 +1,5 @@
 //! The `pintle` command: assembles the library into `serve`, `dev`, `demo`, `init`, `keys`,
-//! `catalogue`, `store`, `bench`, `doctor`, `audit` and `completions`. Holds no logic of its own.
+//! `catalogue`, `store`, `token`, `bench`, `doctor`, `audit` and `completions`. Holds no logic of its own.
 
 mod assembly;
 mod audit;
@@ -17,6 +17,7 @@ mod progress;
 mod serve;
 mod settings;
 mod store;
+mod token;
 mod usages;
 mod verify;
 
@@ -39,6 +40,7 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Catalogue(arguments) => verify::run(arguments, cli.output),
         cli::Command::Store(arguments) => store::run(arguments, cli.output),
         cli::Command::Bench(arguments) => bench::run(arguments, cli.output),
+        cli::Command::Token(arguments) => token::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
         cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
         cli::Command::Completions { shell } => {
