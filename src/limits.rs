@@ -113,6 +113,11 @@ pub const SEAL_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 pub const SEAL_STRANGE_MAX: usize = 64;
 /// Most seals in one record: one per enrolled token.
 pub const SEALS_MAX: usize = 8;
+/// Records sealed anew in one transaction: a kill loses no more work than that, and servers that
+/// run follow some hundred at a time.
+pub const RESEAL_BATCH_RECORDS: usize = 250;
+/// Walks over a store in which a token is enrolled, each for what was made during the one before.
+pub const ENROL_ROUNDS_MAX: u32 = 3;
 /// Versions of one key.
 pub const KEY_VERSIONS_MAX: usize = 64;
 /// Records of one page of a listing.

@@ -5,12 +5,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::hsm::Token;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::intent;
 use crate::keys::make::{Made, deadline};
 use crate::keys::root::{Root, RootKeys};
+use crate::keys::rotation;
 use crate::keys::seal::refusal_of;
 use crate::store;
 use crate::store::change::{Beside, Change, Delete, DocumentEnd, Put};
@@ -28,9 +28,6 @@ pub(in crate::keys) struct Entry {
     pub ended: Vec<DocumentEnd>,
     /// Documents and the answer that go with them.
     pub beside: Beside,
-    /// Tokens that vouch for the root besides the catalogue's own: those that are enrolled, or
-    /// become so with this change. One that is left out refuses what changed.
-    pub vouching: Vec<Token>,
 }
 
 impl Entry {
@@ -59,9 +56,16 @@ impl Entry {
 /// within two polls.
 pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Result<u64, Error> {
     let mut tries = 0;
+    let mut entry = entry;
     loop {
         tries += 1;
         catalogue.poll().await?;
+        let notes = rotation::notes(catalogue).await?;
+        for (_, record) in &mut entry.puts {
+            if let Some(renewed) = rotation::renewed(catalogue, &notes, record).await? {
+                *record = renewed;
+            }
+        }
         let change = change(catalogue, &entry).await?;
         failpoint::hit("ledger.before-commit");
         match catalogue.store().commit(deadline(), change).await {
@@ -118,7 +122,8 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
             expected_header: expected_header.clone(),
         });
     }
-    for token in std::iter::once(token).chain(&entry.vouching) {
+    // A token that is left out refuses the catalogue from now on, until it is enrolled again.
+    for token in catalogue.custodian().tokens() {
         change
             .roots
             .push(keys.close(&root, token, deadline()).await?);

@@ -17,13 +17,14 @@ use subtle::ConstantTimeEq;
 
 use crate::hsm::Token;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
+use crate::keys::root::alone::Alone;
 use crate::keys::root::findings::Findings;
 use crate::keys::root::index::{Index, NameTag, Row};
 use crate::keys::root::scan::{Progress, scan};
 use crate::keys::root::{self, Root, RootKeys};
 use crate::limits;
 use crate::store::change::{RowTag, StoredRoot};
-use crate::store::{Changed, Changes, RecordId, Snapshot, Store, StoredRecord};
+use crate::store::{Changed, Changes, Snapshot, Store, StoredRecord};
 
 /// What is known of a catalogue.
 pub(in crate::keys) struct Standing {
@@ -43,7 +44,7 @@ pub(in crate::keys) struct State {
     mac: [u8; 32],
     index: Index,
     pub findings: Findings,
-    weakest: Option<(usize, RecordId)>,
+    alone: Alone,
     /// Keys that changed without a root to vouch for it.
     doubted: HashMap<NameTag, Refusal>,
     /// The root that did not vouch, so that it is told of once.
@@ -129,9 +130,9 @@ impl Standing {
         self.read().findings.clone()
     }
 
-    /// The record that the fewest tokens could open at the start, and how many those are.
-    pub fn weakest(&self) -> Option<(usize, RecordId)> {
-        self.read().weakest.clone()
+    /// Records that one token alone could open at the start.
+    pub fn alone(&self) -> Alone {
+        self.read().alone.clone()
     }
 
     /// Bytes of the index.
@@ -354,7 +355,7 @@ pub(in crate::keys) fn read_all(
         mac: [0; 32],
         index: Index::new(),
         findings: Findings::default(),
-        weakest: None,
+        alone: Alone::default(),
         doubted: HashMap::new(),
         refused: None,
     };
@@ -369,6 +370,6 @@ pub(in crate::keys) fn read_all(
     state.mac = stored.mac;
     state.index = scanned.index;
     state.findings = scanned.findings;
-    state.weakest = scanned.weakest;
+    state.alone = scanned.alone;
     Ok(state)
 }

@@ -367,6 +367,9 @@ impl Fault {
             | Key::Ceremony { .. }
             | Key::HostComponentsRefused
             | Key::DocumentRefused { .. }
+            | Key::SealKeyInUse { .. }
+            | Key::TokenNotAtHand { .. }
+            | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
         }
