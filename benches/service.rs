@@ -76,6 +76,7 @@ impl PinService for Echo {
                 name: key.name,
                 version: 1,
                 residence: 3,
+                key_block_hash: Vec::new(),
             })
         };
         Ok(Response::new(TranslatePinResponse {
@@ -110,7 +111,7 @@ fn compare(c: &mut Criterion) -> Result<(), AnyError> {
         ),
         (
             "translate_pin, audit on",
-            server.block_on(real(&context, Audit::Journal(journal)))?,
+            server.block_on(real(&context, Audit::Journal(journal.into())))?,
         ),
     ];
     let mut group = c.benchmark_group("server CPU per unary call");
@@ -203,7 +204,8 @@ fn echo() -> Routes {
 
 async fn real(context: &Context, audit: Audit) -> Result<String, AnyError> {
     let stack = Stack::new(Options {
-        policy: Policy::new(&authorize::danger_everything_for(DANGER_DEV_PLAINTEXT))?,
+        plane: authorize::Plane::Data,
+        policy: Policy::new(&authorize::danger_everything_for(DANGER_DEV_PLAINTEXT))?.into(),
         audit,
         development: false,
         calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,

@@ -1,5 +1,5 @@
 //! A thin Rust client: connect, a deadline on every call, and a few tries where the server says
-//! UNAVAILABLE. Every call of the data plane is safe to repeat.
+//! UNAVAILABLE. Every call is safe to repeat: those that change something by their request id.
 //!
 //! Not here: balancing over several servers, caching, or any decision of the caller's.
 
@@ -11,6 +11,9 @@ use tonic_types::StatusExt;
 
 use crate::limits;
 use crate::secret::Secret;
+use crate::service::pb::admin::v1 as admin;
+use crate::service::pb::admin::v1::approval_service_client::ApprovalServiceClient;
+use crate::service::pb::admin::v1::key_service_client::KeyServiceClient;
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::alipay_service_client::AlipayServiceClient;
 use crate::service::pb::v1::mac_service_client::MacServiceClient;
@@ -64,14 +67,14 @@ pub struct Refused {
 
 /// The calls of a client, one function per RPC.
 macro_rules! calls {
-    ($($(#[$about:meta])* $call:ident: $service:ident, $asked:ident => $answered:ident;)*) => {
+    ($pb:ident; $($(#[$about:meta])* $call:ident: $service:ident, $asked:ident => $answered:ident;)*) => {
         impl Client {
             $(
                 $(#[$about])*
                 ///
                 /// # Errors
                 /// [`Error::Refused`].
-                pub async fn $call(&self, asked: pb::$asked) -> Result<pb::$answered, Error> {
+                pub async fn $call(&self, asked: $pb::$asked) -> Result<$pb::$answered, Error> {
                     self.call(&asked, async |request| {
                         $service::new(self.channel.clone()).$call(request).await
                     })
@@ -83,6 +86,7 @@ macro_rules! calls {
 }
 
 calls! {
+    pb;
     /// `PinService.TranslatePin`
     translate_pin: PinServiceClient, TranslatePinRequest => TranslatePinResponse;
     /// `MacService.GenerateMac`
@@ -97,6 +101,38 @@ calls! {
     sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
+}
+
+calls! {
+    admin;
+    /// `KeyService.CreateKey`, on the control plane
+    create_key: KeyServiceClient, CreateKeyRequest => CreateKeyResponse;
+    /// `KeyService.ImportKey`, on the control plane
+    import_key: KeyServiceClient, ImportKeyRequest => ImportKeyResponse;
+    /// `KeyService.ImportCryptogram`, on the control plane
+    import_cryptogram: KeyServiceClient, ImportCryptogramRequest => ImportCryptogramResponse;
+    /// `KeyService.ExportKey`, on the control plane
+    export_key: KeyServiceClient, ExportKeyRequest => ExportKeyResponse;
+    /// `KeyService.GetKey`, on the control plane
+    get_key: KeyServiceClient, GetKeyRequest => GetKeyResponse;
+    /// `KeyService.ListKeys`, on the control plane
+    list_keys: KeyServiceClient, ListKeysRequest => ListKeysResponse;
+    /// `KeyService.RotateKey`, on the control plane
+    rotate_key: KeyServiceClient, RotateKeyRequest => RotateKeyResponse;
+    /// `KeyService.SetKeyState`, on the control plane
+    set_key_state: KeyServiceClient, SetKeyStateRequest => SetKeyStateResponse;
+    /// `KeyService.DestroyKey`, on the control plane
+    destroy_key: KeyServiceClient, DestroyKeyRequest => DestroyKeyResponse;
+    /// `KeyService.RestoreKey`, on the control plane
+    restore_key: KeyServiceClient, RestoreKeyRequest => RestoreKeyResponse;
+    /// `KeyService.UpdateKeyMetadata`, on the control plane
+    update_key_metadata: KeyServiceClient, UpdateKeyMetadataRequest => UpdateKeyMetadataResponse;
+    /// `KeyService.TranslateKeyBlock`, on the control plane
+    translate_key_block: KeyServiceClient, TranslateKeyBlockRequest => TranslateKeyBlockResponse;
+    /// `ApprovalService.ListApprovals`, on the control plane
+    list_approvals: ApprovalServiceClient, ListApprovalsRequest => ListApprovalsResponse;
+    /// `ApprovalService.DecideApproval`, on the control plane
+    decide_approval: ApprovalServiceClient, DecideApprovalRequest => DecideApprovalResponse;
 }
 
 impl Client {

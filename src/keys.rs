@@ -8,9 +8,11 @@
 pub mod act;
 pub mod approval;
 pub mod attributes;
+pub mod backup;
 mod cache;
 pub mod catalogue;
 pub mod ceremony;
+pub mod checkpoint;
 pub mod component;
 mod document;
 pub mod entry;

@@ -131,6 +131,8 @@ pub const SCAN_WORKERS_MAX: usize = 8;
 pub const SCAN_BATCH_ROWS: usize = 1024;
 /// Rows that differ from what the root vouches for, named one by one; the rest is counted.
 pub const FINDINGS_NAMED_MAX: usize = 1000;
+/// How often the progress of a copy of the store is told.
+pub const COPY_PROGRESS: Duration = Duration::from_millis(50);
 /// Documents (minutes, approvals) that one transaction of the store writes.
 pub const COMMIT_DOCUMENTS_MAX: usize = 64;
 /// Longest kind or id of a document, bytes.

@@ -5,6 +5,7 @@
 //! out of bounds. It never sees a clear key. It does not detect a row that somebody edited, put
 //! back or took away; the seals and the root do (`keys::seal`, `keys::root`).
 
+pub mod backup;
 pub mod change;
 pub mod error;
 pub mod lock;

@@ -11,6 +11,7 @@
 //!
 //! [store]
 //! path = "/var/lib/pintle/store.sqlite"
+//! checkpoint = "/mnt/elsewhere/pintle-checkpoint.json"
 //!
 //! [audit]
 //! path = "/var/log/pintle/audit.jsonl"
@@ -110,6 +111,9 @@ pub struct Token {
 pub struct Store {
     /// The SQLite file.
     pub path: PathBuf,
+    /// A checkpoint of the catalogue, kept where who can write the store cannot write it (another
+    /// machine's mount, write-once media). A store that is older is not served.
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// The journal.
@@ -220,7 +224,11 @@ impl Server {
             &mut self.listen.client_ca,
             &mut self.policy.path,
         ];
-        for file in files.into_iter().chain(self.token.embedded.as_mut()) {
+        let optional = self.token.embedded.iter_mut();
+        for file in files
+            .into_iter()
+            .chain(optional.chain(&mut self.store.checkpoint))
+        {
             *file = folder.join(&*file);
         }
     }

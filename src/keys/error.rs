@@ -220,6 +220,29 @@ pub enum CatalogueFault {
     /// Neither the rows nor the directory are what the root vouches for.
     #[error("neither its rows nor its directory are what its root vouches for{0}")]
     SumDiffers(Findings),
+    /// Single rows are not what the root vouches for.
+    #[error("rows of it are not what its root vouches for{0}")]
+    RowsDiffer(Findings),
+    /// It is older than the checkpoint that is kept elsewhere.
+    #[error("it is of generation {found}, its checkpoint of {checkpoint}: the store was put back")]
+    BehindCheckpoint {
+        /// The checkpoint's generation.
+        checkpoint: u64,
+        /// The store's.
+        found: u64,
+    },
+    /// It is another than the checkpoint's, of the same generation.
+    #[error("its root of generation {generation} is not the checkpoint's")]
+    NotTheCheckpoints {
+        /// The generation of both.
+        generation: u64,
+    },
+    /// The checkpoint was signed by another token.
+    #[error("its checkpoint was signed by another token")]
+    CheckpointOfOtherToken,
+    /// The checkpoint's signature is not the token's.
+    #[error("its checkpoint is not authentic")]
+    CheckpointForged,
     /// It went back in time under a running server.
     #[error("it went back from generation {known} to {found}: the store was put back")]
     WentBack {

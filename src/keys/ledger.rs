@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::hsm::Token;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::make::deadline;
@@ -24,6 +25,9 @@ pub(in crate::keys) struct Entry {
     pub deletes: Vec<(RecordId, Vec<u8>)>,
     /// Documents and the answer that go with them.
     pub beside: Beside,
+    /// Tokens that vouch for the root besides the catalogue's own: those that are enrolled, or
+    /// become so with this change. One that is left out refuses what changed.
+    pub vouching: Vec<Token>,
 }
 
 impl Entry {
@@ -101,9 +105,11 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
             expected_header: expected_header.clone(),
         });
     }
-    change
-        .roots
-        .push(keys.close(&root, token, deadline()).await?);
+    for token in std::iter::once(token).chain(&entry.vouching) {
+        change
+            .roots
+            .push(keys.close(&root, token, deadline()).await?);
+    }
     Ok(change)
 }
 

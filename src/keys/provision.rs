@@ -148,6 +148,40 @@ pub async fn apply(
     Ok(plan)
 }
 
+/// Makes new keys by the batch: one transaction for [`limits::COMMIT_RECORDS_MAX`] of them, told
+/// after each. Under the advisory lock, as [`apply`]; no key may exist yet.
+///
+/// # Errors
+/// [`Error::KeyExists`] names the first that exists; or what store or token answered. The batches
+/// before the one that failed stay.
+pub async fn make_many(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    specs: impl Iterator<Item = KeySpec>,
+    made: impl Fn(usize),
+) -> Result<(), Error> {
+    let _lock = lock(catalogue).await?;
+    let maker = Maker {
+        custodian: catalogue.custodian(),
+        tenant,
+        birth: Birth::default(),
+    };
+    let mut specs = specs.peekable();
+    while specs.peek().is_some() {
+        let mut batch = Vec::new();
+        for spec in specs.by_ref().take(limits::COMMIT_RECORDS_MAX) {
+            batch.push(maker.generate(&spec).await?);
+        }
+        let entry = Entry::of_new(batch.iter().map(|made| made.record.clone()));
+        if let Err(error) = ledger::write(catalogue, entry).await {
+            maker.undo(&batch).await;
+            return Err(error);
+        }
+        made(batch.len());
+    }
+    Ok(())
+}
+
 /// Waits for the advisory lock without holding up the runtime, and then follows what whoever held
 /// it has written.
 pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {

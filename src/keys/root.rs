@@ -44,8 +44,7 @@ pub(in crate::keys) struct RootKeys {
     tag: Sha256Key,
     element: Sha256Key,
     mask: Sha256Key,
-    /// The index key as this token's root stores it.
-    masked: [u8; 32],
+    index_key: Secret<[u8; 32]>,
 }
 
 impl RootKeys {
@@ -57,18 +56,16 @@ impl RootKeys {
             Ok(drawn) if drawn != [0; 32] => index_key.expose_secret_mut().clone_from(&drawn),
             _ => return Err(Error::RandomRefused),
         }
-        let pad = Secret::new(token.root_mac(deadline, INDEX_KEY.to_vec()).await?);
-        Ok(Self::new(&index_key, xor(&index_key, &pad)))
+        Ok(Self::new(index_key))
     }
 
     /// The keys of a root that is known to be authentic; `pad` is the token's MAC of
     /// [`INDEX_KEY`].
     pub fn of(root: &StoredRoot, pad: &Secret<[u8; 32]>) -> Self {
-        let index_key = Secret::new(xor(&Secret::new(root.index_key), pad));
-        Self::new(&index_key, root.index_key)
+        Self::new(Secret::new(xor(&root.index_key, pad.expose_secret())))
     }
 
-    fn new(index_key: &Secret<[u8; 32]>, masked: [u8; 32]) -> Self {
+    fn new(index_key: Secret<[u8; 32]>) -> Self {
         let master = Sha256Key::new(index_key.expose_secret());
         let derive = |label: &[u8]| {
             let key = Secret::new(master.tag(label));
@@ -79,7 +76,7 @@ impl RootKeys {
             tag: derive(b"tag"),
             element: derive(b"element"),
             mask: derive(b"mask"),
-            masked,
+            index_key,
         }
     }
 
@@ -122,23 +119,24 @@ impl RootKeys {
         Sum::from_bytes(self.element.tag_of(&parts))
     }
 
-    /// What an authentic root says; none where it is of other keys.
-    pub fn open(&self, stored: &StoredRoot) -> Option<Root> {
+    /// What an authentic root of these keys says.
+    pub fn open(&self, stored: &StoredRoot) -> Root {
         let mask = self.mask(stored.generation, &stored.nonce);
-        (stored.index_key == self.masked).then(|| Root {
+        Root {
             generation: stored.generation,
             count: stored.count,
             sum: Sum::from_bytes(stored.sum).minus(mask),
-        })
+        }
     }
 
-    /// A root as it is stored, vouched for by the token.
+    /// A root as it is stored, vouched for by this token: any that is to open the catalogue.
     pub async fn close(
         &self,
         root: &Root,
         token: &Token,
         deadline: Instant,
     ) -> Result<StoredRoot, Error> {
+        let pad = Secret::new(token.root_mac(deadline, INDEX_KEY.to_vec()).await?);
         let nonce = token.random(deadline, 16).await?;
         let nonce = nonce.try_into().map_err(|_| Error::RandomRefused)?;
         let mut stored = StoredRoot {
@@ -147,7 +145,7 @@ impl RootKeys {
             count: root.count,
             sum: root.sum.plus(self.mask(root.generation, &nonce)).to_bytes(),
             nonce,
-            index_key: self.masked,
+            index_key: xor(self.index_key.expose_secret(), pad.expose_secret()),
             mac: [0; 32],
         };
         stored.mac = token.root_mac(deadline, message(&stored)).await?;
@@ -229,8 +227,7 @@ fn message(root: &StoredRoot) -> Vec<u8> {
 const ROOT: &[u8] = b"pintle catalogue root 1\0";
 const INDEX_KEY: &[u8] = b"pintle index key 1\0";
 
-fn xor(one: &Secret<[u8; 32]>, other: &Secret<[u8; 32]>) -> [u8; 32] {
-    let (one, other) = (one.expose_secret(), other.expose_secret());
+fn xor(one: &[u8; 32], other: &[u8; 32]) -> [u8; 32] {
     std::array::from_fn(|at| one[at] ^ other[at])
 }
 

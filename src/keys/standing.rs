@@ -23,7 +23,7 @@ use crate::keys::root::scan::{Progress, scan};
 use crate::keys::root::{self, Root, RootKeys};
 use crate::limits;
 use crate::store::change::{RowTag, StoredRoot};
-use crate::store::{Changed, Changes, RecordId, Store, StoredRecord};
+use crate::store::{Changed, Changes, RecordId, Snapshot, Store, StoredRecord};
 
 /// What is known of a catalogue.
 pub(in crate::keys) struct Standing {
@@ -34,14 +34,15 @@ pub(in crate::keys) struct Standing {
     following: tokio::sync::Mutex<()>,
 }
 
-struct State {
+/// What was proved of a store, and what was not.
+pub(in crate::keys) struct State {
     /// None in a store that nobody has written yet.
     keys: Option<Arc<RootKeys>>,
-    root: Root,
+    pub root: Root,
     /// The MAC of that root; zeros where there is none.
     mac: [u8; 32],
     index: Index,
-    findings: Findings,
+    pub findings: Findings,
     weakest: Option<(usize, RecordId)>,
     /// Keys that changed without a root to vouch for it.
     doubted: HashMap<NameTag, Refusal>,
@@ -100,7 +101,7 @@ impl Standing {
     pub fn open(store: &Store, token: &Token, progress: Progress<'_>) -> Result<Self, Error> {
         // On a thread of its own, which may wait for the token also where the caller is in a runtime.
         let read = thread::scope(|scope| {
-            let reader = scope.spawn(|| read_all(store, token, progress));
+            let reader = scope.spawn(|| read_all(&store.snapshot()?, token, progress));
             reader.join().unwrap_or_else(|panic| resume_unwind(panic))
         });
         let state = read?;
@@ -223,10 +224,7 @@ impl Standing {
         let (Some(keys), Changed::Names(names)) = (state.keys.clone(), names) else {
             return Followed::Unchanged;
         };
-        let Some(root) = keys.open(stored) else {
-            drop(state);
-            return self.doubt(changes, &CatalogueFault::RootForged);
-        };
+        let root = keys.open(stored);
         let tags: Vec<NameTag> = names
             .iter()
             .map(|(tenant, name)| keys.name(tenant, name))
@@ -303,7 +301,8 @@ impl Standing {
 
     async fn read_again(&self, store: &Store, token: &Token) -> Result<Followed, Error> {
         let (store, token) = (store.clone(), token.clone());
-        let read = tokio::task::spawn_blocking(move || read_all(&store, &token, &|_| ()));
+        let read =
+            tokio::task::spawn_blocking(move || read_all(&store.snapshot()?, &token, &|_| ()));
         match read.await {
             Ok(Ok(state)) => {
                 state.findings.log();
@@ -339,8 +338,12 @@ fn leads_to(state: &State, keys: &RootKeys, names: &[NameTag], rows: &[Row], roo
     sum == root.sum && count == root.count
 }
 
-fn read_all(store: &Store, token: &Token, progress: Progress<'_>) -> Result<State, Error> {
-    let snapshot = store.snapshot()?;
+/// Reads a whole store and checks it against this token's root. Blocks, and not within a runtime.
+pub(in crate::keys) fn read_all(
+    snapshot: &Snapshot,
+    token: &Token,
+    progress: Progress<'_>,
+) -> Result<State, Error> {
     let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
     let roots = snapshot.roots()?;
     let mut state = State {
@@ -358,8 +361,8 @@ fn read_all(store: &Store, token: &Token, progress: Progress<'_>) -> Result<Stat
     }
     let stored = root::authentic_blocking(&roots, token, deadline)?;
     let keys = RootKeys::of(stored, &root::pad_blocking(token, deadline)?);
-    state.root = keys.open(stored).ok_or(CatalogueFault::RootForged)?;
-    let scanned = scan(&snapshot, &keys, &state.root, progress)?;
+    state.root = keys.open(stored);
+    let scanned = scan(snapshot, &keys, &state.root, progress)?;
     state.keys = Some(Arc::new(keys));
     state.mac = stored.mac;
     state.index = scanned.index;

@@ -93,6 +93,20 @@ CREATE INDEX idempotency_expires ON idempotency (expires);
 INSERT INTO meta (key, value) VALUES ('schema', 2);
 ";
 
+/// Copies a store as it is at one moment into an empty file, packed.
+pub(in crate::store) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    // Refuses what is no store of ours.
+    Snapshot::open(from)?;
+    let connection = Connection::open_with_flags(from, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
+    connection.busy_timeout(OPEN_PATIENCE)?;
+    let name = to.to_str().ok_or_else(|| Error::File {
+        path: to.to_owned(),
+        source: std::io::ErrorKind::InvalidFilename.into(),
+    })?;
+    connection.execute("VACUUM INTO ?1", [name])?;
+    Ok(())
+}
+
 /// No URI names, no shared cache; a connection is used by one thread at a time.
 fn flags(access: OpenFlags) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX

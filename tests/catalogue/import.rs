@@ -8,7 +8,7 @@ use pintle::hsm::RsaHash;
 use pintle::keys::attributes::{Environment, Origin};
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::error::Error;
-use pintle::keys::grant::{Sign, Signer};
+use pintle::keys::grant::{RsaKey, Sign, Signer};
 use pintle::keys::import::{import_file, import_pkcs8, import_test_value};
 use pintle::keys::open_key::PublicKey;
 use pintle::keys::policy::grant;
@@ -71,10 +71,12 @@ pub fn a_file_of_known_keys_is_imported(place: &Place) {
 
     let fresh = desk.fresh();
     let rsa = grant::<Sign>(&everything(), desk.resolve(&fresh, "rsa").unwrap()).unwrap();
-    let (Signer::Rsa { object_id, hash }, PublicKey::Rsa(public)) =
-        (rsa.signer(), rsa.public_key())
+    let (Signer::Rsa { key, hash }, PublicKey::Rsa(public)) = (rsa.signer(), rsa.public_key())
     else {
         panic!("an RSA key")
+    };
+    let RsaKey::Resident(object_id) = *key else {
+        panic!("a resident key")
     };
     assert_eq!(
         (hash, public.to_spki()),

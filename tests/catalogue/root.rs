@@ -2,11 +2,12 @@
 //! away, moves or copies one. Each is refused and named, whether the service was down meanwhile or
 //! ran on, and all other keys are served.
 
+use pintle::keys::act::Act;
 use pintle::keys::attributes::State;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::{CatalogueFault, Error, Refusal};
-use pintle::keys::key_ref::{KeyName, KeyRef};
-use pintle::keys::lifecycle;
+use pintle::keys::key_ref::{KeyName, NamedKey};
+use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::keys::policy::CallerScope;
 use pintle::store::Store;
 use rusqlite::params;
@@ -249,11 +250,17 @@ pub fn many_writers_at_once_leave_a_root_that_vouches_for_all(place: &Place) {
         desk.runtime.block_on(async {
             let tenant = tenant();
             let keys = names.map(|name| KeyName::parse(name).unwrap());
+            let operator = Act::operator();
+            let version = |at: usize| VersionOf {
+                tenant: &tenant,
+                name: &keys[at],
+                version: 1,
+            };
             let (a, b, c, d) = tokio::join!(
-                lifecycle::set_state(&catalogues[0], &tenant, &keys[0], 1, to),
-                lifecycle::set_state(&catalogues[1], &tenant, &keys[1], 1, to),
-                lifecycle::set_state(&catalogues[2], &tenant, &keys[2], 1, to),
-                lifecycle::set_state(&catalogues[3], &tenant, &keys[3], 1, to),
+                lifecycle::set_state(&catalogues[0], version(0), to, &operator),
+                lifecycle::set_state(&catalogues[1], version(1), to, &operator),
+                lifecycle::set_state(&catalogues[2], version(2), to, &operator),
+                lifecycle::set_state(&catalogues[3], version(3), to, &operator),
             );
             for header in [a, b, c, d] {
                 assert_eq!(header.unwrap().state_epoch, round);
@@ -312,7 +319,7 @@ fn moved(place: &Place, sql: &str, new_tenant: &str, new_name: &str) {
         let error = refusal(desk.resolve(catalogue, KEY));
         assert_eq!(named(&error), Some((KEY, Refusal::RowMissing)));
         let scope = CallerScope::new(new_tenant, ["*"]).unwrap();
-        let key = KeyRef::parse(new_name, 0).unwrap();
+        let key = NamedKey::parse(new_name, 0).unwrap();
         let there = desk
             .runtime
             .block_on(catalogue.resolve(&scope, &key, soon()));
@@ -339,8 +346,13 @@ fn disabled(desk: &Desk) -> Before {
 
 fn set(desk: &Desk, catalogue: &Catalogue, name: &str, to: State) -> Result<(), Error> {
     let name = KeyName::parse(name).unwrap();
-    let (tenant, version) = (tenant(), 1);
-    let set = lifecycle::set_state(catalogue, &tenant, &name, version, to);
+    let (tenant, operator) = (tenant(), Act::operator());
+    let version = VersionOf {
+        tenant: &tenant,
+        name: &name,
+        version: 1,
+    };
+    let set = lifecycle::set_state(catalogue, version, to, &operator);
     desk.runtime.block_on(set).map(drop)
 }
 

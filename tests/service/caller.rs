@@ -260,7 +260,8 @@ fn a_key_outside_the_scope_answers_exactly_as_an_absent_one() {
 fn plaintext_is_refused_on_an_address_that_is_not_loopback() {
     world().run(async |world| {
         let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
-        let routes = admin_routes(&world.health, Reflection::Off).unwrap();
+        let routes =
+            admin_routes(&world.context, &world.stack, &world.health, Reflection::Off).unwrap();
         let served = danger_serve_plaintext_on_loopback(listener, routes, std::future::ready(()));
         assert!(matches!(served.await, Err(ServeError::NotLoopback(_))));
     });

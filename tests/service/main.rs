@@ -12,10 +12,12 @@
 )]
 
 mod alipay;
+mod approval;
 mod authority;
 mod blocks;
 mod caller;
 mod key_block;
+mod keys;
 mod mac;
 mod path;
 mod pin;

@@ -246,7 +246,7 @@ fn a_journal_that_takes_no_record_gives_no_answer() {
         let small = JournalOptions { queue: 1, batch: 1 };
         let records = Journal::open(&journal, small).unwrap();
         let address = world
-            .server(|options| options.audit = Audit::Journal(records))
+            .server(|options| options.audit = Audit::Journal(records.into()))
             .await;
         let channel = channel_to(address).await;
         let calls = (0..400).map(|_| {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use pintle::audit::{Journal, JournalOptions};
 use pintle::client::Client;
-use pintle::config::policy::{CallerRow, Policy as PolicyFile};
+use pintle::config::policy::{Approval, CallerRow, Policy as PolicyFile};
 use pintle::config::server::Environment as ServerEnvironment;
 use pintle::hsm::{Token, TokenConfig};
 use pintle::keys::act::Act;
@@ -25,7 +25,7 @@ use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
 use pintle::secret::Secret;
-use pintle::service::authorize::{Policy, RPCS};
+use pintle::service::authorize::{Plane, Policy, RPCS};
 use pintle::service::caller::DANGER_DEV_PLAINTEXT;
 use pintle::service::health::Health;
 use pintle::service::pb::v1::KeyRef;
@@ -42,6 +42,8 @@ use crate::{blocks, softhsm};
 
 /// A caller that may make every call with every key.
 pub const EVERYTHING: &str = "spiffe://test/everything";
+/// Another who may do the same: a second person.
+pub const OFFICER: &str = "spiffe://test/officer";
 /// A caller that may make MAC calls with the `mac-*` keys.
 pub const MAC_ONLY: &str = "spiffe://test/mac-only";
 
@@ -123,9 +125,53 @@ impl World {
         address
     }
 
+    /// A client of the control plane over plaintext.
+    pub async fn admin_client(&self) -> Client {
+        client_of(self.admin().await).await
+    }
+
+    /// A bare connection to a mutual-TLS listener, as this caller.
+    pub async fn admin_channel(&self, address: &str, caller: &str) -> Channel {
+        let tls = self
+            .authority
+            .client(&[crate::authority::uri(caller)], &self.authority);
+        let config = tonic::transport::ClientTlsConfig::new()
+            .ca_certificate(tonic::transport::Certificate::from_pem(&tls.server_ca))
+            .identity(tonic::transport::Identity::from_pem(
+                &tls.certificate,
+                tls.private_key.expose_secret(),
+            ))
+            .domain_name(&tls.server_name);
+        let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
+        endpoint
+            .tls_config(config)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// A control-plane listener over mutual TLS, where these calls need a second person.
+    pub async fn approving(&self, calls: &[&str]) -> SocketAddr {
+        let mut options = options(Audit::DangerNone);
+        options.plane = Plane::Admin;
+        options.policy = Arc::new(Policy::new(&policy_file(calls)).unwrap());
+        let stack = Stack::new(options);
+        let routes = admin_routes(&self.context, &stack, &self.health, Reflection::Off).unwrap();
+        let listener = bind().await;
+        let address = listener.local_addr().unwrap();
+        let tls = self.authority.server();
+        let stop = std::future::pending();
+        tokio::spawn(async move { serve_with_tls(listener, &tls, routes, stop).await });
+        address
+    }
+
     /// An admin listener, with reflection.
     pub async fn admin(&self) -> SocketAddr {
-        let routes = admin_routes(&self.health, Reflection::On).unwrap();
+        let mut options = options(Audit::DangerNone);
+        options.plane = Plane::Admin;
+        let stack = Stack::new(options);
+        let routes = admin_routes(&self.context, &stack, &self.health, Reflection::On).unwrap();
         let listener = bind().await;
         let address = listener.local_addr().unwrap();
         tokio::spawn(danger_serve_plaintext_on_loopback(
@@ -148,7 +194,7 @@ impl World {
             let context = context(&folder).await;
             let journal = folder.join("audit.jsonl");
             let records = Journal::open(&journal, JournalOptions::default()).unwrap();
-            let stack = Stack::new(options(Audit::Journal(records)));
+            let stack = Stack::new(options(Audit::Journal(Arc::new(records))));
             let health = Health::new().await;
             let (probe, probed, watched) = (health.clone(), context.clone(), stack.clone());
             tokio::spawn(async move { probe.probe_for_ever(&probed, &watched).await });
@@ -191,8 +237,8 @@ pub async fn channel_to(address: SocketAddr) -> Channel {
     endpoint.connect().await.unwrap()
 }
 
-/// The policy of the tests and the usual limits.
-pub fn options(audit: Audit) -> Options {
+/// The policy of the tests; these calls need a second person.
+fn policy_file(approved: &[&str]) -> PolicyFile {
     let row = |uri: &str, calls: &[&str], keys: &[&str]| CallerRow {
         uri: uri.to_owned(),
         tenant: "default".to_owned(),
@@ -200,19 +246,30 @@ pub fn options(audit: Audit) -> Options {
         keys: keys.iter().map(|key| (*key).to_owned()).collect(),
     };
     let every: Vec<&str> = RPCS.iter().map(|row| row.name()).collect();
-    let policy = PolicyFile {
+    PolicyFile {
+        approval: Approval {
+            calls: approved.iter().map(|call| (*call).to_owned()).collect(),
+        },
         caller: vec![
             row(EVERYTHING, &every, &["*"]),
+            row(OFFICER, &every, &["*"]),
             row(MAC_ONLY, &["pintle.v1.MacService/*"], &["mac-*"]),
             row(
                 DANGER_DEV_PLAINTEXT,
                 &every,
-                &["tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*"],
+                &[
+                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*",
+                ],
             ),
         ],
-    };
+    }
+}
+
+/// The policy of the tests and the usual limits.
+pub fn options(audit: Audit) -> Options {
     Options {
-        policy: Policy::new(&policy).unwrap(),
+        plane: Plane::Data,
+        policy: Arc::new(Policy::new(&policy_file(&[])).unwrap()),
         audit,
         development: true,
         calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,

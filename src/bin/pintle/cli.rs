@@ -35,6 +35,12 @@ pub enum Command {
     Keys(Keys),
     /// Bring a key in by two or three custodians, in separate sittings.
     Ceremony(Ceremony),
+    /// The catalogue as a whole: its root and its checkpoint.
+    Catalogue(Catalogue),
+    /// The store as a file: backup and restore.
+    Store(Store),
+    /// Measure this machine.
+    Bench(Bench),
     /// Look at the token, the keys and this machine, and say what is wrong.
     Doctor(Doctor),
     /// The audit journal.
@@ -227,6 +233,79 @@ pub struct KeyName {
     /// Which version; the newest without it.
     #[arg(long)]
     pub version: Option<u32>,
+}
+
+/// `pintle catalogue`.
+#[derive(Args)]
+pub struct Catalogue {
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(subcommand)]
+    pub command: CatalogueCommand,
+}
+
+/// The verbs of `pintle catalogue`.
+#[derive(Subcommand)]
+pub enum CatalogueCommand {
+    /// Check every row against the root, name those that differ, and compare with the checkpoint.
+    Verify,
+    /// Sign what the catalogue is now, to be kept where who can put the store back can't put it
+    /// back too.
+    Checkpoint {
+        /// Where to; `[store] checkpoint` of the configuration without it.
+        file: Option<PathBuf>,
+    },
+}
+
+/// `pintle store`.
+#[derive(Args)]
+pub struct Store {
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+/// The verbs of `pintle store`.
+#[derive(Subcommand)]
+pub enum StoreCommand {
+    /// Copy the store, which may be in use, into a new file, and verify the copy. It is sealed.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+    },
+    /// Verify a backup, and make the store out of it where there is none.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
+}
+
+/// `pintle bench`.
+#[derive(Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// What `pintle bench` measures.
+#[derive(Subcommand)]
+pub enum BenchCommand {
+    /// A catalogue of many keys: start, memory, hot and cold keys. Makes its own token and store.
+    Catalogue {
+        /// How many keys.
+        #[arg(long, default_value_t = 10_000)]
+        records: u64,
+        /// Keep token and store here, and use them again; a temporary folder without it.
+        #[arg(long)]
+        folder: Option<PathBuf>,
+        /// A PKCS#11 module with a blank slot, instead of the embedded token.
+        #[arg(long)]
+        library: Option<PathBuf>,
+        /// How long each rate is measured, seconds.
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
 }
 
 /// `pintle doctor`.

@@ -1,8 +1,10 @@
 //! The `pintle` command: assembles the library into `serve`, `dev`, `demo`, `init`, `keys`,
-//! `ceremony`, `doctor`, `audit` and `completions`. Holds no logic of its own.
+//! `ceremony`, `catalogue`, `store`, `bench`, `doctor`, `audit` and `completions`. Holds no logic
+//! of its own.
 
 mod assembly;
 mod audit;
+mod bench;
 mod catalogue;
 mod ceremony;
 mod cli;
@@ -16,7 +18,9 @@ mod output;
 mod progress;
 mod serve;
 mod settings;
+mod store;
 mod usages;
+mod verify;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -35,6 +39,9 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Demo(arguments) => demo::run(arguments),
         cli::Command::Keys(arguments) => keys::run(arguments, cli.output),
         cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
+        cli::Command::Catalogue(arguments) => verify::run(arguments, cli.output),
+        cli::Command::Store(arguments) => store::run(arguments, cli.output),
+        cli::Command::Bench(arguments) => bench::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
         cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
         cli::Command::Completions { shell } => {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::assembly::{self, Parts};
 use crate::cli::Serve;
 use crate::exit::{Failure, Kind, Outcome};
-use crate::{catalogue, settings};
+use crate::{catalogue, settings, verify};
 
 /// Serves until told to stop.
 pub fn run(arguments: &Serve) -> Outcome {
@@ -26,6 +26,7 @@ async fn serve(server: &Server) -> Outcome {
         server.environment,
         server.allow_process_kek,
     )?;
+    verify::against_checkpoint(&catalogue, server).await?;
     if server.environment == Environment::Production {
         catalogue::refuse_single_token(&catalogue)?;
     }

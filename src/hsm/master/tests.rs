@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 
 use crate::hsm::error::Error;
@@ -35,17 +35,7 @@ fn what_wrap_unwraps_stays_inside(session: &Session) {
     ];
     let careless = session.generate_key(&Allowed::AesKeyGen.plain(), &careless);
     let careless = careless.unwrap();
-    let public = [
-        Attribute::ModulusBits(2048.into()),
-        Attribute::PublicExponent(vec![1, 0, 1]),
-    ];
-    let private = [
-        Attribute::Sensitive(true),
-        Attribute::Extractable(true),
-        Attribute::Sign(true),
-    ];
-    let pair = session.generate_key_pair(&Allowed::RsaKeyPairGen.plain(), &public, &private);
-    let victim = pair.unwrap().1;
+    let victim = extractable_rsa(session);
     let wrap = find(session, MasterKey::Wrap).unwrap()[0];
     let kwp = Allowed::AesKwp.plain();
     let unwrapped = |key, key_type, asked: &[Attribute]| {
@@ -102,6 +92,22 @@ fn what_wrap_unwraps_stays_inside(session: &Session) {
         assert!(session.copy_object(out, change).is_err());
         assert!(session.update_attributes(out, change).is_err());
     }
+}
+
+/// The private half of a session pair that may be wrapped.
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn extractable_rsa(session: &Session) -> ObjectHandle {
+    let public = [
+        Attribute::ModulusBits(2048.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+    ];
+    let private = [
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Sign(true),
+    ];
+    let pair = session.generate_key_pair(&Allowed::RsaKeyPairGen.plain(), &public, &private);
+    pair.unwrap().1
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]

@@ -43,11 +43,18 @@ pub struct DirectoryRow<'a> {
 }
 
 impl Snapshot {
-    pub(in crate::store) fn open(path: &Path) -> Result<Self, Error> {
-        let connection =
+    /// The store in a file, which need not be in use; never made, and not changed.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] where it is no store of ours; or what SQLite answered.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut connection =
             Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY))?;
         connection.busy_timeout(sqlite::OPEN_PATIENCE)?;
         connection.pragma_update(None, "query_only", true)?;
+        if sqlite::is_empty(&connection.transaction()?, path)? {
+            return Err(Error::Foreign(path.to_owned()));
+        }
         connection.execute_batch("BEGIN")?;
         // The moment is that of the first read.
         sqlite::generation(&connection)?;

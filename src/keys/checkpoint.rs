@@ -1,0 +1,152 @@
+//! Checkpoints: what the catalogue was at some time, signed by the token under `audit` and kept
+//! where who can put the store back cannot put the checkpoint back. The only thing by which a whole
+//! store put back to an earlier state is noticed.
+//!
+//! A store older than its checkpoint is refused, and one of the same generation with another root.
+//! What was changed after the newest checkpoint can be put back unnoticed while no server runs: how
+//! often one is made is how long that is.
+
+use std::path::Path;
+use std::time::Instant;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use serde::{Deserialize, Serialize};
+use spki::SubjectPublicKeyInfoRef;
+
+use crate::hsm::Token;
+use crate::keys::catalogue::Catalogue;
+use crate::keys::error::{CatalogueFault, Error};
+use crate::keys::template::read_text;
+
+/// What the catalogue was at some time.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// The form of this file.
+    pub checkpoint: u32,
+    /// The token that signed, hex.
+    pub token: String,
+    /// The catalogue's generation.
+    pub generation: u64,
+    /// How many records it had.
+    pub records: u64,
+    /// The MAC of its root, hex.
+    pub root: String,
+    /// When it was made, seconds since 1970.
+    pub time: u64,
+    /// ECDSA on P-256 with SHA-256 over all of the above: r ‖ s, hex.
+    pub signature: String,
+}
+
+impl Checkpoint {
+    /// The catalogue as it is now, signed.
+    ///
+    /// # Errors
+    /// [`Error::CatalogueRefused`], or what store or token answered.
+    pub async fn make(catalogue: &Catalogue, time: u64, deadline: Instant) -> Result<Self, Error> {
+        catalogue.poll().await?;
+        if let Some(fault) = catalogue.fault() {
+            return Err(fault.into());
+        }
+        let token = catalogue.custodian().token();
+        let (root, mac) = catalogue.standing().root();
+        let mut made = Self {
+            checkpoint: FORM,
+            token: hex::encode(token.id().0),
+            generation: root.generation,
+            records: root.count,
+            root: hex::encode(mac),
+            time,
+            signature: String::new(),
+        };
+        let signature = token.audit_sign(deadline, made.message()).await?;
+        made.signature = hex::encode(signature);
+        Ok(made)
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Error::FileUnreadable`], [`Error::FileSyntax`].
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = read_text(path)?;
+        let syntax = |line, what| Error::FileSyntax {
+            path: path.to_owned(),
+            line,
+            what,
+        };
+        let read: Self =
+            serde_json::from_str(&text).map_err(|error| syntax(error.line(), error.to_string()))?;
+        if read.checkpoint == FORM {
+            Ok(read)
+        } else {
+            Err(syntax(1, format!("a checkpoint of form {FORM}")))
+        }
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// None but a serializer's that cannot come.
+    pub fn text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// Refuses a catalogue that is older than this checkpoint, or another of its age.
+    ///
+    /// # Errors
+    /// [`Error::CatalogueRefused`]; or what the token answered.
+    pub async fn check(&self, catalogue: &Catalogue, deadline: Instant) -> Result<(), Error> {
+        let token = catalogue.custodian().token();
+        self.verify(token, deadline).await?;
+        let (root, mac) = catalogue.standing().root();
+        let (checkpoint, found) = (self.generation, root.generation);
+        if found < checkpoint {
+            return Err(CatalogueFault::BehindCheckpoint { checkpoint, found }.into());
+        }
+        if found == checkpoint && hex::encode(mac) != self.root {
+            return Err(CatalogueFault::NotTheCheckpoints { generation: found }.into());
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, token: &Token, deadline: Instant) -> Result<(), Error> {
+        if self.token != hex::encode(token.id().0) {
+            return Err(CatalogueFault::CheckpointOfOtherToken.into());
+        }
+        let forged = || Error::from(CatalogueFault::CheckpointForged);
+        let info = token.audit_public_key(deadline).await?;
+        let info = SubjectPublicKeyInfoRef::try_from(info.as_slice()).map_err(|_| forged())?;
+        let point = info.subject_public_key.as_bytes().ok_or_else(forged)?;
+        let signature = hex::decode(&self.signature).map_err(|_| forged())?;
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+            .verify(&self.message(), &signature)
+            .map_err(|_| forged())
+    }
+
+    /// What is signed: lengths are fixed but for the two texts, which are preceded by theirs.
+    fn message(&self) -> Vec<u8> {
+        let Self {
+            checkpoint,
+            token,
+            generation,
+            records,
+            root,
+            time,
+            signature: _,
+        } = self;
+        let mut message = LABEL.to_vec();
+        message.extend(checkpoint.to_be_bytes());
+        for text in [token, root] {
+            message.extend((text.len() as u64).to_be_bytes());
+            message.extend(text.as_bytes());
+        }
+        for number in [generation, records, time] {
+            message.extend(number.to_be_bytes());
+        }
+        message
+    }
+}
+
+const FORM: u32 = 1;
+const LABEL: &[u8] = b"pintle checkpoint\0";
