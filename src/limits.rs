@@ -59,6 +59,8 @@ pub const KEY_NAME_BYTES_MAX: usize = 63;
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
 /// Custodians named in one key's header.
 pub const CUSTODIANS_MAX: usize = 8;
+/// Longest file of a ceremony, bytes: its draft keeps it.
+pub const CEREMONY_FILE_BYTES_MAX: usize = 8 * 1024;
 /// Components of one key that is put together here, at least.
 pub const COMPONENTS_MIN: usize = 2;
 /// Components of one key that is put together here, at most.
@@ -113,6 +115,11 @@ pub const SEAL_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 pub const SEAL_STRANGE_MAX: usize = 64;
 /// Most seals in one record: one per enrolled token.
 pub const SEALS_MAX: usize = 8;
+/// Records sealed anew in one transaction: a kill loses no more work than that, and servers that
+/// run follow some hundred at a time.
+pub const RESEAL_BATCH_RECORDS: usize = 250;
+/// Walks over a store in which a token is enrolled, each for what was made during the one before.
+pub const ENROL_ROUNDS_MAX: u32 = 3;
 /// Versions of one key.
 pub const KEY_VERSIONS_MAX: usize = 64;
 /// Records of one page of a listing.
@@ -130,13 +137,13 @@ pub const SCAN_WORKERS_MAX: usize = 8;
 /// Rows handed to such a thread at once.
 pub const SCAN_BATCH_ROWS: usize = 1024;
 /// Rows that differ from what the root vouches for, named one by one; the rest is counted.
-pub const FINDINGS_NAMED_MAX: usize = 1000;
+pub const FINDINGS_NAMED_MAX: usize = 100;
 /// How often the progress of a copy of the store is told.
 pub const COPY_PROGRESS: Duration = Duration::from_millis(50);
 /// Documents (minutes, approvals) that one transaction of the store writes.
 pub const COMMIT_DOCUMENTS_MAX: usize = 64;
 /// Longest kind or id of a document, bytes.
-pub const DOCUMENT_NAME_BYTES_MAX: usize = 128;
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 192;
 /// Longest document, bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Documents of one page of a listing.
@@ -274,6 +281,11 @@ pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
 const _: () = assert!(COMPONENTS_MAX <= CUSTODIANS_MAX);
+const _: () = assert!(CEREMONY_FILE_BYTES_MAX * 2 < SEALED_DOCUMENT_BYTES_MAX);
+const _: () = assert!(
+    DOCUMENT_NAME_BYTES_MAX > 2 * KEY_NAME_BYTES_MAX + 34,
+    "minutes are named by tenant, key and ceremony"
+);
 const _: () = assert!(COMPONENTS_MAX * COMPONENT_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(SEALED_DOCUMENT_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);

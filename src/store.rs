@@ -198,6 +198,17 @@ impl Store {
     pub fn advisory_lock(&self, wait: Duration) -> Result<LockGuard, Error> {
         lock::acquire(&self.inner.path, wait)
     }
+
+    /// The same for those who renew seals and change nothing that a key is: they keep it for as
+    /// long as a whole store takes, while keys are made and moved. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process or handle holds it for longer.
+    pub fn seals_lock(&self, wait: Duration) -> Result<LockGuard, Error> {
+        let mut path = self.inner.path.clone().into_os_string();
+        path.push(".seals");
+        lock::acquire(Path::new(&path), wait)
+    }
 }
 
 /// Which record.

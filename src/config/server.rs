@@ -9,6 +9,11 @@
 //! label = "pintle"
 //! pin_file = "/run/credentials/pintle/token-pin"
 //!
+//! [[enrolled]]            # another token that can open the same store, where there is one
+//! library = "/usr/lib/vendor/libother.so"
+//! label = "pintle-b"
+//! pin_file = "/run/credentials/pintle/token-b-pin"
+//!
 //! [store]
 //! path = "/var/lib/pintle/store.sqlite"
 //! checkpoint = "/mnt/elsewhere/pintle-checkpoint.json"
@@ -50,11 +55,17 @@ pub struct Server {
     /// `accepted-by: <name>, <date>`: somebody accepts that components of keys are typed at this
     /// machine and are clear in this process's memory. Production refuses them without it.
     pub host_components: Option<Acceptance>,
+    /// `accepted-by: <name>, <date>`: somebody accepts that keys which are in one token only are
+    /// lost with it. Production does not start with such keys without it.
+    pub single_token_keys: Option<Acceptance>,
     /// Keys that protect or derive other keys may be opened into this process.
     #[serde(default)]
     pub allow_process_kek: bool,
     /// The PKCS#11 token.
     pub token: Token,
+    /// Other tokens that are enrolled for the same store: what is written is sealed by each.
+    #[serde(default)]
+    pub enrolled: Vec<Token>,
     /// The sealed records.
     pub store: Store,
     /// The journal.
@@ -185,22 +196,17 @@ impl Server {
     /// The first value that cannot be meant, as (key, why).
     #[must_use]
     pub fn fault(&self) -> Option<(&'static str, &'static str)> {
-        let workers = 1..=limits::POOL_WORKERS_MAX;
-        match (&self.token.library, &self.token.embedded) {
-            (None, None) => return Some(("token", "needs `library` or `embedded`")),
-            (Some(_), Some(_)) => return Some(("token", "has both `library` and `embedded`")),
-            (Some(library), None) if !library.is_absolute() => {
-                return Some(("token.library", "must be an absolute path: it becomes code"));
-            }
-            (None, Some(_)) if self.environment == Environment::Production => {
-                return Some(("token.embedded", "production refuses a software token"));
-            }
-            (Some(_), None) | (None, Some(_)) => {}
+        let mut tokens = self.tokens();
+        if let Some(fault) = tokens.find_map(|token| token.fault(self.environment)) {
+            return Some(fault);
         }
-        if !workers.contains(&self.token.symmetric_workers)
-            || !workers.contains(&self.token.asymmetric_workers)
-        {
-            return Some(("token", "workers must be 1 to 64 per class"));
+        if self.enrolled.len() >= limits::SEALS_MAX {
+            return Some(("enrolled", "has more tokens than a record has seals"));
+        }
+        let mut labels: Vec<_> = self.tokens().map(|token| &token.label).collect();
+        labels.sort_unstable();
+        if labels.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Some(("enrolled", "each token needs a label of its own"));
         }
         if self.environment == Environment::Production && self.host_pin_processing.is_none() {
             return Some((
@@ -214,9 +220,19 @@ impl Server {
         self.limits.fault()
     }
 
+    /// Every token, the one that works first.
+    pub fn tokens(&self) -> impl Iterator<Item = &Token> {
+        std::iter::once(&self.token).chain(&self.enrolled)
+    }
+
     fn resolve(&mut self, folder: &Path) {
+        let tokens = std::iter::once(&mut self.token).chain(&mut self.enrolled);
+        for token in tokens {
+            for file in std::iter::once(&mut token.pin_file).chain(&mut token.embedded) {
+                *file = folder.join(&*file);
+            }
+        }
         let files = [
-            &mut self.token.pin_file,
             &mut self.store.path,
             &mut self.audit.path,
             &mut self.listen.certificate,
@@ -224,13 +240,29 @@ impl Server {
             &mut self.listen.client_ca,
             &mut self.policy.path,
         ];
-        let optional = self.token.embedded.iter_mut();
-        for file in files
-            .into_iter()
-            .chain(optional.chain(&mut self.store.checkpoint))
-        {
+        for file in files.into_iter().chain(&mut self.store.checkpoint) {
             *file = folder.join(&*file);
         }
+    }
+}
+
+impl Token {
+    fn fault(&self, environment: Environment) -> Option<(&'static str, &'static str)> {
+        let workers = 1..=limits::POOL_WORKERS_MAX;
+        match (&self.library, &self.embedded) {
+            (None, None) => return Some(("token", "needs `library` or `embedded`")),
+            (Some(_), Some(_)) => return Some(("token", "has both `library` and `embedded`")),
+            (Some(library), None) if !library.is_absolute() => {
+                return Some(("token.library", "must be an absolute path: it becomes code"));
+            }
+            (None, Some(_)) if environment == Environment::Production => {
+                return Some(("token.embedded", "production refuses a software token"));
+            }
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+        let classes = [self.symmetric_workers, self.asymmetric_workers];
+        let fit = classes.iter().all(|class| workers.contains(class));
+        (!fit).then_some(("token", "workers must be 1 to 64 per class"))
     }
 }
 
@@ -339,6 +371,31 @@ mod tests {
         let line = "host_pin_processing = \"accepted-by: A. Person, 2026-01-31\"";
         let server = edited(line, "").unwrap();
         assert_eq!(server.fault().unwrap().0, "host_pin_processing");
+    }
+
+    #[test]
+    fn an_enrolled_token_is_as_strictly_read_as_the_first() {
+        let other = |line: &str, label: &str| {
+            let entry = format!(
+                "[[enrolled]]\n{line}\nlabel = \"{label}\"\npin_file = \"other-pin\"\n[store]"
+            );
+            edited("[store]", &entry).unwrap()
+        };
+        let library = "library = \"/usr/lib/other.so\"";
+        let mut good = other(library, "other");
+        assert_eq!(good.fault(), None);
+        good.resolve(Path::new("/etc/pintle"));
+        let files = good.tokens().map(|token| token.pin_file.clone());
+        let expected = ["/etc/pintle/pin", "/etc/pintle/other-pin"];
+        assert_eq!(files.collect::<Vec<_>>(), expected.map(PathBuf::from));
+        for (line, label, key) in [
+            (library, "pintle", "enrolled"),
+            ("embedded = \"x\"", "other", "token.embedded"),
+            ("library = \"lib.so\"", "other", "token.library"),
+            ("", "other", "token"),
+        ] {
+            assert_eq!(other(line, label).fault().map(|fault| fault.0), Some(key));
+        }
     }
 
     #[test]

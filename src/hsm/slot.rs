@@ -44,8 +44,14 @@ impl TokenInfo {
 }
 
 /// A token's stable name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(pub [u8; 16]);
+
+impl std::fmt::Display for TokenId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&hex::encode(self.0))
+    }
+}
 
 /// The initialised token of this label.
 pub(in crate::hsm) fn find(opened: &Opened, label: &str) -> Result<Option<Slot>, Error> {

@@ -29,6 +29,7 @@ use crate::keys::material::{self, Material, MaterialError, Protection};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
 use crate::keys::record::Header;
+use crate::keys::root::alone::Alone;
 use crate::keys::root::findings::Findings;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::{Content, Custodian, refusal, refusal_of};
@@ -128,16 +129,17 @@ impl Catalogue {
     /// token answered. Single rows that are not what the root vouches for are no error: they are
     /// refused when asked for, and named by [`Catalogue::findings`].
     pub fn open(store: Store, token: Token, options: CatalogueOptions) -> Result<Self, Error> {
-        Self::open_telling(store, token, options, &|_| ())
+        Self::open_among(store, (token, Vec::new()), options, &|_| ())
     }
 
-    /// The same, and tells now and then how many records were read.
+    /// The same, with other enrolled tokens at hand: what is written is sealed by each of them too.
+    /// Tells now and then how many records were read.
     ///
     /// # Errors
     /// As [`Catalogue::open`].
-    pub fn open_telling(
+    pub fn open_among(
         store: Store,
-        token: Token,
+        (token, others): (Token, Vec<Token>),
         options: CatalogueOptions,
         progress: Progress<'_>,
     ) -> Result<Self, Error> {
@@ -147,7 +149,7 @@ impl Catalogue {
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
-                custodian: Custodian::new(token, options.environment),
+                custodian: Custodian::new(token, options.environment).with_others(others),
                 standing,
                 cache: Cache::new(options.open_keys_max.min(limits::OPEN_KEYS_MAX)),
                 flights: Flights::new(),
@@ -229,9 +231,9 @@ impl Catalogue {
         self.inner.standing.findings()
     }
 
-    /// The record that the fewest tokens could open at the start, and how many those are.
-    pub fn weakest(&self) -> Option<(usize, RecordId)> {
-        self.inner.standing.weakest()
+    /// Records that one token alone could open at the start.
+    pub fn alone(&self) -> Alone {
+        self.inner.standing.alone()
     }
 
     /// Every record of a tenant, or of all, each authenticated by the token.
@@ -297,6 +299,16 @@ impl Catalogue {
 
     pub(in crate::keys) fn standing(&self) -> &Standing {
         &self.inner.standing
+    }
+
+    /// A row of a listing, opened by one of the tokens at hand, if the root vouches for it.
+    pub(in crate::keys) async fn authentic_by(
+        &self,
+        token: &Token,
+        record: &StoredRecord,
+        deadline: Instant,
+    ) -> Result<(Header, Content), Error> {
+        self.inner.authentic_by(token, record, deadline).await
     }
 
     /// Every version of a key, newest first, each the one that the root vouches for.
@@ -395,9 +407,18 @@ impl Inner {
         }
     }
 
-    /// The header of a row of a listing, if the root vouches for the row and the token for the
-    /// header.
     async fn authentic(&self, record: &StoredRecord, deadline: Instant) -> Result<Header, Error> {
+        let token = self.custodian.token();
+        Ok(self.authentic_by(token, record, deadline).await?.0)
+    }
+
+    /// A row of a listing, opened, if the root vouches for the row and the token for the header.
+    async fn authentic_by(
+        &self,
+        token: &Token,
+        record: &StoredRecord,
+        deadline: Instant,
+    ) -> Result<(Header, Content), Error> {
         let id = &record.id;
         loop {
             let expected = self.standing.expected(&id.tenant, &id.name)?;
@@ -410,7 +431,7 @@ impl Inner {
                 _ => Err(Refusal::RowUnknown),
             };
             match found {
-                Ok(_) => return Ok(self.custodian.open(deadline, record).await?.0),
+                Ok(_) => return self.custodian.open_by(token, deadline, record).await,
                 Err(why) if matches!(self.follow(deadline).await?, Followed::Unchanged) => {
                     return Err(refusal(record, why));
                 }

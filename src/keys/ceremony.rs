@@ -97,6 +97,9 @@ pub enum CeremonyFault {
     /// Another record names it.
     #[error("another key has this object already")]
     ObjectTaken,
+    /// Not what was sealed.
+    #[error("its draft was not as it was sealed, and is destroyed without minutes")]
+    Damaged,
     /// Somebody else was at it.
     #[error("somebody else has changed it meanwhile")]
     Moved,
@@ -287,7 +290,7 @@ pub async fn close(
         }
     };
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth {
             custodians: held.file.custodians.clone(),
@@ -303,7 +306,7 @@ pub async fn close(
         result: Ok(&made.header),
     };
     let minutes = Minutes::of(catalogue, tenant, &held.draft, &held.file, &end);
-    let mut entry = Entry::of_new([made.record.clone()]);
+    let mut entry = Entry::of_made([&made]);
     entry.beside = held.last(tenant, minutes.put(catalogue).await?);
     if let Err(error) = ledger::write(catalogue, entry).await {
         maker.undo(&[made]).await;
@@ -325,7 +328,14 @@ pub async fn abandon(
     machine: &str,
     reason: &str,
 ) -> Result<Minutes, Error> {
-    let held = Held::read(catalogue, tenant, key).await?;
+    let held = match Held::read(catalogue, tenant, key).await {
+        // Edited, or sealed by a token or a seal key that is gone: of no use to anybody.
+        Err(Error::DocumentRefused { .. }) => {
+            held::destroy(catalogue, tenant, key).await?;
+            return Err(fault(key, CeremonyFault::Damaged));
+        }
+        read => read?,
+    };
     held.end(
         catalogue,
         tenant,

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::hsm;
+use crate::hsm::{self, TokenId};
 use crate::keys::attributes::{Environment, State};
 use crate::keys::ceremony::CeremonyFault;
 use crate::keys::entry::Fault;
@@ -199,6 +199,24 @@ pub enum Error {
     /// key. It was destroyed.
     #[error("the private key does not belong to its public key")]
     KeyPairMismatch,
+    /// The operator's: records are still sealed under a key that was to be destroyed.
+    #[error("{records} records are still sealed under that seal key")]
+    SealKeyInUse {
+        /// How many.
+        records: u64,
+    },
+    /// The operator's: a token that another step needs first is not open here.
+    #[error("token {token} is not at hand")]
+    TokenNotAtHand {
+        /// Which.
+        token: TokenId,
+    },
+    /// The operator's: a token that is at hand is not lost.
+    #[error("token {token} is at hand: take it out of the configuration first")]
+    TokenAtHand {
+        /// Which.
+        token: TokenId,
+    },
     /// Ours: fresh random values were refused as weak again and again. The token's generator is
     /// broken.
     #[error("the token's random values are not random")]
@@ -298,9 +316,9 @@ pub enum Refusal {
     /// The row changed while no root vouched for it.
     #[error("it was changed, and no root vouches for the change")]
     ChangeUnproved,
-    /// Other tokens' seals would be lost.
-    #[error("it is sealed for other tokens too")]
-    SealedForOthers,
+    /// The seal of a token that is not at hand would be lost.
+    #[error("it is sealed for token {0} too, which is not at hand")]
+    SealedForOthers(TokenId),
 }
 
 impl Error {

@@ -5,16 +5,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::hsm::Token;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{Error, Refusal};
-use crate::keys::make::deadline;
+use crate::keys::intent;
+use crate::keys::make::{Made, deadline};
 use crate::keys::root::{Root, RootKeys};
+use crate::keys::rotation;
 use crate::keys::seal::refusal_of;
-use crate::limits;
 use crate::store;
-use crate::store::change::{Beside, Change, Delete, Put};
+use crate::store::change::{Beside, Change, Delete, DocumentEnd, Put};
 use crate::store::{RecordId, StoredRecord};
+use crate::{failpoint, limits};
 
 /// What is to be written together.
 #[derive(Clone, Default)]
@@ -23,20 +24,23 @@ pub(in crate::keys) struct Entry {
     pub puts: Vec<(Option<Vec<u8>>, StoredRecord)>,
     /// Records to delete, each with the header it has.
     pub deletes: Vec<(RecordId, Vec<u8>)>,
+    /// Documents that end with them.
+    pub ended: Vec<DocumentEnd>,
     /// Documents and the answer that go with them.
     pub beside: Beside,
-    /// Tokens that vouch for the root besides the catalogue's own: those that are enrolled, or
-    /// become so with this change. One that is left out refuses what changed.
-    pub vouching: Vec<Token>,
 }
 
 impl Entry {
-    /// New records.
-    pub fn of_new(records: impl IntoIterator<Item = StoredRecord>) -> Self {
-        Self {
-            puts: records.into_iter().map(|record| (None, record)).collect(),
-            ..Self::default()
+    /// New records, and the end of the intents under which their objects were made.
+    pub fn of_made<'a>(made: impl IntoIterator<Item = &'a Made>) -> Self {
+        let mut entry = Self::default();
+        for made in made {
+            entry.puts.push((None, made.record.clone()));
+            entry
+                .ended
+                .extend(made.header.token_object.map(intent::end_of));
         }
+        entry
     }
 
     /// A record in the place of the one with this header.
@@ -52,15 +56,27 @@ impl Entry {
 /// within two polls.
 pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Result<u64, Error> {
     let mut tries = 0;
+    let mut entry = entry;
     loop {
         tries += 1;
         catalogue.poll().await?;
+        let notes = rotation::notes(catalogue).await?;
+        for (_, record) in &mut entry.puts {
+            if let Some(renewed) = rotation::renewed(catalogue, &notes, record).await? {
+                *record = renewed;
+            }
+        }
         let change = change(catalogue, &entry).await?;
+        failpoint::hit("ledger.before-commit");
         match catalogue.store().commit(deadline(), change).await {
             Err(store::error::Error::Moved(_)) if tries < limits::COMMIT_TRIES_MAX => {}
             Err(error) => return Err(error.into()),
             Ok(generation) => {
-                catalogue.poll().await?;
+                failpoint::hit("ledger.after-commit");
+                // Written it is, whether or not this catalogue has seen it yet.
+                if let Err(error) = catalogue.poll().await {
+                    tracing::warn!(%error, "the catalogue does not follow its own change yet");
+                }
                 return Ok(generation);
             }
         }
@@ -76,6 +92,7 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
     };
     let mut change = Change {
         expected_generation: root.generation,
+        ended: entry.ended.clone(),
         beside: entry.beside.clone(),
         ..Change::default()
     };
@@ -105,7 +122,8 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
             expected_header: expected_header.clone(),
         });
     }
-    for token in std::iter::once(token).chain(&entry.vouching) {
+    // A token that is left out refuses the catalogue from now on, until it is enrolled again.
+    for token in catalogue.custodian().tokens() {
         change
             .roots
             .push(keys.close(&root, token, deadline()).await?);

@@ -182,9 +182,9 @@ fn next_epoch(old: &Header) -> Header {
 
 /// The record of `found` under its new header.
 async fn changed(catalogue: &Catalogue, found: &Found, new: &Header) -> Result<Entry, Error> {
-    if !catalogue.custodian().has_all_tokens_of(&found.record) {
-        // The other tokens' seals are over the old header, and only they could renew them.
-        return Err(refusal(&found.record, Refusal::SealedForOthers));
+    if let Some(token) = catalogue.custodian().missing_token_of(&found.record) {
+        // Its seal is over the old header, and only it could renew it.
+        return Err(refusal(&found.record, Refusal::SealedForOthers(token)));
     }
     let content = match new.state {
         State::Destroyed => &Content::Nothing,

@@ -143,6 +143,15 @@ impl Header {
         }
     }
 
+    /// Whether the key is in one token, and other tokens could make nothing of what is sealed.
+    pub fn stays_in_its_token(&self) -> bool {
+        let in_token = match self.residence {
+            Residence::Token | Residence::TokenWrapped => true,
+            Residence::Process => false,
+        };
+        in_token && self.state != State::Destroyed
+    }
+
     /// Reads a header. Total: any bytes give a header or [`HeaderError`].
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //! process: who reads its memory can compute tags, but no root without the token.
 //! A whole store put back is not noticed here but by `keys::checkpoint`.
 
+pub mod alone;
 pub mod findings;
 pub(in crate::keys) mod index;
 pub(in crate::keys) mod scan;

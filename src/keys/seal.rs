@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use crate::hsm::{self, Sealed, Token};
+use crate::hsm::{self, Sealed, Token, TokenId};
 use crate::keys::attributes::{Environment, Residence, State};
 use crate::keys::error::{Error, Refusal};
 use crate::keys::record::Header;
@@ -42,11 +42,16 @@ impl Custodian {
         std::iter::once(&self.token).chain(&self.others)
     }
 
-    /// Whether every token that can open `record` is at hand, so that it can be written anew
-    /// without one of them being left behind.
-    pub(in crate::keys) fn has_all_tokens_of(&self, record: &StoredRecord) -> bool {
-        let at_hand = |id: &[u8; 16]| self.tokens().any(|token| token.id().0 == *id);
-        record.seals.iter().all(|seal| at_hand(&seal.token_id))
+    /// The first token that can open `record` and is not at hand: it would be left behind if the
+    /// record were written anew.
+    pub(in crate::keys) fn missing_token_of(&self, record: &StoredRecord) -> Option<TokenId> {
+        let mut ids = record.seals.iter().map(|seal| TokenId(seal.token_id));
+        ids.find(|id| self.at_hand(*id).is_none())
+    }
+
+    /// The token of this id, if it is at hand.
+    pub(in crate::keys) fn at_hand(&self, id: TokenId) -> Option<&Token> {
+        self.tokens().find(|token| token.id() == id)
     }
 
     /// The token.
@@ -89,24 +94,29 @@ impl Custodian {
         deadline: Instant,
         record: &StoredRecord,
     ) -> Result<(Header, Content), Error> {
+        self.open_by(&self.token, deadline, record).await
+    }
+
+    /// The same, by one of the tokens at hand.
+    pub(in crate::keys) async fn open_by(
+        &self,
+        token: &Token,
+        deadline: Instant,
+        record: &StoredRecord,
+    ) -> Result<(Header, Content), Error> {
         let refused = |why| refusal(record, why);
         let header =
             Header::decode(&record.header).map_err(|_| refused(Refusal::HeaderMalformed))?;
         if header.id() != record.id {
             return Err(refused(Refusal::RowMoved));
         }
-        let seal = self
-            .own_seal(record)
-            .ok_or_else(|| refused(Refusal::OtherToken))?;
+        let seal = seal_of(token, record).ok_or_else(|| refused(Refusal::OtherToken))?;
         let sealed = Sealed {
             seal_key_id: seal.seal_key_id,
             iv: seal.iv,
             bytes: seal.sealed.clone(),
         };
-        let opened = self
-            .token
-            .unseal(deadline, record.header.clone(), sealed)
-            .await;
+        let opened = token.unseal(deadline, record.header.clone(), sealed).await;
         let clear = opened.map_err(|error| match error {
             hsm::Error::NotAuthentic | hsm::Error::TooLong => refused(Refusal::NotAuthentic),
             hsm::Error::SealKeyUnknown => refused(Refusal::OtherToken),
@@ -120,14 +130,18 @@ impl Custodian {
         let content = content.ok_or_else(|| refused(Refusal::ContentMismatch))?;
         Ok((header, content))
     }
+}
 
-    fn own_seal<'a>(&self, record: &'a StoredRecord) -> Option<&'a StoredSeal> {
-        let (token_id, current) = (self.token.id().0, self.token.seal_key_id());
-        let mut ours = record.seals.iter().filter(|seal| seal.token_id == token_id);
-        // While records are sealed anew one may have two: an older key's is as good, but may go.
-        let first = ours.clone().next();
-        ours.find(|seal| seal.seal_key_id == current).or(first)
-    }
+/// A token's own seal of a record.
+pub(in crate::keys) fn seal_of<'a>(
+    token: &Token,
+    record: &'a StoredRecord,
+) -> Option<&'a StoredSeal> {
+    let (token_id, current) = (token.id().0, token.seal_key_id());
+    let mut own = record.seals.iter().filter(|seal| seal.token_id == token_id);
+    // Of two an older key's is as good, but may go.
+    let first = own.clone().next();
+    own.find(|seal| seal.seal_key_id == current).or(first)
 }
 
 /// One token's seal over a header and what belongs to it.

@@ -17,13 +17,14 @@ use subtle::ConstantTimeEq;
 
 use crate::hsm::Token;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
+use crate::keys::root::alone::Alone;
 use crate::keys::root::findings::Findings;
 use crate::keys::root::index::{Index, NameTag, Row};
 use crate::keys::root::scan::{Progress, scan};
 use crate::keys::root::{self, Root, RootKeys};
 use crate::limits;
 use crate::store::change::{RowTag, StoredRoot};
-use crate::store::{Changed, Changes, RecordId, Snapshot, Store, StoredRecord};
+use crate::store::{Changed, Changes, Snapshot, Store, StoredRecord};
 
 /// What is known of a catalogue.
 pub(in crate::keys) struct Standing {
@@ -43,7 +44,7 @@ pub(in crate::keys) struct State {
     mac: [u8; 32],
     index: Index,
     pub findings: Findings,
-    weakest: Option<(usize, RecordId)>,
+    alone: Alone,
     /// Keys that changed without a root to vouch for it.
     doubted: HashMap<NameTag, Refusal>,
     /// The root that did not vouch, so that it is told of once.
@@ -129,9 +130,9 @@ impl Standing {
         self.read().findings.clone()
     }
 
-    /// The record that the fewest tokens could open at the start, and how many those are.
-    pub fn weakest(&self) -> Option<(usize, RecordId)> {
-        self.read().weakest.clone()
+    /// Records that one token alone could open at the start.
+    pub fn alone(&self) -> Alone {
+        self.read().alone.clone()
     }
 
     /// Bytes of the index.
@@ -211,10 +212,12 @@ impl Standing {
         if !founded || changes.names == Changed::Everything {
             return self.read_again(store, token).await;
         }
+        // Many names may have taken the store all the time there was; the token has its own.
+        let deadline = deadline.max(Instant::now() + limits::DEADLINE_DEFAULT);
         match root::authentic(&changes.roots, token, deadline).await {
             Ok(root) => Ok(self.step(root, changes.names.clone(), &changes)),
-            Err(Error::CatalogueRefused(fault)) => Ok(self.doubt(&changes, &fault)),
-            Err(error) => Err(error),
+            // Also where the token does not answer: a key that was stopped elsewhere stops.
+            Err(error) => Ok(self.doubt(&changes, &error)),
         }
     }
 
@@ -263,7 +266,7 @@ impl Standing {
     }
 
     /// Refuses the keys that changed without an authentic root.
-    fn doubt(&self, changes: &Changes, fault: &CatalogueFault) -> Followed {
+    fn doubt(&self, changes: &Changes, cause: &Error) -> Followed {
         let Changed::Names(names) = &changes.names else {
             return Followed::Unchanged;
         };
@@ -283,11 +286,11 @@ impl Standing {
             return Followed::Unchanged;
         }
         drop(state);
-        for (tenant, key) in names {
-            tracing::error!(tenant, key, cause = %fault, "a change is refused, and the key with it");
+        for (tenant, key) in names.iter().take(limits::FINDINGS_NAMED_MAX) {
+            tracing::error!(tenant, key, %cause, "a change is refused, and the key with it");
         }
         if names.is_empty() {
-            tracing::error!(cause = %fault, "a change of the catalogue's root is refused");
+            tracing::error!(%cause, "a change of the catalogue's root is refused");
         }
         Followed::Names(names.clone())
     }
@@ -352,7 +355,7 @@ pub(in crate::keys) fn read_all(
         mac: [0; 32],
         index: Index::new(),
         findings: Findings::default(),
-        weakest: None,
+        alone: Alone::default(),
         doubted: HashMap::new(),
         refused: None,
     };
@@ -367,6 +370,6 @@ pub(in crate::keys) fn read_all(
     state.mac = stored.mac;
     state.index = scanned.index;
     state.findings = scanned.findings;
-    state.weakest = scanned.weakest;
+    state.alone = scanned.alone;
     Ok(state)
 }

@@ -37,6 +37,16 @@ pub fn open(
     environment: server::Environment,
     allow_process_kek: bool,
 ) -> Result<Catalogue, Failure> {
+    open_among(store, (token, Vec::new()), environment, allow_process_kek)
+}
+
+/// The same with the other enrolled tokens, for whoever writes.
+pub fn open_among(
+    store: &Path,
+    (token, others): (&Token, Vec<Token>),
+    environment: server::Environment,
+    allow_process_kek: bool,
+) -> Result<Catalogue, Failure> {
     let store = Store::open(store)
         .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
     let bar = progress::counter("reading the catalogue");
@@ -44,9 +54,8 @@ pub fn open(
         allow_process_kek,
         ..CatalogueOptions::new(self::environment(environment))
     };
-    let opened = Catalogue::open_telling(store, token.clone(), options, &|rows| {
-        bar.set_position(rows);
-    });
+    let tokens = (token.clone(), others);
+    let opened = Catalogue::open_among(store, tokens, options, &|rows| bar.set_position(rows));
     bar.finish_and_clear();
     opened.map_err(failure)
 }
@@ -72,14 +81,23 @@ pub async fn list(catalogue: &Catalogue) -> Result<Vec<Listed>, Failure> {
 
 /// Production is not served from a store that a single token can open: losing it would lose every
 /// key.
-pub fn refuse_single_token(catalogue: &Catalogue) -> Result<(), Failure> {
-    match catalogue.weakest() {
-        Some((tokens, id)) if tokens < 2 => Err(Failure::new(
+pub fn refuse_single_token(
+    catalogue: &Catalogue,
+    accepted: Option<&server::Acceptance>,
+) -> Result<(), Failure> {
+    let alone = catalogue.alone();
+    match (alone.enrollable, alone.bound) {
+        (Some(id), _) => Err(Failure::new(
             Kind::Usage,
             format!("production, and one token alone can open {id}"),
         )
-        .next("enrol a second token; until then this store serves environment = \"test\" only")),
-        _ => Ok(()),
+        .next("`pintle token enroll`; until then this store serves environment = \"test\" only")),
+        (None, Some(id)) if accepted.is_none() => Err(Failure::new(
+            Kind::Usage,
+            format!("production, and {id} is in one token only: it would be lost with it"),
+        )
+        .next("set single_token_keys = \"accepted-by: <name>, <date>\" where that is accepted")),
+        (None, _) => Ok(()),
     }
 }
 
@@ -201,6 +219,7 @@ pub fn failure(error: Error) -> Failure {
                 | CeremonyFault::CheckValueMissing => Kind::Usage,
                 CeremonyFault::CheckValue
                 | CeremonyFault::ObjectCheckValue
+                | CeremonyFault::Damaged
                 | CeremonyFault::Component(_) => Kind::Verification,
                 CeremonyFault::Open
                 | CeremonyFault::NotACustodian

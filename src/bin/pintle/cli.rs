@@ -33,14 +33,16 @@ pub enum Command {
     Demo(Demo),
     /// The key catalogue.
     Keys(Keys),
-    /// Bring a key in by two or three custodians, in separate sittings.
-    Ceremony(Ceremony),
     /// The catalogue as a whole: its root and its checkpoint.
     Catalogue(Catalogue),
     /// The store as a file: backup and restore.
     Store(Store),
     /// Measure this machine.
     Bench(Bench),
+    /// Bring a key in by two or three custodians, in separate sittings.
+    Ceremony(Ceremony),
+    /// The tokens that can open the store, and their `seal` keys.
+    Token(Token),
     /// Look at the token, the keys and this machine, and say what is wrong.
     Doctor(Doctor),
     /// The audit journal.
@@ -278,6 +280,51 @@ pub enum StoreCommand {
     Restore {
         /// The backup.
         file: PathBuf,
+    },
+}
+
+/// `pintle token`.
+#[derive(Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// The verbs of `pintle token`.
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Count the records by token and `seal` key.
+    List,
+    /// Give another token a seal of every record, so that either can open the store. Keys that are
+    /// in one token cannot follow: they are named. Killed, it goes on where it was.
+    Enroll {
+        /// The label of an `[[enrolled]]` token of the configuration.
+        #[arg(required_unless_present = "other")]
+        label: Option<String>,
+        /// Another configuration file, whose `[token]` is enrolled.
+        #[arg(long, value_name = "FILE", conflicts_with = "label")]
+        other: Option<PathBuf>,
+    },
+    /// Make the next `seal` key and seal every record anew. Servers go on meanwhile; killed, it
+    /// goes on where it was.
+    RotateSeal {
+        /// Instead, destroy the `seal` keys that no record is sealed under any more. Backups from
+        /// before the rotation do not open after that.
+        #[arg(long, requires = "confirm")]
+        destroy_old: bool,
+        /// The token's label, to say that it is meant.
+        #[arg(long, value_name = "LABEL")]
+        confirm: Option<String>,
+    },
+    /// Write off a token that is lost: what it had sealed can be changed again.
+    Dismiss {
+        /// The token's id, as `pintle token list` shows it.
+        id: String,
+        /// The same id, to say that it is meant.
+        #[arg(long, value_name = "ID")]
+        confirm: String,
     },
 }
 

@@ -28,9 +28,18 @@ pub fn run(arguments: &Keys, output: Output) -> Outcome {
     }
     let server = settings::load(&arguments.configured.config)?;
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let opened = catalogue::open(
+    let others = match &arguments.command {
+        KeysCommand::Apply(_)
+        | KeysCommand::Import { .. }
+        | KeysCommand::Disable(_)
+        | KeysCommand::Enable(_) => settings::open_others(&server)?,
+        KeysCommand::Usages | KeysCommand::Plan(_) | KeysCommand::List | KeysCommand::Show(_) => {
+            Vec::new()
+        }
+    };
+    let opened = catalogue::open_among(
         &server.store.path,
-        &token,
+        (&token, others),
         server.environment,
         server.allow_process_kek,
     )?;

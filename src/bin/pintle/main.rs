@@ -1,6 +1,6 @@
 //! The `pintle` command: assembles the library into `serve`, `dev`, `demo`, `init`, `keys`,
-//! `ceremony`, `catalogue`, `store`, `bench`, `doctor`, `audit` and `completions`. Holds no logic
-//! of its own.
+//! `ceremony`, `catalogue`, `store`, `token`, `bench`, `doctor`, `audit` and `completions`. Holds no
+//! logic of its own.
 
 mod assembly;
 mod audit;
@@ -19,6 +19,7 @@ mod progress;
 mod serve;
 mod settings;
 mod store;
+mod token;
 mod usages;
 mod verify;
 
@@ -38,10 +39,11 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Dev(arguments) => dev::run(arguments),
         cli::Command::Demo(arguments) => demo::run(arguments),
         cli::Command::Keys(arguments) => keys::run(arguments, cli.output),
-        cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
         cli::Command::Catalogue(arguments) => verify::run(arguments, cli.output),
         cli::Command::Store(arguments) => store::run(arguments, cli.output),
         cli::Command::Bench(arguments) => bench::run(arguments, cli.output),
+        cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
+        cli::Command::Token(arguments) => token::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
         cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
         cli::Command::Completions { shell } => {

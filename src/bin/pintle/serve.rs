@@ -20,15 +20,16 @@ pub fn run(arguments: &Serve) -> Outcome {
 
 async fn serve(server: &Server) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let catalogue = catalogue::open(
+    let others = settings::open_others_at_hand(server);
+    let catalogue = catalogue::open_among(
         &server.store.path,
-        &token,
+        (&token, others),
         server.environment,
         server.allow_process_kek,
     )?;
     verify::against_checkpoint(&catalogue, server).await?;
     if server.environment == Environment::Production {
-        catalogue::refuse_single_token(&catalogue)?;
+        catalogue::refuse_single_token(&catalogue, server.single_token_keys.as_ref())?;
     }
     let callers =
         PolicyFile::load(&server.policy.path).map_err(|error| Failure::new(Kind::Usage, error))?;

@@ -72,6 +72,37 @@ pub fn open_token(config: &TokenConfig) -> Result<hsm::Token, Failure> {
     hsm::Token::open(config).map_err(token_failure)
 }
 
+/// The other enrolled tokens, for whoever writes: each must be at hand.
+pub fn open_others(server: &Server) -> Result<Vec<hsm::Token>, Failure> {
+    let others = server.enrolled.iter();
+    let opened = others.map(|token| {
+        open_token(&token_config(token)?).map_err(|failure| {
+            failure.next(format!(
+                "token {} is enrolled, and what is written without it, it will not open; to go on \
+                 all the same take it out of the configuration, and enrol it again later",
+                token.label
+            ))
+        })
+    });
+    opened.collect()
+}
+
+/// Those of the other enrolled tokens that can be opened, for a server: it serves without them.
+pub fn open_others_at_hand(server: &Server) -> Vec<hsm::Token> {
+    let mut opened = Vec::new();
+    for token in &server.enrolled {
+        match token_config(token).and_then(|config| open_token(&config)) {
+            Ok(other) => opened.push(other),
+            Err(failure) => tracing::error!(
+                token = token.label,
+                cause = failure.text(),
+                "an enrolled token is not at hand: what it has sealed can be used, not changed"
+            ),
+        }
+    }
+    opened
+}
+
 /// A failure of the token, with the exit code 5 and the next step.
 pub fn token_failure(error: hsm::Error) -> Failure {
     let next = match (&error, error.class()) {

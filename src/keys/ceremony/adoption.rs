@@ -54,7 +54,7 @@ pub async fn adopt(
     refuse_existing(catalogue, tenant, key).await?;
     refuse_taken(catalogue, key, object_id).await?;
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth {
             custodians: file.custodians.clone(),
@@ -74,7 +74,11 @@ pub async fn adopt(
         result: Ok(&made.header),
     };
     let minutes = Minutes::of(catalogue, tenant, &draft, file, &end);
-    let mut entry = Entry::of_new([made.record.clone()]);
+    // No intent: the object is not ours to take back.
+    let mut entry = Entry {
+        puts: vec![(None, made.record.clone())],
+        ..Entry::default()
+    };
     entry.beside = Beside {
         documents: vec![minutes.put(catalogue).await?],
         answer: None,

@@ -180,6 +180,20 @@ impl Held {
     }
 }
 
+/// Takes away a draft that does not open.
+pub(in crate::keys) async fn destroy(
+    catalogue: &Catalogue,
+    tenant: &KeyName,
+    key: &KeyName,
+) -> Result<(), Error> {
+    let id = document_id(tenant, key);
+    let store = catalogue.store();
+    let found = store.document(deadline(), KIND, &id).await?;
+    let found = found.ok_or_else(|| fault(key, CeremonyFault::Unknown))?;
+    let deleted = store.delete_document(deadline(), KIND, &id, found.revision);
+    deleted.await.map_err(|error| moved(key, error.into()))
+}
+
 /// A pad from the token's generator; nothing but zeros hides nothing.
 pub(in crate::keys) async fn pad(
     catalogue: &Catalogue,

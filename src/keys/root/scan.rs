@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::keys::error::{CatalogueFault, Error, Refusal};
+use crate::keys::root::alone::Alone;
 use crate::keys::root::findings::Findings;
 use crate::keys::root::index::{Index, Row};
 use crate::keys::root::sum::Sum;
@@ -24,8 +25,8 @@ pub(in crate::keys) struct Scanned {
     pub index: Index,
     /// Rows that differ from what the index says.
     pub findings: Findings,
-    /// The record that the fewest tokens can open, and how many.
-    pub weakest: Option<(usize, RecordId)>,
+    /// Records that one token alone can open.
+    pub alone: Alone,
 }
 
 /// Told now and then how many records were read.
@@ -54,7 +55,7 @@ pub(in crate::keys) fn scan(
     Ok(Scanned {
         index,
         findings,
-        weakest: tally.weakest,
+        alone: tally.alone,
     })
 }
 
@@ -63,26 +64,14 @@ pub(in crate::keys) fn scan(
 struct Tally {
     parts: Vec<Vec<Row>>,
     sum: Sum,
-    weakest: Option<(usize, RecordId)>,
+    alone: Alone,
 }
 
 impl Tally {
     fn take_in(&mut self, other: Self) {
         self.parts.extend(other.parts);
         self.sum = self.sum.plus(other.sum);
-        if let Some((tokens, id)) = other.weakest {
-            self.see(tokens, || id);
-        }
-    }
-
-    fn see(&mut self, tokens: usize, id: impl FnOnce() -> RecordId) {
-        if self
-            .weakest
-            .as_ref()
-            .is_none_or(|(fewest, _)| tokens < *fewest)
-        {
-            self.weakest = Some((tokens, id()));
-        }
+        self.alone.take_in(other.alone);
     }
 }
 
@@ -184,7 +173,9 @@ fn tally(receive: &Mutex<Receiver<Batch>>, keys: &RootKeys, progress: impl Fn(u6
             let version = lengths.version;
             let row = keys.row(keys.name(tenant, name), version, header, seals);
             total.sum = total.sum.plus(keys.element(&row));
-            total.see(seals::tokens(seals), || record_id(tenant, name, version));
+            if seals::tokens(seals) < 2 {
+                total.alone.see(header, || record_id(tenant, name, version));
+            }
             rows.push(row);
         }
         progress(batch.rows.len() as u64);
