@@ -6,6 +6,7 @@
 //! sealed too is not noticed by the seal; each says when it was written.
 
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use crate::hsm::{self, Sealed};
 use crate::keys::error::Error;
@@ -87,6 +88,59 @@ pub(in crate::keys) async fn open(
     })
 }
 
+/// The bytes that the store keeps of a document that hides nothing and stays: every token at hand
+/// vouches for it, by a key that is never rotated.
+pub(in crate::keys) async fn vouch(
+    custodian: &Custodian,
+    title: Title<'_>,
+    text: &[u8],
+) -> Result<Vec<u8>, Error> {
+    if text.len() > limits::SEALED_DOCUMENT_BYTES_MAX {
+        return Err(refused(title));
+    }
+    let mut writer = Writer::after(MAGIC_VOUCHED);
+    for token in custodian.tokens() {
+        let mac = token.root_mac(deadline(), bound(custodian, title, text));
+        writer.put(tag::TOKEN, &token.id().0);
+        writer.put(tag::MAC, &mac.await?);
+    }
+    writer.put(tag::TEXT, text);
+    Ok(writer.finish())
+}
+
+/// What [`vouch`] vouched for under the same title; [`Error::DocumentRefused`] for anything else.
+pub(in crate::keys) async fn vouched(
+    custodian: &Custodian,
+    title: Title<'_>,
+    body: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let token = custodian.token();
+    let read = read_vouched(body, token.id().0);
+    let (mac, text) = read.map_err(|Malformed| refused(title))?;
+    let message = bound(custodian, title, text);
+    let own = token.root_mac(deadline(), message).await?;
+    if bool::from(own.as_slice().ct_eq(mac)) {
+        Ok(text.to_vec())
+    } else {
+        Err(refused(title))
+    }
+}
+
+/// One token's MAC, and the text.
+fn read_vouched(body: &[u8], token: [u8; 16]) -> Result<(&[u8], &[u8]), Malformed> {
+    let mut reader = Reader::new(body.strip_prefix(MAGIC_VOUCHED).ok_or(Malformed)?);
+    let mut own = None;
+    while let Some(id) = reader.take_if(tag::TOKEN)? {
+        let mac = reader.take(tag::MAC)?;
+        if id == token {
+            own = Some(mac);
+        }
+    }
+    let text = reader.take(tag::TEXT)?;
+    reader.end()?;
+    Ok((own.ok_or(Malformed)?, text))
+}
+
 /// The refusal that names a document.
 pub(in crate::keys) fn refused(title: Title<'_>) -> Error {
     Error::DocumentRefused {
@@ -140,9 +194,11 @@ mod tag {
     pub const KIND: u8 = 6;
     pub const ID: u8 = 7;
     pub const TEXT: u8 = 8;
+    pub const MAC: u8 = 9;
 }
 
 /// Not a magic of headers, so that neither opens as the other.
 const MAGIC: &[u8] = b"PNTLDOC1";
+const MAGIC_VOUCHED: &[u8] = b"PNTLDOC2";
 /// Records seal kinds 1 and 2.
 const KIND_DOCUMENT: u8 = 3;
