@@ -46,7 +46,10 @@ pub struct Server {
     pub environment: Environment,
     /// `accepted-by: <name>, <date>`: somebody accepts that PINs are clear in this process's
     /// memory for microseconds. Production does not start on the host PIN engine without it.
-    pub host_pin_processing: Option<HostPinAcceptance>,
+    pub host_pin_processing: Option<Acceptance>,
+    /// `accepted-by: <name>, <date>`: somebody accepts that components of keys are typed at this
+    /// machine and are clear in this process's memory. Production refuses them without it.
+    pub host_components: Option<Acceptance>,
     /// Keys that protect or derive other keys may be opened into this process.
     #[serde(default)]
     pub allow_process_kek: bool,
@@ -77,10 +80,10 @@ pub enum Environment {
     Development,
 }
 
-/// The sentence that accepts host PIN processing, kept as it was written.
+/// The sentence by which somebody accepts a risk, kept as it was written.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
-pub struct HostPinAcceptance(String);
+pub struct Acceptance(String);
 
 /// The PKCS#11 token: exactly one of `library` and `embedded`.
 #[derive(Clone, Debug, Deserialize)]
@@ -231,7 +234,7 @@ impl Server {
     }
 }
 
-impl HostPinAcceptance {
+impl Acceptance {
     /// The sentence, for the log line at every start.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -239,7 +242,7 @@ impl HostPinAcceptance {
     }
 }
 
-impl TryFrom<String> for HostPinAcceptance {
+impl TryFrom<String> for Acceptance {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {

@@ -40,6 +40,7 @@ pub(in crate::keys) struct Birth {
     pub(in crate::keys) state: State,
     pub(in crate::keys) activates: Option<u64>,
     pub(in crate::keys) expiry: Option<u64>,
+    pub(in crate::keys) custodians: Vec<KeyName>,
     pub(in crate::keys) parent: Option<KeyName>,
     pub(in crate::keys) legacy: bool,
     pub(in crate::keys) optional_blocks: Option<Vec<u8>>,
@@ -54,6 +55,7 @@ impl Default for Birth {
             state: State::Active,
             activates: None,
             expiry: None,
+            custodians: Vec::new(),
             parent: None,
             legacy: false,
             optional_blocks: None,
@@ -264,6 +266,29 @@ impl Maker<'_> {
         made
     }
 
+    /// The record of a symmetric key that somebody else put into the token, if it is as safe as one
+    /// that is made here. The object stays where it is not.
+    pub(in crate::keys) async fn adopt(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        object_id: [u8; 16],
+    ) -> Result<Made, Error> {
+        let resident = resident(spec).ok_or(Error::UnknownKey)?;
+        let (kind, used) = resident;
+        let token = self.custodian().token();
+        token
+            .check_secret(deadline(), object_id, kind, used)
+            .await?;
+        let facts = Facts {
+            check_value: Some(self.resident_check_value(object_id, resident).await?),
+            token_object: Some(object_id),
+            ..Facts::default()
+        };
+        let content = Content::TokenObject(object_id);
+        self.made(spec, origin, facts, &content).await
+    }
+
     /// By CMAC where that is all the key can do (X9.24-1:2017, annex A), by the zero block else.
     async fn resident_check_value(
         &self,
@@ -410,7 +435,7 @@ impl Maker<'_> {
             policy: spec.policy.clone(),
             activates: self.birth.activates,
             destroys: None,
-            custodians: Vec::new(),
+            custodians: self.birth.custodians.clone(),
             parent: self.birth.parent.clone(),
             legacy: self.birth.legacy,
             optional_blocks: self.birth.optional_blocks.clone(),

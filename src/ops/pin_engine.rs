@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
 
-use crate::config::server::{Environment, HostPinAcceptance};
+use crate::config::server::{Acceptance, Environment};
 use crate::domain::pan::Pan;
 use crate::domain::pin_block::{self, EncryptedPinBlock, Format, Framing};
 use crate::keys::grant::{DecryptPin, EncryptPin, Grant};
@@ -61,7 +61,7 @@ impl HostPinEngine {
     /// [`NotAccepted`] in production without an acceptance.
     pub fn new(
         environment: Environment,
-        acceptance: Option<&HostPinAcceptance>,
+        acceptance: Option<&Acceptance>,
         fill: Fill,
     ) -> Result<Self, NotAccepted> {
         match (environment, acceptance) {

@@ -1,7 +1,7 @@
 //! PinService.
 
 use pintle::client::{Client, Error};
-use pintle::config::server::{Environment, HostPinAcceptance};
+use pintle::config::server::{Acceptance, Environment};
 use pintle::domain::pin_block::Format;
 use pintle::ops::pin_engine::HostPinEngine;
 use pintle::service::pb::v1::pin_service_client::PinServiceClient;
@@ -458,7 +458,7 @@ fn translate_pin_refuses_an_unknown_key_and_says_which() {
 fn translate_pin_refuses_a_message_larger_than_any_of_its_own() {
     world().run(async |world| {
         let client = world.client().await;
-        for length in [1024, 100_000] {
+        for length in [4096, 100_000] {
             let answer = spoiled(&client, |it| it.pin_block = vec![7; length]).await;
             assert_refused(answer, Code::InvalidArgument, "MESSAGE_TOO_LARGE", None);
         }
@@ -468,13 +468,13 @@ fn translate_pin_refuses_a_message_larger_than_any_of_its_own() {
 #[test]
 fn the_host_engine_refuses_production_until_somebody_accepts_it_by_name() {
     world().run(async |world| {
-        let engine = |environment, acceptance: Option<&HostPinAcceptance>| {
+        let engine = |environment, acceptance: Option<&Acceptance>| {
             HostPinEngine::new(environment, acceptance, world.context.fill.clone())
         };
         assert!(engine(Environment::Production, None).is_err());
         assert!(engine(Environment::Test, None).is_ok());
         let sentence = "accepted-by: A. Person, 2026-01-31".to_owned();
-        let acceptance = HostPinAcceptance::try_from(sentence).unwrap();
+        let acceptance = Acceptance::try_from(sentence).unwrap();
         assert!(engine(Environment::Production, Some(&acceptance)).is_ok());
     });
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pintle::audit::Journal;
 use pintle::audit::JournalOptions;
 use pintle::config::policy::Policy as PolicyFile;
-use pintle::config::server::{Environment, HostPinAcceptance, Limits};
+use pintle::config::server::{Acceptance, Environment, Limits};
 use pintle::hsm::Token;
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::reconcile::reconcile;
@@ -26,7 +26,7 @@ use crate::{catalogue, settings};
 /// What a server is made of.
 pub struct Parts<'a> {
     pub environment: Environment,
-    pub acceptance: Option<&'a HostPinAcceptance>,
+    pub acceptance: Option<&'a Acceptance>,
     pub token: Token,
     pub catalogue: Catalogue,
     pub journal: &'a Path,

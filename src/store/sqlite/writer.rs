@@ -24,6 +24,8 @@ impl Writer {
         connection.busy_timeout(sqlite::OPEN_PATIENCE)?;
         sqlite::prepare_patiently(&mut connection, path)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten: an abandoned ceremony leaves no page of itself.
+        connection.pragma_update(None, "secure_delete", true)?;
         Ok(Self { connection })
     }
 
