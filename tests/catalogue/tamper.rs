@@ -114,6 +114,7 @@ pub fn an_old_row_put_back_over_a_new_seal_is_refused(place: &Place) {
         )
         .unwrap();
     let tenant = tenant();
+    let operator = Act::operator();
     let disabled = lifecycle::set_state(
         &desk.catalogue,
         VersionOf {
@@ -122,7 +123,7 @@ pub fn an_old_row_put_back_over_a_new_seal_is_refused(place: &Place) {
             version: 1,
         },
         State::Disabled,
-        &Act::operator(),
+        &operator,
     );
     assert_eq!(desk.runtime.block_on(disabled).unwrap().state_epoch, 1);
     file.execute(

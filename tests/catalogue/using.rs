@@ -12,7 +12,8 @@ use pintle::keys::attributes::{Environment, Mode, Side, Usage};
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::Error;
 use pintle::keys::grant::{
-    DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, Sign, Signer, VerifyMac, VerifySignature,
+    DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, RsaKey, Sign, Signer, VerifyMac,
+    VerifySignature,
 };
 use pintle::keys::key_ref::NamedKey;
 use pintle::keys::open_key::{OpenKey, PublicKey};
@@ -190,10 +191,14 @@ fn check_signature(desk: &Desk, key: &Arc<OpenKey>) {
     let message = b"app_id=2021&charset=utf-8";
     let grant = grant::<Sign>(&everything(), Arc::clone(key)).unwrap();
     match (grant.signer(), grant.public_key()) {
-        (Signer::Rsa { object_id, hash }, PublicKey::Rsa(public)) => {
-            let signed = desk
-                .token
-                .sign_rsa(soon(), object_id, hash, message.to_vec());
+        (Signer::Rsa { key, hash }, PublicKey::Rsa(public)) => {
+            let token = &desk.token;
+            let signed = match key {
+                RsaKey::Resident(id) => token.sign_rsa(soon(), *id, hash, message.to_vec()),
+                RsaKey::Wrapped(key) => {
+                    token.sign_wrapped_rsa(soon(), key.clone(), hash, message.to_vec())
+                }
+            };
             let signed = signed.wait().unwrap();
             let hash = match hash {
                 RsaHash::Sha1 => rsa::Hash::Sha1,
