@@ -1,12 +1,15 @@
 # make demo   a till's day on the embedded token, every output checked by another program
 # make test   format, lints, wire contract, all tests: what CI runs
 # make mutants  a million changed key blocks, none of which may open
+# make kills   500 kills at random moments and 20 at every failpoint; nothing may be lost
 # make bench  the benches of benches/
 # make lint   the first half of `make test`
 # make setup  what the others need and this machine lacks; they call it themselves
 
 # One set of flags, so that OpenSSL and the embedded token are built once for all of them.
 CARGO_FLAGS := --locked --release --features embedded-token
+# The tests kill processes at failpoints. A feature of this crate alone: no dependency is built again.
+TEST_FLAGS := --locked --release --features embedded-token,failpoints
 BUF_VERSION := 1.75.0
 PYTHON := target/venv/bin/python
 BUF := target/npm/node_modules/.bin/buf
@@ -14,7 +17,7 @@ BUF := target/npm/node_modules/.bin/buf
 # The outside checks of the demo and of the tests run under this Python.
 export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
 
-.PHONY: help demo test mutants bench lint setup system
+.PHONY: help demo test mutants kills bench lint setup system
 .NOTPARALLEL:
 
 help:
@@ -24,15 +27,18 @@ demo: system $(PYTHON)
 	cargo run $(CARGO_FLAGS) --bin pintle -- demo
 
 test: lint
-	cargo build $(CARGO_FLAGS) --bins
-	cargo test $(CARGO_FLAGS)
+	cargo build $(TEST_FLAGS) --bins
+	cargo test $(TEST_FLAGS)
 
 mutants: system
-	PINTLE_MUTANTS=1000000 cargo test $(CARGO_FLAGS) --test mutants -- --nocapture
+	PINTLE_MUTANTS=1000000 cargo test $(TEST_FLAGS) --test mutants -- --nocapture
+
+kills: system
+	PINTLE_KILLS=500 PINTLE_POINT_TIMES=20 cargo test $(TEST_FLAGS) --test kill -- --nocapture
 
 lint: setup
 	cargo fmt --check
-	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	cargo clippy $(TEST_FLAGS) --all-targets -- -D warnings
 	@echo "# A production build: no software token, no OpenSSL."
 	cargo clippy --locked --release --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps

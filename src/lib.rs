@@ -10,13 +10,14 @@
 //! keys      audit         catalogue, policy, grants · the hash-chained journal
 //! hsm       store         the only places that say cryptoki · SQL
 //! domain                  pure: no I/O, clock, randomness or async
-//! limits    secret  config
+//! limits    secret  config   leaves; so is failpoint, where tests have a process die
 //! ```
 
 pub mod audit;
 pub mod client;
 pub mod config;
 pub mod domain;
+pub mod failpoint;
 pub mod hsm;
 pub mod keys;
 pub mod limits;

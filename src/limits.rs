@@ -59,6 +59,26 @@ pub const KEY_NAME_BYTES_MAX: usize = 63;
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
 /// Custodians named in one key's header.
 pub const CUSTODIANS_MAX: usize = 8;
+/// Components of one key that is put together here, at least.
+pub const COMPONENTS_MIN: usize = 2;
+/// Components of one key that is put together here, at most.
+pub const COMPONENTS_MAX: usize = 3;
+/// Longest component, bytes: the longest symmetric key.
+pub const COMPONENT_BYTES_MAX: usize = 32;
+/// Tries that a custodian has at the keyboard in one sitting.
+pub const COMPONENT_TRIES_MAX: u32 = 3;
+/// How long a custodian may take over one line at the keyboard.
+pub const KEYBOARD_WAIT: Duration = Duration::from_secs(10 * 60);
+/// How often a wait at the keyboard looks whether the process was told to stop.
+pub const KEYBOARD_LOOK: Duration = Duration::from_millis(100);
+/// Longest line typed in the open in a ceremony (a package's serial number, a yes), bytes.
+pub const KEYBOARD_LINE_BYTES_MAX: usize = 64;
+/// Longest text of the minutes that people write freely (a reason, a machine's name), bytes.
+pub const MINUTES_TEXT_BYTES_MAX: usize = 256;
+/// Longest text of a sealed document, bytes: its length is written in two.
+pub const SEALED_DOCUMENT_BYTES_MAX: usize = 32 * 1024;
+/// Stack that is wiped after a component was handled, bytes: deeper than anything that sees one.
+pub const STACK_WIPED_BYTES: usize = 256 * 1024;
 /// Labels of one key.
 pub const LABELS_MAX: usize = 16;
 /// Longest text of a label, bytes.
@@ -115,7 +135,7 @@ pub const SCAN_WORKERS_MAX: usize = 8;
 /// Rows handed to such a thread at once.
 pub const SCAN_BATCH_ROWS: usize = 1024;
 /// Rows that differ from what the root vouches for, named one by one; the rest is counted.
-pub const FINDINGS_NAMED_MAX: usize = 1000;
+pub const FINDINGS_NAMED_MAX: usize = 100;
 /// How often the progress of a copy of the store is told.
 pub const COPY_PROGRESS: Duration = Duration::from_millis(50);
 /// Documents (minutes, approvals) that one transaction of the store writes.
@@ -258,6 +278,9 @@ pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
+const _: () = assert!(COMPONENTS_MAX <= CUSTODIANS_MAX);
+const _: () = assert!(COMPONENTS_MAX * COMPONENT_BYTES_MAX < SEALED_BYTES_MAX);
+const _: () = assert!(SEALED_DOCUMENT_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(2 * KEY_REF_BLOCK_CHARS_MAX < SMALL_MESSAGE_BYTES_MAX);

@@ -10,6 +10,9 @@ pub mod threat_model {}
 #[doc = include_str!("manual/operating.md")]
 pub mod operating {}
 
+#[doc = include_str!("manual/ceremony.md")]
+pub mod ceremony {}
+
 /// Decisions, numbered: context, choice, cost.
 pub mod decisions {
     #[doc = include_str!("manual/decisions/0001-working-keys-open-in-the-process.md")]
@@ -28,4 +31,8 @@ pub mod decisions {
     pub mod d0007 {}
     #[doc = include_str!("manual/decisions/0008-the-table-is-asked-after-the-headers-open.md")]
     pub mod d0008 {}
+    #[doc = include_str!("manual/decisions/0009-a-root-over-every-row.md")]
+    pub mod d0009 {}
+    #[doc = include_str!("manual/decisions/0010-an-intent-before-each-object.md")]
+    pub mod d0010 {}
 }

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit};
 use zeroize::Zeroize;
 
 use self::slots::{BLOCK_BYTES, CLASSES, FreeSlots, class_of};
-use crate::limits::{LOCKED_BYTES_DEFAULT, LOCKED_BYTES_MAX};
+use crate::limits::{LOCKED_BYTES_DEFAULT, LOCKED_BYTES_MAX, STACK_WIPED_BYTES};
 
 /// A secret, read only by [`Secret::expose_secret`] (greppable) and wiped on drop.
 ///
@@ -138,6 +138,13 @@ impl<T> Locked<T> {
         // SAFETY: the slot holds a `T` from `new` to `drop` and is this value's alone.
         unsafe { self.slot.as_ref() }
     }
+
+    /// The value, to write.
+    #[expect(unsafe_code, reason = "writes memory that is not the heap's")]
+    pub fn expose_secret_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and `&mut self` is the only way to it.
+        unsafe { self.slot.as_mut() }
+    }
 }
 
 impl<T> Drop for Locked<T> {
@@ -170,6 +177,15 @@ unsafe impl<T: Send> Send for Locked<T> {}
 // SAFETY: only `&T` is given out.
 #[expect(unsafe_code, reason = "the pointer is an owner")]
 unsafe impl<T: Sync> Sync for Locked<T> {}
+
+/// Writes zeros over the stack below the caller, where functions that have returned may have left
+/// copies of what they worked on. What the caller's own frame holds stays.
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut below = [MaybeUninit::<u8>::uninit(); STACK_WIPED_BYTES];
+    below.as_mut_slice().zeroize();
+    std::hint::black_box(&mut below);
+}
 
 /// No free slot: the caller evicts an open key or refuses the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::audit::chain::{Head, Tail, read_tail};
 use crate::audit::{Error, Record};
+use crate::failpoint;
 use crate::limits::{AUDIT_BATCH_MAX, AUDIT_QUEUE_MAX};
 
 /// Bounds of a journal; the defaults are the largest that are allowed.
@@ -236,8 +237,11 @@ impl Writer {
             record.write_body(self.head.seq + 1, &time, &mut self.lines)?;
             self.head.close_line(&mut self.lines, body);
         }
+        failpoint::hit("audit.before-write");
         self.file.write_all(&self.lines)?;
+        failpoint::hit("audit.after-write");
         self.file.sync_data()?;
+        failpoint::hit("audit.after-sync");
         Ok(())
     }
 

@@ -59,6 +59,19 @@ pub(in crate::hsm) fn handle(
     Ok(key)
 }
 
+/// The key's handle, where no other has its id.
+pub(in crate::hsm) fn only(
+    worker: &WorkerSession,
+    kept: Kept,
+    object_id: [u8; 16],
+) -> Result<ObjectHandle, Error> {
+    match find(worker, kept, object_id)?.as_slice() {
+        [] => Err(Error::NoSuchKey),
+        [key] => Ok(*key),
+        [_, _, ..] => Err(Error::KeyExists),
+    }
+}
+
 /// Whether the token has it.
 pub(in crate::hsm) fn has(
     worker: &WorkerSession,

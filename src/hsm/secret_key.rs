@@ -155,6 +155,21 @@ impl Token {
         })
     }
 
+    /// Whether a key that was not made here is as safe as one that was; [`Error::NoSuchKey`],
+    /// [`Error::KeyExists`] where two have this id, [`Error::KeyUnsafe`] with the attribute.
+    pub fn check_secret(
+        &self,
+        deadline: Instant,
+        object_id: [u8; 16],
+        kind: SecretKind,
+        usage: SecretUse,
+    ) -> Job<()> {
+        self.symmetric(deadline, move |worker| {
+            let key = kept::only(worker, Kept::Secret(kind), object_id)?;
+            inspect(worker, kind, usage, key)
+        })
+    }
+
     /// The CMAC of each message, a whole block each, in one job: at most
     /// [`limits::TOKEN_CMACS_MAX`] messages of [`limits::TOKEN_CMAC_BYTES_MAX`] bytes.
     pub fn cmac(

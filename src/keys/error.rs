@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::hsm::{self, TokenId};
 use crate::keys::attributes::{Environment, State};
+use crate::keys::ceremony::CeremonyFault;
 use crate::keys::entry::Fault;
 use crate::keys::exchange::ExchangeError;
 use crate::keys::grant::OperationKind;
@@ -173,6 +174,26 @@ pub enum Error {
         file: Environment,
         /// What the catalogue opens.
         catalogue: Environment,
+    },
+    /// The people's: a step that the ceremony for this key does not take.
+    #[error("the ceremony for key {name}: {why}")]
+    Ceremony {
+        /// The key.
+        name: String,
+        /// What is wrong.
+        why: CeremonyFault,
+    },
+    /// The operator's: production keys are not put together in this host's memory until somebody
+    /// answers for it.
+    #[error("production takes no components at this machine")]
+    HostComponentsRefused,
+    /// The store's: a document is not what was sealed, or not for us.
+    #[error("the document {kind} {id} is not as it was sealed by this token")]
+    DocumentRefused {
+        /// What kind of document.
+        kind: &'static str,
+        /// Which.
+        id: String,
     },
     /// The key giver's, or the token's: the private key in the token does not sign for the public
     /// key. It was destroyed.

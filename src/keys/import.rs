@@ -297,16 +297,13 @@ async fn commit(
         });
     }
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth::default(),
     };
     let mut made = Vec::new();
     let stored = match make_all(&maker, wanted, &mut made).await {
-        Ok(()) => {
-            let records = made.iter().map(|made| made.record.clone());
-            ledger::write(catalogue, Entry::of_new(records)).await
-        }
+        Ok(()) => ledger::write(catalogue, Entry::of_made(&made)).await,
         Err(error) => Err(error),
     };
     if let Err(error) = stored {

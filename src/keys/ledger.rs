@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{Error, Refusal};
-use crate::keys::make::deadline;
+use crate::keys::intent;
+use crate::keys::make::{Made, deadline};
 use crate::keys::root::{Root, RootKeys};
 use crate::keys::rotation;
 use crate::keys::seal::refusal_of;
-use crate::limits;
 use crate::store;
-use crate::store::change::{Beside, Change, Delete, Put};
+use crate::store::change::{Beside, Change, Delete, DocumentEnd, Put};
 use crate::store::{RecordId, StoredRecord};
+use crate::{failpoint, limits};
 
 /// What is to be written together.
 #[derive(Clone, Default)]
@@ -23,17 +24,23 @@ pub(in crate::keys) struct Entry {
     pub puts: Vec<(Option<Vec<u8>>, StoredRecord)>,
     /// Records to delete, each with the header it has.
     pub deletes: Vec<(RecordId, Vec<u8>)>,
+    /// Documents that end with them.
+    pub ended: Vec<DocumentEnd>,
     /// Documents and the answer that go with them.
     pub beside: Beside,
 }
 
 impl Entry {
-    /// New records.
-    pub fn of_new(records: impl IntoIterator<Item = StoredRecord>) -> Self {
-        Self {
-            puts: records.into_iter().map(|record| (None, record)).collect(),
-            ..Self::default()
+    /// New records, and the end of the intents under which their objects were made.
+    pub fn of_made<'a>(made: impl IntoIterator<Item = &'a Made>) -> Self {
+        let mut entry = Self::default();
+        for made in made {
+            entry.puts.push((None, made.record.clone()));
+            entry
+                .ended
+                .extend(made.header.token_object.map(intent::end_of));
         }
+        entry
     }
 
     /// A record in the place of the one with this header.
@@ -60,11 +67,16 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
             }
         }
         let change = change(catalogue, &entry).await?;
+        failpoint::hit("ledger.before-commit");
         match catalogue.store().commit(deadline(), change).await {
             Err(store::error::Error::Moved(_)) if tries < limits::COMMIT_TRIES_MAX => {}
             Err(error) => return Err(error.into()),
             Ok(generation) => {
-                catalogue.poll().await?;
+                failpoint::hit("ledger.after-commit");
+                // Written it is, whether or not this catalogue has seen it yet.
+                if let Err(error) = catalogue.poll().await {
+                    tracing::warn!(%error, "the catalogue does not follow its own change yet");
+                }
                 return Ok(generation);
             }
         }
@@ -80,6 +92,7 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
     };
     let mut change = Change {
         expected_generation: root.generation,
+        ended: entry.ended.clone(),
         beside: entry.beside.clone(),
         ..Change::default()
     };

@@ -9,22 +9,26 @@ use std::time::Instant;
 use crate::domain::check_value::Method;
 use crate::domain::rsa;
 use crate::domain::sm2;
+use crate::failpoint;
 use crate::hsm::{self, Direction, SecretKind, SecretUse};
 use crate::keys::act::now;
 use crate::keys::attributes::{Algorithm, Origin, Residence, State, Usage};
+use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
+use crate::keys::intent::Intent;
 use crate::keys::key_ref::KeyName;
 use crate::keys::material::{self, SM2_BYTES};
+use crate::keys::reconcile;
 use crate::keys::record::{Header, KeyCheckValue, Labels};
 use crate::keys::seal::{Content, Custodian};
 use crate::keys::spec::KeySpec;
 use crate::limits;
 use crate::secret::Secret;
-use crate::store::StoredRecord;
+use crate::store::{RecordId, StoredRecord};
 
 /// Makes keys of one tenant.
 pub(in crate::keys) struct Maker<'a> {
-    pub(in crate::keys) custodian: &'a Custodian,
+    pub(in crate::keys) catalogue: &'a Catalogue,
     pub(in crate::keys) tenant: &'a KeyName,
     pub(in crate::keys) birth: Birth,
 }
@@ -36,6 +40,7 @@ pub(in crate::keys) struct Birth {
     pub(in crate::keys) state: State,
     pub(in crate::keys) activates: Option<u64>,
     pub(in crate::keys) expiry: Option<u64>,
+    pub(in crate::keys) custodians: Vec<KeyName>,
     pub(in crate::keys) parent: Option<KeyName>,
     pub(in crate::keys) legacy: bool,
     pub(in crate::keys) optional_blocks: Option<Vec<u8>>,
@@ -50,6 +55,7 @@ impl Default for Birth {
             state: State::Active,
             activates: None,
             expiry: None,
+            custodians: Vec::new(),
             parent: None,
             legacy: false,
             optional_blocks: None,
@@ -101,8 +107,8 @@ impl Maker<'_> {
             }
             (algorithm, _) => match resident(spec) {
                 Some(resident) => {
-                    let object_id = self.object_id().await?;
-                    let token = self.custodian.token();
+                    let object_id = self.intend(spec).await?;
+                    let token = self.custodian().token();
                     let (kind, used) = resident;
                     token
                         .generate_secret(deadline(), object_id, kind, used)
@@ -122,8 +128,8 @@ impl Maker<'_> {
         match given {
             Given::Value(value, origin) => match resident(spec) {
                 Some(resident) => {
-                    let object_id = self.object_id().await?;
-                    let token = self.custodian.token();
+                    let object_id = self.intend(spec).await?;
+                    let token = self.custodian().token();
                     let (kind, used) = resident;
                     token
                         .import_secret(deadline(), object_id, kind, used, value)
@@ -134,12 +140,12 @@ impl Maker<'_> {
             },
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
-                let (token, origin) = (self.custodian.token(), Origin::ImportedPkcs8);
+                let (token, origin) = (self.custodian().token(), Origin::ImportedPkcs8);
                 if spec.residence == Residence::TokenWrapped {
                     let brought = token.import_wrapped_rsa(deadline(), pkcs8).await?;
                     return self.wrapped_record(spec, origin, brought).await;
                 }
-                let object_id = self.object_id().await?;
+                let object_id = self.intend(spec).await?;
                 let public = token.import_rsa(deadline(), object_id, pkcs8).await?;
                 self.rsa_record(spec, origin, object_id, &public).await
             }
@@ -148,12 +154,12 @@ impl Maker<'_> {
 
     /// An RSA key pair: for signatures, in the token or wrapped; or one under which keys come in.
     async fn generate_rsa(&self, spec: &KeySpec, bits: u32) -> Result<Made, Error> {
-        let (token, origin) = (self.custodian.token(), Origin::Generated);
+        let (token, origin) = (self.custodian().token(), Origin::Generated);
         if spec.residence == Residence::TokenWrapped {
             let made = token.generate_wrapped_rsa(deadline(), bits).await?;
             return self.wrapped_record(spec, origin, made).await;
         }
-        let object_id = self.object_id().await?;
+        let object_id = self.intend(spec).await?;
         if spec.usage == Usage::KeyTransport {
             // The token has tried it: what went in under the public half came out.
             let public = token
@@ -171,6 +177,7 @@ impl Maker<'_> {
         object_id: [u8; 16],
         public: &hsm::RsaPublic,
     ) -> Result<Made, Error> {
+        failpoint::hit("make.after-object");
         let made = match rsa::PublicKey::new(&public.n, &public.e) {
             Ok(key) => {
                 let facts = Facts {
@@ -184,13 +191,7 @@ impl Maker<'_> {
             Err(_) => Err(Error::KeyPairMismatch),
         };
         if made.is_err() {
-            let destroyed = self
-                .custodian
-                .token()
-                .destroy_transport_rsa(deadline(), object_id);
-            if let Err(error) = destroyed.await {
-                tracing::warn!(%error, "a transport key that no record names stays in the token");
-            }
+            self.take_back(object_id).await;
         }
         made
     }
@@ -204,7 +205,7 @@ impl Maker<'_> {
         (public, wrapped): (hsm::RsaPublic, hsm::Wrapped),
     ) -> Result<Made, Error> {
         let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
-        let (token, hash) = (self.custodian.token(), hsm::RsaHash::Sha256);
+        let (token, hash) = (self.custodian().token(), hsm::RsaHash::Sha256);
         let message = PAIR_PROOF.to_vec();
         let signed = token
             .sign_wrapped_rsa(deadline(), wrapped.clone(), hash, message)
@@ -222,22 +223,20 @@ impl Maker<'_> {
     /// Destroys what keys that will not be stored have left in the token. A failure leaves an
     /// object that no record names.
     pub(in crate::keys) async fn undo(&self, made: &[Made]) {
-        for Made { header, .. } in made {
-            if let Some(object_id) = header.token_object {
-                self.destroy(object_id, (header.usage, header.algorithm))
-                    .await;
-            }
+        for object_id in made.iter().filter_map(|made| made.header.token_object) {
+            self.take_back(object_id).await;
         }
     }
 
-    async fn destroy(&self, object_id: [u8; 16], kind: (Usage, Algorithm)) {
-        if let Err(error) = destroy_object(self.custodian.token(), object_id, kind).await {
-            tracing::warn!(
-                object = hex::encode(object_id),
-                %error,
-                "a key that no record names stays in the token"
-            );
+    async fn take_back(&self, object_id: [u8; 16]) {
+        if let Err(error) = reconcile::resolve_one(self.catalogue, object_id).await {
+            let object = hex::encode(object_id);
+            tracing::warn!(object, %error, "an unfinished key stays until the next change");
         }
+    }
+
+    fn custodian(&self) -> &Custodian {
+        self.catalogue.custodian()
     }
 
     /// The record of a symmetric key that is in the token. Its check value is the token's own.
@@ -248,6 +247,7 @@ impl Maker<'_> {
         object_id: [u8; 16],
         resident: (SecretKind, SecretUse),
     ) -> Result<Made, Error> {
+        failpoint::hit("make.after-object");
         let made = match self.resident_check_value(object_id, resident).await {
             Ok(check_value) => {
                 let facts = Facts {
@@ -261,9 +261,32 @@ impl Maker<'_> {
             Err(error) => Err(error),
         };
         if made.is_err() {
-            self.destroy(object_id, (spec.usage, spec.algorithm)).await;
+            self.take_back(object_id).await;
         }
         made
+    }
+
+    /// The record of a symmetric key that somebody else put into the token, if it is as safe as one
+    /// that is made here. The object stays where it is not.
+    pub(in crate::keys) async fn adopt(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        object_id: [u8; 16],
+    ) -> Result<Made, Error> {
+        let resident = resident(spec).ok_or(Error::UnknownKey)?;
+        let (kind, used) = resident;
+        let token = self.custodian().token();
+        token
+            .check_secret(deadline(), object_id, kind, used)
+            .await?;
+        let facts = Facts {
+            check_value: Some(self.resident_check_value(object_id, resident).await?),
+            token_object: Some(object_id),
+            ..Facts::default()
+        };
+        let content = Content::TokenObject(object_id);
+        self.made(spec, origin, facts, &content).await
     }
 
     /// By CMAC where that is all the key can do (X9.24-1:2017, annex A), by the zero block else.
@@ -272,7 +295,7 @@ impl Maker<'_> {
         object_id: [u8; 16],
         (kind, used): (SecretKind, SecretUse),
     ) -> Result<KeyCheckValue, Error> {
-        let token = self.custodian.token();
+        let token = self.custodian().token();
         let zero = vec![0; kind.block_bytes()];
         let (whole, method) = match used {
             SecretUse::Cmac => {
@@ -339,6 +362,7 @@ impl Maker<'_> {
         object_id: [u8; 16],
         public: &hsm::RsaPublic,
     ) -> Result<Made, Error> {
+        failpoint::hit("make.after-object");
         let made = match self.pair(object_id, public).await {
             Ok(key) => {
                 let facts = Facts {
@@ -352,7 +376,7 @@ impl Maker<'_> {
             Err(error) => Err(error),
         };
         if made.is_err() {
-            self.destroy(object_id, (spec.usage, spec.algorithm)).await;
+            self.take_back(object_id).await;
         }
         made
     }
@@ -365,7 +389,7 @@ impl Maker<'_> {
     ) -> Result<rsa::PublicKey, Error> {
         let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
         let message = object_id.to_vec();
-        let token = self.custodian.token();
+        let token = self.custodian().token();
         let signed = token
             .sign_rsa(deadline(), object_id, hsm::RsaHash::Sha256, message)
             .await?;
@@ -382,13 +406,15 @@ impl Maker<'_> {
         content: &Content,
     ) -> Result<Made, Error> {
         let header = self.header(spec, origin, facts);
-        let record = self.custodian.seal(deadline(), &header, content).await?;
+        failpoint::hit("make.before-seal");
+        let record = self.custodian().seal(deadline(), &header, content).await?;
+        failpoint::hit("make.after-seal");
         Ok(Made { header, record })
     }
 
     fn header(&self, spec: &KeySpec, origin: Origin, facts: Facts) -> Header {
         Header {
-            environment: self.custodian.environment(),
+            environment: self.custodian().environment(),
             tenant: self.tenant.clone(),
             name: spec.name.clone(),
             version: self.birth.version,
@@ -409,7 +435,7 @@ impl Maker<'_> {
             policy: spec.policy.clone(),
             activates: self.birth.activates,
             destroys: None,
-            custodians: Vec::new(),
+            custodians: self.birth.custodians.clone(),
             parent: self.birth.parent.clone(),
             legacy: self.birth.legacy,
             optional_blocks: self.birth.optional_blocks.clone(),
@@ -429,17 +455,26 @@ impl Maker<'_> {
         Err(Error::RandomRefused)
     }
 
-    async fn object_id(&self) -> Result<[u8; 16], Error> {
+    /// The id of an object that may now be made.
+    async fn intend(&self, spec: &KeySpec) -> Result<[u8; 16], Error> {
         let random = self.random(16).await?;
-        random
-            .expose_secret()
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::RandomRefused)
+        let object_id = random.expose_secret().as_slice().try_into();
+        let intent = Intent {
+            object_id: object_id.map_err(|_| Error::RandomRefused)?,
+            usage: spec.usage,
+            algorithm: spec.algorithm,
+            record: RecordId {
+                tenant: self.tenant.to_string(),
+                name: spec.name.to_string(),
+                version: self.birth.version,
+            },
+        };
+        intent.write(self.catalogue).await?;
+        Ok(intent.object_id)
     }
 
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>, Error> {
-        let bytes = Secret::new(self.custodian.token().random(deadline(), length).await?);
+        let bytes = Secret::new(self.custodian().token().random(deadline(), length).await?);
         // A generator that answers short, or nothing but zeros, is broken.
         let broken = bytes.expose_secret().len() != length
             || bytes.expose_secret().iter().all(|byte| *byte == 0);

@@ -13,6 +13,7 @@ use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::lifecycle::refuse_process_kek;
 use crate::keys::make::{Birth, Maker, deadline};
+use crate::keys::reconcile;
 use crate::keys::spec::KeySpec;
 use crate::keys::template::Template;
 use crate::limits;
@@ -129,7 +130,7 @@ pub async fn apply(
         }
     }
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth::default(),
     };
@@ -138,7 +139,7 @@ pub async fn apply(
         if step.action == Action::Create {
             refuse_process_kek(catalogue, spec)?;
             let made = maker.generate(spec).await?;
-            let entry = Entry::of_new([made.record.clone()]);
+            let entry = Entry::of_made([&made]);
             if let Err(error) = ledger::write(catalogue, entry).await {
                 maker.undo(&[made]).await;
                 return Err(error);
@@ -162,7 +163,7 @@ pub async fn make_many(
 ) -> Result<(), Error> {
     let _lock = lock(catalogue).await?;
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth::default(),
     };
@@ -172,7 +173,7 @@ pub async fn make_many(
         for spec in specs.by_ref().take(limits::COMMIT_RECORDS_MAX) {
             batch.push(maker.generate(&spec).await?);
         }
-        let entry = Entry::of_new(batch.iter().map(|made| made.record.clone()));
+        let entry = Entry::of_made(&batch);
         if let Err(error) = ledger::write(catalogue, entry).await {
             maker.undo(&batch).await;
             return Err(error);
@@ -182,19 +183,18 @@ pub async fn make_many(
     Ok(())
 }
 
-/// Waits for the advisory lock without holding up the runtime, and then follows what whoever held
-/// it has written.
+/// Waits for the advisory lock without holding up the runtime, then follows what whoever held it
+/// has written, and finishes what they may have left unfinished.
 pub(in crate::keys) async fn lock(catalogue: &Catalogue) -> Result<LockGuard, Error> {
     let store = catalogue.store().clone();
     let wait = limits::ADVISORY_LOCK_WAIT;
-    match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
-        Ok(locked) => {
-            let locked = locked?;
-            catalogue.poll().await?;
-            Ok(locked)
-        }
-        Err(_) => Err(crate::store::error::Error::Stopped.into()),
-    }
+    let locked = match tokio::task::spawn_blocking(move || store.advisory_lock(wait)).await {
+        Ok(locked) => locked?,
+        Err(_) => return Err(crate::store::error::Error::Stopped.into()),
+    };
+    catalogue.poll().await?;
+    reconcile::resolve_all(catalogue).await?;
+    Ok(locked)
 }
 
 async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Result<Action, Error> {

@@ -212,10 +212,12 @@ impl Standing {
         if !founded || changes.names == Changed::Everything {
             return self.read_again(store, token).await;
         }
+        // Many names may have taken the store all the time there was; the token has its own.
+        let deadline = deadline.max(Instant::now() + limits::DEADLINE_DEFAULT);
         match root::authentic(&changes.roots, token, deadline).await {
             Ok(root) => Ok(self.step(root, changes.names.clone(), &changes)),
-            Err(Error::CatalogueRefused(fault)) => Ok(self.doubt(&changes, &fault)),
-            Err(error) => Err(error),
+            // Also where the token does not answer: a key that was stopped elsewhere stops.
+            Err(error) => Ok(self.doubt(&changes, &error)),
         }
     }
 
@@ -264,7 +266,7 @@ impl Standing {
     }
 
     /// Refuses the keys that changed without an authentic root.
-    fn doubt(&self, changes: &Changes, fault: &CatalogueFault) -> Followed {
+    fn doubt(&self, changes: &Changes, cause: &Error) -> Followed {
         let Changed::Names(names) = &changes.names else {
             return Followed::Unchanged;
         };
@@ -284,11 +286,11 @@ impl Standing {
             return Followed::Unchanged;
         }
         drop(state);
-        for (tenant, key) in names {
-            tracing::error!(tenant, key, cause = %fault, "a change is refused, and the key with it");
+        for (tenant, key) in names.iter().take(limits::FINDINGS_NAMED_MAX) {
+            tracing::error!(tenant, key, %cause, "a change is refused, and the key with it");
         }
         if names.is_empty() {
-            tracing::error!(cause = %fault, "a change of the catalogue's root is refused");
+            tracing::error!(%cause, "a change of the catalogue's root is refused");
         }
         Followed::Names(names.clone())
     }

@@ -179,6 +179,8 @@ reasons! {
         "the token does not answer";
     StoreUnavailable, "STORE_UNAVAILABLE", Unavailable,
         "the store does not answer";
+    TokenLacks, "TOKEN_LACKS_MECHANISM", FailedPrecondition,
+        "the token has not the mechanism that this key needs: `pintle doctor` lists what it has";
     AuditUnavailable, "AUDIT_UNAVAILABLE", Unavailable,
         "the audit journal does not take the record";
     // Us.
@@ -365,6 +367,9 @@ impl Fault {
             | Key::SealKeyInUse { .. }
             | Key::TokenNotAtHand { .. }
             | Key::TokenAtHand { .. }
+            | Key::Ceremony { .. }
+            | Key::HostComponentsRefused
+            | Key::DocumentRefused { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
         }
@@ -388,6 +393,7 @@ impl Fault {
         use crate::hsm::Class;
         match (error, error.class()) {
             (hsm::Error::Deadline, _) => Self::plain(Reason::DeadlineExceeded),
+            (hsm::Error::NotOffered(_), _) => Self::plain(Reason::TokenLacks),
             (hsm::Error::QueueFull, _) => Self::plain(Reason::Overloaded),
             (_, Class::Pool | Class::Session | Class::Object | Class::Token | Class::Module) => {
                 Self::plain(Reason::TokenUnavailable)

@@ -10,9 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::limits;
 use crate::store::error::Error;
 use crate::store::sqlite::copy;
+use crate::{failpoint, limits};
 
 /// Told now and then how many bytes of how many are written.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
@@ -25,8 +25,10 @@ pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 pub fn copy_to(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), Error> {
     // Made here and now, so that no other file is written over and nobody else may read it.
     new_file(to).map_err(|source| file_error(to, source))?;
+    failpoint::hit("backup.begun");
     let copied = copy_telling(from, to, progress)
         .and_then(|()| make_durable(to).map_err(|source| file_error(to, source)));
+    failpoint::hit("backup.after-copy");
     if copied.is_err() {
         // The first error is the one to report.
         let _ = std::fs::remove_file(to);
@@ -46,10 +48,13 @@ pub fn restore(from: &Path, to: &Path, progress: Progress<'_>) -> Result<(), Err
             return Err(file_error(&there, source));
         }
     }
-    let partial = beside(to, ".restoring");
+    // Of this process: what another left that died does not stand in the way.
+    let partial = beside(to, &format!(".restoring-{}", std::process::id()));
     copy_to(from, &partial, progress)?;
     // A hard link refuses a name that exists by now; a renaming would write over it.
+    failpoint::hit("restore.before-link");
     let linked = std::fs::hard_link(&partial, to);
+    failpoint::hit("restore.after-link");
     let removed = std::fs::remove_file(&partial);
     linked
         .and(removed)

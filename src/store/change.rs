@@ -17,6 +17,8 @@ pub struct Change {
     /// The roots over what the store holds after the change, each of the next generation. Those
     /// of tokens that are not named here become stale.
     pub roots: Vec<StoredRoot>,
+    /// Documents that end with it.
+    pub ended: Vec<DocumentEnd>,
     /// What else is written with it.
     pub beside: Beside,
 }
@@ -100,6 +102,17 @@ pub struct DocumentPut {
     pub body: Vec<u8>,
 }
 
+/// One document to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentEnd {
+    /// What kind of document.
+    pub kind: String,
+    /// Which.
+    pub id: String,
+    /// The revision it must still have.
+    pub expected_revision: u64,
+}
+
 /// Which call of whom: a repetition has the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId {
@@ -127,6 +140,9 @@ pub struct Answer {
 impl Change {
     pub(in crate::store) fn check(&self) -> Result<(), Error> {
         if self.puts.len() + self.deletes.len() > limits::COMMIT_RECORDS_MAX {
+            return Err(Error::ChangeBounds);
+        }
+        if self.ended.len() > limits::COMMIT_RECORDS_MAX {
             return Err(Error::ChangeBounds);
         }
         let next = self.expected_generation.checked_add(1);

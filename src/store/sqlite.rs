@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 
-use crate::limits;
 use crate::store::change::StoredRoot;
 use crate::store::error::Error;
 use crate::store::{RecordId, StoredRecord, seals};
+use crate::{failpoint, limits};
 
 pub(in crate::store) use reader::Reader;
 pub use snapshot::{DirectoryRow, RecordRow, Snapshot};
@@ -150,7 +150,9 @@ fn prepare_file(connection: &mut Connection, path: &Path) -> Result<(), Error> {
         if is_empty(&transaction, path)? {
             transaction.execute_batch(SCHEMA)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            failpoint::hit("store.before-schema");
             transaction.commit()?;
+            failpoint::hit("store.after-schema");
         }
     }
     Ok(())

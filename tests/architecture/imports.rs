@@ -8,20 +8,34 @@ use crate::tree::{Finding, Tree};
 /// Layers from the bottom, each with what it may import besides itself.
 const LADDER: &[(&str, &[&str])] = &[
     ("limits", &[]),
+    ("failpoint", &[]),
     ("secret", &["limits"]),
     ("process", &["limits"]),
     ("config", &["limits", "secret"]),
     ("domain", &["limits", "secret", "config"]),
     ("hsm", &["limits", "secret", "config", "domain"]),
-    ("store", &["limits", "secret", "config", "domain"]),
+    (
+        "store",
+        &["limits", "secret", "failpoint", "config", "domain"],
+    ),
     // `keys::lifecycle` writes audit records.
     (
         "keys",
         &[
-            "limits", "secret", "config", "domain", "hsm", "store", "audit",
+            "limits",
+            "secret",
+            "failpoint",
+            "config",
+            "domain",
+            "hsm",
+            "store",
+            "audit",
         ],
     ),
-    ("audit", &["limits", "secret", "config", "domain", "store"]),
+    (
+        "audit",
+        &["limits", "secret", "failpoint", "config", "domain", "store"],
+    ),
     // The station reaches the token through `keys`.
     (
         "station",

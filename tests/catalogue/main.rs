@@ -5,9 +5,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod apply;
+mod backup;
 mod change;
 mod desk;
 mod import;
+mod intent;
+mod oracle;
 #[path = "../token/place.rs"]
 #[expect(
     dead_code,
@@ -50,9 +53,12 @@ scenarios! {
     tamper::the_store_copied_to_another_token_opens_nothing,
     tamper::every_changed_header_byte_is_refused_and_named,
     tamper::two_rows_with_their_headers_swapped_are_refused_and_named,
+    tamper::two_rows_with_their_seals_swapped_open_nothing_whatever_the_root_says,
+    tamper::a_renamed_row_opens_nothing_whatever_the_root_says,
     tamper::two_whole_rows_swapped_are_refused_and_named,
     tamper::an_old_row_put_back_over_a_new_seal_is_refused,
     tamper::keys_of_another_environment_are_refused,
+    oracle::the_root_is_what_its_description_says,
     root::a_row_put_back_is_refused_and_named,
     root::a_row_taken_away_is_refused_and_named,
     root::a_row_moved_to_another_tenant_is_refused_and_named_in_both,
@@ -80,6 +86,11 @@ scenarios! {
     rotation::who_was_not_told_writes_under_the_new_key_all_the_same,
     rotation::keys_move_and_are_moved_during_a_rotation,
     rotation::rotating_one_tokens_key_leaves_the_others_seals,
+    backup::a_backup_made_while_keys_change_is_whole_and_can_be_served,
+    backup::a_backup_of_a_store_that_was_edited_is_not_kept,
+    backup::nothing_is_written_over_and_nothing_bad_restored,
+    backup::a_store_older_than_its_checkpoint_is_refused,
+    backup::a_checkpoint_that_the_token_did_not_sign_is_refused,
     change::a_key_disabled_by_another_process_stops_within_two_seconds,
     change::a_key_disabled_while_it_loads_does_not_stay_open,
     change::a_retiring_version_takes_in_and_gives_out_nothing,
@@ -96,6 +107,9 @@ scenarios! {
     import::production_takes_no_values_and_no_test_files,
     import::an_import_that_fails_late_leaves_nothing_behind,
     import::single_keys_are_imported_by_call,
+    intent::an_intent_put_back_does_not_cost_the_key,
+    intent::an_intent_that_somebody_wrote_is_none,
+    intent::a_row_taken_away_and_its_intent_put_back_do_not_cost_the_key,
 }
 
 const SCENARIO: &str = "PINTLE_TEST_SCENARIO";

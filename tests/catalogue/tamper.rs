@@ -12,6 +12,7 @@ use pintle::store::{Store, seals};
 use rusqlite::params;
 
 use crate::desk::{Desk, named, open, refusal, tenant};
+use crate::oracle::vouch_for_what_is_there;
 use crate::place::{Kind, Place, SO_PIN};
 
 /// One of each residence.
@@ -92,6 +93,32 @@ pub fn two_rows_with_their_headers_swapped_are_refused_and_named(place: &Place) 
     let desk = Desk::with_dev_keys(place);
     swap(&desk, "header");
     refused_both(&desk, Refusal::RowDiffers);
+    vouch_for_what_is_there(&desk);
+    refused_both(&desk, Refusal::RowMoved);
+}
+
+pub fn two_rows_with_their_seals_swapped_open_nothing_whatever_the_root_says(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    swap(&desk, "seals");
+    vouch_for_what_is_there(&desk);
+    refused_both(&desk, Refusal::NotAuthentic);
+}
+
+pub fn a_renamed_row_opens_nothing_whatever_the_root_says(place: &Place) {
+    let desk = Desk::with_dev_keys(place);
+    for name in NAMES {
+        let file = desk.file();
+        let sql = "UPDATE key_record SET name = 'renamed' WHERE name = ?1";
+        file.execute(sql, [name]).unwrap();
+        vouch_for_what_is_there(&desk);
+        let fresh = desk.fresh();
+        let error = refusal(desk.resolve(&fresh, "renamed"));
+        assert_eq!(named(&error), Some(("renamed", Refusal::RowMoved)));
+        assert_eq!(desk.refused(&fresh), ["renamed"]);
+        let sql = "DELETE FROM key_record WHERE name = 'renamed'";
+        file.execute(sql, []).unwrap();
+        vouch_for_what_is_there(&desk);
+    }
 }
 
 pub fn two_whole_rows_swapped_are_refused_and_named(place: &Place) {
@@ -100,6 +127,8 @@ pub fn two_whole_rows_swapped_are_refused_and_named(place: &Place) {
         swap(&desk, column);
     }
     refused_both(&desk, Refusal::RowDiffers);
+    vouch_for_what_is_there(&desk);
+    refused_both(&desk, Refusal::RowMoved);
 }
 
 pub fn an_old_row_put_back_over_a_new_seal_is_refused(place: &Place) {
@@ -133,6 +162,9 @@ pub fn an_old_row_put_back_over_a_new_seal_is_refused(place: &Place) {
     .unwrap();
     let error = refusal(desk.resolve(&desk.fresh(), NAMES[0]));
     assert_eq!(named(&error), Some((NAMES[0], Refusal::RowDiffers)));
+    vouch_for_what_is_there(&desk);
+    let error = refusal(desk.resolve(&desk.fresh(), NAMES[0]));
+    assert_eq!(named(&error), Some((NAMES[0], Refusal::NotAuthentic)));
 }
 
 pub fn keys_of_another_environment_are_refused(place: &Place) {

@@ -143,7 +143,8 @@ fn list_approvals_accepts_and_the_refusal_names_the_approval() {
         let status = KeyServiceClient::new(channel)
             .create_key(request.clone())
             .await
-            .unwrap_err();
+            .err()
+            .unwrap();
         let info = status.get_details_error_info().unwrap();
         let approval = waiting(&client, &request).await;
         assert_eq!(info.metadata.get("approval"), Some(&approval.id));

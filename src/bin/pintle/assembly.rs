@@ -11,6 +11,7 @@ use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Acceptance, Environment, Limits};
 use pintle::hsm::Token;
 use pintle::keys::catalogue::Catalogue;
+use pintle::keys::reconcile::reconcile;
 use pintle::limits;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
@@ -20,7 +21,7 @@ use pintle::service::health::Health;
 use pintle::service::stack::{Audit, Options, Stack};
 
 use crate::exit::{Failure, Kind};
-use crate::settings;
+use crate::{catalogue, settings};
 
 /// What a server is made of.
 pub struct Parts<'a> {
@@ -50,6 +51,15 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
         ));
     }
     let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
+    let unfinished = reconcile(&parts.catalogue)
+        .await
+        .map_err(catalogue::failure)?;
+    if unfinished > 0 {
+        tracing::warn!(
+            unfinished,
+            "a process died while it made keys; they were taken back"
+        );
+    }
     let fill = Fill::new(&parts.token, deadline)
         .await
         .map_err(settings::token_failure)?;

@@ -83,6 +83,33 @@ pub fn run(arguments: &Bench, output: Output) -> Outcome {
     Ok(())
 }
 
+/// How often something was done.
+struct Rate {
+    done: u64,
+    took: Duration,
+    /// Of this thread alone: what neighbours on the machine do not change.
+    cpu: Duration,
+    loads: u64,
+}
+
+impl Rate {
+    fn end(&mut self, done: u64, took: Duration, opened: &Catalogue) {
+        self.done = done;
+        self.took = took;
+        self.cpu = cpu().saturating_sub(self.cpu);
+        self.loads = opened.stats().loads - self.loads;
+    }
+
+    fn rows(&self, what: &str) -> [Row; 3] {
+        let done = self.done.max(1) as f64;
+        [
+            Row::new(what, done / self.took.as_secs_f64(), "/s"),
+            Row::new("  caller's CPU", self.cpu.as_secs_f64() * 1e6 / done, "µs"),
+            Row::new("  cold", 100.0 * self.loads as f64 / done, "%"),
+        ]
+    }
+}
+
 struct Row {
     what: String,
     value: f64,
@@ -165,38 +192,34 @@ impl Measure {
         let large = keys.min(slab_keys() as u64 * 4);
         let mut rows = Vec::new();
         // Cold first: a step that meets every key before it meets one again.
-        for (set, of) in [
-            ("cold", keys),
-            ("hot, small set", small),
-            ("hot, large set", large),
-        ] {
-            let loads = self.opened.stats().loads;
-            let (resolved, took) = self.resolve(&scope, of, set == "cold").await?;
-            let loads = self.opened.stats().loads - loads;
-            let text = format!("find a key, {set} of {of}");
-            rows.push(Row::new(text, resolved as f64 / took.as_secs_f64(), "/s"));
-            let text = format!("  of those cold, {set}");
-            rows.push(Row::new(text, 100.0 * loads as f64 / resolved as f64, "%"));
+        let sets = [("cold", keys), ("small set", small), ("large set", large)];
+        for (set, of) in sets {
+            let rate = self.resolve(&scope, of, set == "cold").await?;
+            rows.extend(rate.rows(&format!("find a key, {set} of {of}")));
         }
         for (set, of) in [("small set", small), ("large set", large)] {
-            let (done, took) = self.translate(&context, &scope, of).await?;
-            let text = format!("TranslatePin, {set} of {of}");
-            rows.push(Row::new(text, done as f64 / took.as_secs_f64(), "/s"));
+            let rate = self.translate(&context, &scope, of).await?;
+            rows.extend(rate.rows(&format!("TranslatePin, {set} of {of}")));
         }
         Ok(rows)
     }
 
-    async fn resolve(
-        &self,
-        scope: &CallerScope,
-        of: u64,
-        once: bool,
-    ) -> Result<(u64, Duration), Failure> {
+    /// A rate that begins now.
+    fn rate(&self) -> Rate {
+        Rate {
+            done: 0,
+            took: Duration::ZERO,
+            cpu: cpu(),
+            loads: self.opened.stats().loads,
+        }
+    }
+
+    async fn resolve(&self, scope: &CallerScope, of: u64, once: bool) -> Result<Rate, Failure> {
         let refs: Vec<NamedKey> = self.names(of).collect::<Result<_, _>>()?;
         if !once {
             self.warm(scope, &refs).await?;
         }
-        let (mut done, begun) = (0, Instant::now());
+        let (mut done, mut rate, begun) = (0, self.rate(), Instant::now());
         for key in refs.iter().cycle() {
             if begun.elapsed() > self.time || (once && done == of) {
                 break;
@@ -204,7 +227,8 @@ impl Measure {
             self.find(scope, key).await?;
             done += 1;
         }
-        Ok((done, begun.elapsed()))
+        rate.end(done, begun.elapsed(), &self.opened);
+        Ok(rate)
     }
 
     async fn translate(
@@ -212,11 +236,11 @@ impl Measure {
         context: &Context,
         scope: &Arc<CallerScope>,
         of: u64,
-    ) -> Result<(u64, Duration), Failure> {
+    ) -> Result<Rate, Failure> {
         let refs: Vec<NamedKey> = self.names(of).collect::<Result<_, _>>()?;
         self.warm(scope, &refs).await?;
         let source = key_ref("source")?;
-        let (mut done, begun) = (0, Instant::now());
+        let (mut done, mut rate, begun) = (0, self.rate(), Instant::now());
         for key in refs.iter().cycle() {
             if begun.elapsed() > self.time {
                 break;
@@ -238,7 +262,8 @@ impl Measure {
                 .map_err(|error| Failure::new(Kind::Other, error))?;
             done += 1;
         }
-        Ok((done, begun.elapsed()))
+        rate.end(done, begun.elapsed(), &self.opened);
+        Ok(rate)
     }
 
     /// Names in an order that neither the store nor the index has.
@@ -317,6 +342,13 @@ fn resident_kib() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|rest| rest.split_whitespace().next());
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Time this thread was on a processor; zero where the system does not say.
+fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = text.split_whitespace().next();
+    Duration::from_nanos(nanos.and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

@@ -7,6 +7,7 @@ use pintle::config::server;
 use pintle::hsm::Token;
 use pintle::keys::attributes::Environment;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions, Listed};
+use pintle::keys::ceremony::CeremonyFault;
 use pintle::keys::error::Error;
 use pintle::keys::key_ref::KeyName;
 use pintle::limits;
@@ -48,19 +49,23 @@ pub fn open_among(
 ) -> Result<Catalogue, Failure> {
     let store = Store::open(store)
         .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
-    let environment = match environment {
-        server::Environment::Production => Environment::Production,
-        server::Environment::Test | server::Environment::Development => Environment::Test,
-    };
     let bar = progress::counter("reading the catalogue");
     let options = CatalogueOptions {
         allow_process_kek,
-        ..CatalogueOptions::new(environment)
+        ..CatalogueOptions::new(self::environment(environment))
     };
     let tokens = (token.clone(), others);
     let opened = Catalogue::open_among(store, tokens, options, &|rows| bar.set_position(rows));
     bar.finish_and_clear();
     opened.map_err(failure)
+}
+
+/// What the keys of a server's environment are.
+pub fn environment(environment: server::Environment) -> Environment {
+    match environment {
+        server::Environment::Production => Environment::Production,
+        server::Environment::Test | server::Environment::Development => Environment::Test,
+    }
 }
 
 /// The tenant of callers that name none.
@@ -158,6 +163,7 @@ pub fn document(listed: &Listed) -> Value {
             "residence": header.residence.to_string(), "origin": header.origin.to_string(),
             "environment": header.environment.to_string(),
             "state": header.state.to_string(), "state_epoch": header.state_epoch,
+            "custodians": header.custodians.iter().map(KeyName::as_str).collect::<Vec<_>>(),
             "created": time(header.created), "expiry": header.expiry.map(time),
             "check_value": check_value(listed), "policy": header.policy.to_string(),
             "public_key": header.public_key.as_ref().map(hex::encode),
@@ -205,6 +211,31 @@ pub fn failure(error: Error) -> Failure {
         }
         Error::KeyExists { .. } => Failure::new(Kind::Conflict, error)
             .next("give the new key another name, or correct the file"),
+        Error::Ceremony { why, .. } => {
+            let kind = match why {
+                CeremonyFault::Unknown => Kind::NotFound,
+                CeremonyFault::PackageSerial
+                | CeremonyFault::SittingsWritten
+                | CeremonyFault::CheckValueMissing => Kind::Usage,
+                CeremonyFault::CheckValue
+                | CeremonyFault::ObjectCheckValue
+                | CeremonyFault::Component(_) => Kind::Verification,
+                CeremonyFault::Open
+                | CeremonyFault::NotACustodian
+                | CeremonyFault::EnteredAlready
+                | CeremonyFault::PackageTwice
+                | CeremonyFault::Incomplete(_)
+                | CeremonyFault::OfficerIsCustodian
+                | CeremonyFault::ObjectTaken
+                | CeremonyFault::Moved => Kind::Conflict,
+            };
+            Failure::new(kind, error).next("`pintle ceremony status` shows how it stands")
+        }
+        Error::HostComponentsRefused => Failure::new(Kind::Usage, error).next(
+            "enter them at the HSM's own console; or, outside PCI, write host_components = \
+             \"accepted-by: <name>, <yyyy-mm-dd>\" into the configuration file",
+        ),
+        Error::DocumentRefused { .. } => Failure::new(Kind::Verification, error),
         Error::FileUnreadable { .. } => Failure::new(Kind::NotFound, error),
         Error::FileSyntax { .. } | Error::FileRefused { .. } | Error::FileEnvironment { .. } => {
             Failure::new(Kind::Usage, error)

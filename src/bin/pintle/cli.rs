@@ -41,6 +41,8 @@ pub enum Command {
     Bench(Bench),
     /// The tokens that can open the store, and their `seal` keys.
     Token(Token),
+    /// Bring a key in by two or three custodians, in separate sittings.
+    Ceremony(Ceremony),
     /// Look at the token, the keys and this machine, and say what is wrong.
     Doctor(Doctor),
     /// The audit journal.
@@ -133,6 +135,88 @@ pub enum KeysCommand {
     Disable(KeyName),
     /// Let a disabled key serve again.
     Enable(KeyName),
+}
+
+/// `pintle ceremony`.
+#[derive(Args)]
+pub struct Ceremony {
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(subcommand)]
+    pub command: CeremonyCommand,
+}
+
+/// The steps of a ceremony.
+#[derive(Subcommand)]
+pub enum CeremonyCommand {
+    /// Fix the key and its custodians.
+    Open {
+        /// The ceremony's file: environment, custodians, and the key as in a template.
+        file: PathBuf,
+        #[command(flatten)]
+        insecure: InsecureComponents,
+    },
+    /// One custodian's sitting, at a terminal, alone.
+    Enter {
+        /// The key.
+        key: String,
+        /// Who sits.
+        #[arg(long, value_name = "NAME")]
+        custodian: String,
+        #[command(flatten)]
+        insecure: InsecureComponents,
+    },
+    /// Make the key, when all custodians have sat.
+    Close {
+        /// The key.
+        key: String,
+        /// Who closes: none of the custodians.
+        #[arg(long, value_name = "NAME")]
+        officer: String,
+        #[command(flatten)]
+        insecure: InsecureComponents,
+    },
+    /// End it without a key; what was entered is destroyed and never used.
+    Abandon {
+        /// The key.
+        key: String,
+        /// Who ends it.
+        #[arg(long, value_name = "NAME")]
+        officer: String,
+        /// Why, for the minutes.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Keep record and minutes of a key that custodians entered at the HSM's own console.
+    Adopt {
+        /// The ceremony's file, with the sittings as they were written down.
+        file: PathBuf,
+        /// The object's CKA_ID, 16 bytes in hex.
+        #[arg(long, value_name = "HEX")]
+        object: String,
+        /// Who answers for it: none of the custodians.
+        #[arg(long, value_name = "NAME")]
+        officer: String,
+    },
+    /// Who has sat, and who has not.
+    Status(CeremonyKey),
+    /// The minutes of the ceremonies for a key that have ended.
+    Minutes(CeremonyKey),
+}
+
+/// The key that a ceremony is for.
+#[derive(Args)]
+pub struct CeremonyKey {
+    /// The key.
+    pub key: String,
+}
+
+/// What must be said where components are typed into this computer.
+#[derive(Args, Clone, Copy)]
+pub struct InsecureComponents {
+    /// Components are clear in this computer's memory. For development, and for sites outside PCI.
+    #[arg(long)]
+    pub insecure_components: bool,
 }
 
 /// A template file.

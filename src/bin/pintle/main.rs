@@ -1,10 +1,12 @@
 //! The `pintle` command: assembles the library into `serve`, `dev`, `demo`, `init`, `keys`,
-//! `catalogue`, `store`, `token`, `bench`, `doctor`, `audit` and `completions`. Holds no logic of its own.
+//! `ceremony`, `catalogue`, `store`, `token`, `bench`, `doctor`, `audit` and `completions`. Holds no
+//! logic of its own.
 
 mod assembly;
 mod audit;
 mod bench;
 mod catalogue;
+mod ceremony;
 mod cli;
 mod demo;
 mod dev;
@@ -41,6 +43,7 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Store(arguments) => store::run(arguments, cli.output),
         cli::Command::Bench(arguments) => bench::run(arguments, cli.output),
         cli::Command::Token(arguments) => token::run(arguments, cli.output),
+        cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
         cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
         cli::Command::Completions { shell } => {

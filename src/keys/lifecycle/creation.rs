@@ -106,7 +106,7 @@ async fn make(
     act: &Act,
 ) -> Result<Header, Error> {
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth,
     };
@@ -136,7 +136,7 @@ pub(in crate::keys) async fn keep(
         });
     }
     let maker = Maker {
-        custodian: catalogue.custodian(),
+        catalogue,
         tenant,
         birth: Birth {
             expiry: extras.expiry,
@@ -155,7 +155,7 @@ pub(in crate::keys) async fn commit(
     made: Made,
     act: &Act,
 ) -> Result<Header, Error> {
-    let entry = Entry::of_new([made.record.clone()]);
+    let entry = Entry::of_made([&made]);
     let written = write(catalogue, entry, made.header.clone(), act).await;
     if written.is_err() {
         maker.undo(&[made]).await;

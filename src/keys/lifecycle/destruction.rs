@@ -8,12 +8,13 @@ use crate::keys::act::{Act, now};
 use crate::keys::attributes::State;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
+use crate::keys::intent::Intent;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger;
 use crate::keys::lifecycle::{
     VersionOf, changed, next_epoch, open_all, open_one, set_state, write,
 };
-use crate::keys::make::destroy_object;
+use crate::keys::reconcile;
 use crate::keys::record::Header;
 use crate::limits;
 
@@ -99,8 +100,8 @@ pub async fn sweep(
     Ok(swept)
 }
 
-/// Writes that a version is destroyed, then destroys its object in the token: should this process
-/// die between the two, an object is left that no record can use.
+/// Writes that a version is destroyed, with an intent to destroy its object in the token, and then
+/// does that: should this process die between the two, the next one finishes it.
 async fn end(catalogue: &Catalogue, version: VersionOf<'_>) -> Result<Header, Error> {
     let found = open_one(catalogue, version).await?;
     let object = found.header.token_object;
@@ -109,14 +110,25 @@ async fn end(catalogue: &Catalogue, version: VersionOf<'_>) -> Result<Header, Er
         destroys: None,
         ..next_epoch(&found.header)
     };
-    let entry = changed(catalogue, &found, &new).await?;
+    let mut entry = changed(catalogue, &found, &new).await?;
+    if let Some(object_id) = object {
+        let intent = Intent {
+            object_id,
+            usage: new.usage,
+            algorithm: new.algorithm,
+            record: new.id(),
+        };
+        entry
+            .beside
+            .documents
+            .push(intent.document(catalogue).await?);
+    }
     ledger::write(catalogue, entry).await?;
     if let Some(object_id) = object {
-        let token = catalogue.custodian().token();
-        let destroyed = destroy_object(token, object_id, (new.usage, new.algorithm)).await;
-        if let Err(error) = destroyed {
+        // The record is what counts; what fails here is done by the next who takes the lock.
+        if let Err(error) = reconcile::resolve_one(catalogue, object_id).await {
             let object = hex::encode(object_id);
-            tracing::warn!(object, %error, "a destroyed key's object stays in the token");
+            tracing::warn!(object, %error, "a destroyed key's object stays in the token for now");
         }
     }
     Ok(new)

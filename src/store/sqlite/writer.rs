@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
+use crate::failpoint;
 use crate::store::change::{Beside, Change, Delete, Put, StoredRoot};
 use crate::store::error::Error;
 use crate::store::sqlite::{documents, flags, generation, integer};
@@ -23,6 +24,8 @@ impl Writer {
         connection.busy_timeout(sqlite::OPEN_PATIENCE)?;
         sqlite::prepare_patiently(&mut connection, path)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // What is deleted is overwritten: an abandoned ceremony leaves no page of itself.
+        connection.pragma_update(None, "secure_delete", true)?;
         Ok(Self { connection })
     }
 
@@ -34,17 +37,25 @@ impl Writer {
             return Err(Error::Moved(found));
         }
         let next = found + 1;
+        failpoint::hit("store.begun");
         for put in &change.puts {
             write_record(&transaction, put, next)?;
         }
         for delete in &change.deletes {
             delete_record(&transaction, delete, next)?;
         }
+        failpoint::hit("store.after-rows");
         for root in &change.roots {
             write_root(&transaction, root)?;
         }
+        failpoint::hit("store.after-root");
+        for end in &change.ended {
+            documents::delete(&transaction, &end.kind, &end.id, end.expected_revision)?;
+        }
         documents::write_beside(&transaction, &change.beside)?;
+        failpoint::hit("store.before-commit");
         transaction.commit()?;
+        failpoint::hit("store.after-commit");
         Ok(next)
     }
 
@@ -52,7 +63,10 @@ impl Writer {
         beside.check()?;
         let transaction = self.immediate()?;
         documents::write_beside(&transaction, beside)?;
-        Ok(transaction.commit()?)
+        failpoint::hit("document.before-commit");
+        transaction.commit()?;
+        failpoint::hit("document.after-commit");
+        Ok(())
     }
 
     pub(in crate::store) fn delete_document(
@@ -61,7 +75,9 @@ impl Writer {
         id: &str,
         expected_revision: u64,
     ) -> Result<(), Error> {
-        documents::delete(&self.connection, kind, id, expected_revision)
+        documents::delete(&self.connection, kind, id, expected_revision)?;
+        failpoint::hit("document.after-delete");
+        Ok(())
     }
 
     fn immediate(&mut self) -> Result<Transaction<'_>, Error> {

@@ -1,0 +1,303 @@
+//! The driver: life after life on one folder, each beginning where the one before was killed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::PLAN;
+use crate::act::Act;
+use crate::life::{End, Life};
+use crate::model::Model;
+use crate::place::{Kind, Place};
+use crate::plan::Plan;
+use crate::points;
+use crate::random::Random;
+use crate::worker::{INIT, JOURNAL, PEM};
+
+/// What a campaign came to.
+#[derive(Default)]
+pub struct Figures {
+    kills: u64,
+    points: usize,
+    at_points: u64,
+    acknowledged: usize,
+    under_way: u64,
+    restarts: Vec<Duration>,
+    took: Duration,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut restarts = self.restarts.clone();
+        restarts.sort();
+        let median = restarts.get(restarts.len() / 2).copied();
+        write!(
+            f,
+            "{} kills at random and {} at {} failpoints, {} of them in the middle of a change; {} \
+             changes acknowledged, none lost, nothing half-made, no orphan; restart to serving \
+             {} ms (median), {} ms (worst of {}); {} s",
+            self.kills,
+            self.at_points,
+            self.points,
+            self.under_way,
+            self.acknowledged,
+            median.unwrap_or_default().as_millis(),
+            restarts.last().copied().unwrap_or_default().as_millis(),
+            restarts.len(),
+            self.took.as_secs()
+        )
+    }
+}
+
+/// Longest restart, process start to serving.
+const RESTART_MAX: Duration = Duration::from_secs(2);
+/// Changes of one life at random; most are never reached.
+const ACTS: u64 = 24;
+/// After so many lives a folder is put aside for a new one: the tokens' searches are linear.
+const LIVES_PER_FOLDER: u64 = 60;
+
+/// Everything, on one kind of token.
+pub fn run(kind: Kind, folder: &Path, kills: u64, times: u64, seed: u64) -> Figures {
+    let begun = Instant::now();
+    let mut figures = Figures::default();
+    let bar = ProgressBar::new(kills)
+        .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}").unwrap());
+    at_random(kind, folder, kills, seed, &mut figures, &bar);
+    // Failpoints are ours and not the token's: once is enough.
+    if kind == Kind::Embedded {
+        at_points(kind, folder, times, seed, &mut figures, &bar);
+    }
+    bar.finish_and_clear();
+    figures.took = begun.elapsed();
+    let mut restarts = figures.restarts.clone();
+    restarts.sort();
+    let median = restarts[restarts.len() / 2];
+    assert!(median < RESTART_MAX, "a restart takes {median:?}");
+    figures
+}
+
+fn at_random(
+    kind: Kind,
+    folder: &Path,
+    kills: u64,
+    seed: u64,
+    figures: &mut Figures,
+    bar: &ProgressBar,
+) {
+    bar.set_message(format!("{kind:?}, at random"));
+    let mut random = Random::new(seed);
+    let mut story = Story::begin(kind, &folder.join("random-0"));
+    let (startup, span) = story.rehearse(&mut random);
+    while figures.kills < kills {
+        if story.lives > LIVES_PER_FOLDER {
+            story.look(figures);
+            let next = folder.join(format!("random-{}", figures.kills));
+            story = Story::begin(kind, &next);
+        }
+        let end = if random.below(6) == 0 {
+            End::AfterStart(part(startup, &mut random))
+        } else {
+            End::AfterReady(part(span, &mut random))
+        };
+        let plan = story.mix(&mut random);
+        if story.live(&plan, end, figures).killed {
+            figures.kills += 1;
+            bar.inc(1);
+        }
+    }
+    story.look(figures);
+}
+
+fn at_points(
+    kind: Kind,
+    folder: &Path,
+    times: u64,
+    seed: u64,
+    figures: &mut Figures,
+    bar: &ProgressBar,
+) {
+    let mut random = Random::new(seed);
+    let mut base = Story::begin(kind, &folder.join("base"));
+    let script = base.script();
+    base.live(&script, End::Leaves, figures);
+    // What a process left that died with a key in its hands: recovering passes failpoints too.
+    let script = base.script();
+    base.live(&script, End::At("make.after-object", 1), figures);
+    let rehearsal = base.copy(&folder.join("list")).rehearse_points(figures);
+    let counts = points::counted(&rehearsal);
+    let known = points::in_the_sources();
+    let passed: BTreeSet<String> = counts.keys().cloned().collect();
+    assert_eq!(passed, known, "every failpoint is passed, and no other");
+    figures.points = counts.len();
+    bar.set_message(format!("{kind:?}, at failpoints"));
+    bar.set_length(times * counts.len() as u64);
+    bar.set_position(0);
+    for (name, count) in &counts {
+        for time in 0..times {
+            let mut story = base.copy(&folder.join(format!("{name}-{time}")));
+            let script = story.script();
+            let pass = 1 + random.below(*count);
+            story.live(&script, End::At(name, pass), figures);
+            figures.at_points += 1;
+            story.look(figures);
+            story.forget();
+            bar.inc(1);
+        }
+    }
+}
+
+fn part(of: Duration, random: &mut Random) -> Duration {
+    let nanos = u64::try_from(of.as_nanos()).unwrap();
+    Duration::from_nanos(random.below(nanos))
+}
+
+/// One folder and what must be in it.
+struct Story {
+    place: Place,
+    model: Model,
+    under_way: Option<Act>,
+    /// Request ids whose records must be in the journal.
+    answered: Vec<String>,
+    lives: u64,
+}
+
+impl Story {
+    fn begin(kind: Kind, folder: &Path) -> Self {
+        let place = Place::prepare(kind, folder);
+        make_pem(&folder.join(PEM));
+        // A process of its own: this one must never load the module.
+        let status = place
+            .command(&std::env::current_exe().unwrap())
+            .env(PLAN, INIT)
+            .status();
+        assert!(status.unwrap().success(), "no token could be made");
+        Self {
+            place,
+            model: Model::default(),
+            under_way: None,
+            answered: Vec::new(),
+            lives: 0,
+        }
+    }
+
+    /// The same folder once more, elsewhere.
+    fn copy(&self, folder: &Path) -> Self {
+        let place = Place::prepare(self.place.kind, folder);
+        copy_folder(&self.place.folder, folder);
+        Self {
+            // The configuration names the folder it is for.
+            place: Place::prepare(place.kind, folder),
+            model: self.model.clone(),
+            under_way: self.under_way.clone(),
+            answered: self.answered.clone(),
+            lives: self.lives,
+        }
+    }
+
+    fn forget(self) {
+        std::fs::remove_dir_all(&self.place.folder).unwrap();
+    }
+
+    fn mix(&self, random: &mut Random) -> Plan {
+        Plan::Mix {
+            life: self.lives,
+            seed: random.next(),
+            acts: ACTS,
+        }
+    }
+
+    fn script(&self) -> Plan {
+        Plan::Script { life: self.lives }
+    }
+
+    /// How long a start takes, and how long a mix of changes.
+    fn rehearse(&mut self, random: &mut Random) -> (Duration, Duration) {
+        let plan = self.mix(random);
+        let life = self.live(&plan, End::Leaves, &mut Figures::default());
+        (life.ready.unwrap(), life.busy)
+    }
+
+    fn rehearse_points(mut self, figures: &mut Figures) -> Vec<String> {
+        let plan = self.script();
+        self.live(&plan, End::Lists, figures).passed
+    }
+
+    /// A last process, which only looks.
+    fn look(&mut self, figures: &mut Figures) {
+        let plan = Plan::Look { life: self.lives };
+        self.live(&plan, End::Leaves, figures);
+    }
+
+    /// One life, and what it found is what the lives before it had acknowledged.
+    fn live(&mut self, plan: &Plan, end: End<'_>, figures: &mut Figures) -> Life {
+        let number = self.lives;
+        self.lives += 1;
+        let mut life = match Life::run(&self.place, plan, end) {
+            Ok(life) => life,
+            Err(what) => panic!("life {number} in {}: {what}", self.kept()),
+        };
+        if let Some(found) = life.found.take() {
+            let met = self.model.meet(self.under_way.as_ref(), found);
+            if let Err(what) = met {
+                panic!("life {number} in {}: {what}", self.kept());
+            }
+            self.look_for_answers();
+            self.under_way = None;
+        }
+        self.model.follow_all(&life);
+        let answered = 0..life.done.len();
+        self.answered
+            .extend(answered.map(|act| format!("{number}-{act}")));
+        if life.ready.is_some() {
+            self.under_way.clone_from(&life.under_way);
+        }
+        figures.restarts.extend(life.serving);
+        figures.acknowledged += life.done.len();
+        figures.under_way += u64::from(life.under_way.is_some());
+        life
+    }
+
+    /// The record of everything that was acknowledged is in the journal.
+    fn look_for_answers(&self) {
+        let journal = std::fs::read_to_string(self.place.folder.join(JOURNAL)).unwrap();
+        for id in &self.answered {
+            assert!(
+                journal.contains(&format!("\"{id}\"")),
+                "no record of {id} in {}",
+                self.kept()
+            );
+        }
+    }
+
+    /// The folder of a failure stays, to be looked into.
+    fn kept(&self) -> String {
+        let kept = std::env::temp_dir().join(format!("pintle-kill-{}", std::process::id()));
+        std::fs::create_dir_all(&kept).unwrap();
+        copy_folder(&self.place.folder, &kept);
+        kept.display().to_string()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
+        let at: PathBuf = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            std::fs::create_dir_all(&at).unwrap();
+        } else {
+            std::fs::copy(entry.path(), &at).unwrap();
+        }
+    }
+}
+
+fn make_pem(path: &Path) {
+    let output = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "RSA", "-out"])
+        .arg(path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "openssl makes an RSA key");
+}

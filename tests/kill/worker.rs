@@ -1,0 +1,366 @@
+//! The worker: opens token, store and catalogue as a server does, tells what it finds, then
+//! changes keys and acknowledges each change when a command would say that it is done.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use pintle::audit::{Journal, JournalOptions, Record, verify_file};
+use pintle::domain::rsa;
+use pintle::hsm::{RsaHash, Token};
+use pintle::keys::act::Act as Asked;
+use pintle::keys::attributes::{Environment, State, Usage};
+use pintle::keys::backup;
+use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
+use pintle::keys::error::Error;
+use pintle::keys::import::{import_file, import_pkcs8, import_test_value};
+use pintle::keys::key_ref::{KeyName, NamedKey};
+use pintle::keys::lifecycle::{self, VersionOf};
+use pintle::keys::policy::CallerScope;
+use pintle::keys::reconcile::reconcile;
+use pintle::keys::record::Header;
+use pintle::keys::spec::KeySpec;
+use pintle::keys::template::Template;
+use pintle::limits;
+use pintle::secret::Secret;
+use pintle::store::Store;
+use tokio::runtime::Runtime;
+
+use crate::act::{Act, Sort};
+use crate::place::{Place, soon};
+use crate::plan::{self, Plan};
+use crate::random::Random;
+
+/// Not a plan: the token is made.
+pub const INIT: &str = "init";
+/// The name of the store in the place's folder.
+pub const STORE: &str = "store.db";
+/// The audit journal.
+pub const JOURNAL: &str = "audit.jsonl";
+/// The RSA key that is brought in, PKCS #8 in PEM.
+pub const PEM: &str = "rsa.pem";
+
+pub fn run(place: &Place, plan: &str) {
+    if plan == INIT {
+        return place.initialize();
+    }
+    let plan = Plan::parse(plan);
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let worker = Worker::start(place).await;
+        tell("serving");
+        let headers = worker.tell_what_is_there().await;
+        tell("ready");
+        worker.carry_out(plan, headers).await;
+    });
+}
+
+struct Worker<'a> {
+    place: &'a Place,
+    token: Token,
+    catalogue: Catalogue,
+    journal: Journal,
+    tenant: KeyName,
+}
+
+impl<'a> Worker<'a> {
+    async fn start(place: &'a Place) -> Self {
+        let token = Token::open(&place.config()).unwrap();
+        let store = Store::open(&place.folder.join(STORE)).unwrap();
+        let options = CatalogueOptions::new(Environment::Test);
+        let catalogue = Catalogue::open(store, token.clone(), options).unwrap();
+        reconcile(&catalogue).await.unwrap();
+        let journal = place.folder.join(JOURNAL);
+        let journal = Journal::open(&journal, JournalOptions::default()).unwrap();
+        token.probe(soon()).await.unwrap();
+        Self {
+            place,
+            token,
+            catalogue,
+            journal,
+            tenant: KeyName::parse("default").unwrap(),
+        }
+    }
+
+    /// Every record, each proved to be usable; and whatever is wrong.
+    async fn tell_what_is_there(&self) -> Vec<Header> {
+        let mut headers = Vec::new();
+        let mut named = BTreeSet::new();
+        for listed in self.catalogue.list(None, soon()).await.unwrap() {
+            match listed.header {
+                Err(error) => wrong(&format!("{}: {error}", listed.id)),
+                Ok(header) => {
+                    self.prove(&header).await;
+                    if header.state != State::Destroyed {
+                        named.extend(header.token_object);
+                    }
+                    let Header { name, version, .. } = &header;
+                    tell(&format!("record {name} {version} {}", header.state));
+                    headers.push(header);
+                }
+            }
+        }
+        let mut there = BTreeSet::new();
+        for object in self.token.key_report(soon()).await.unwrap() {
+            if OBJECTS.contains(&object.label.as_str()) {
+                there.insert(<[u8; 16]>::try_from(object.id.as_slice()).unwrap());
+            }
+        }
+        for object in named.symmetric_difference(&there) {
+            let missing = if named.contains(object) {
+                "token"
+            } else {
+                "catalogue"
+            };
+            wrong(&format!(
+                "object {} is not in the {missing}",
+                hex::encode(object)
+            ));
+        }
+        self.look_into_the_files();
+        headers
+    }
+
+    /// Opens the key as a call does; an RSA key in the token signs.
+    async fn prove(&self, header: &Header) {
+        let scope = CallerScope::new("default", ["*"]).unwrap();
+        let key = NamedKey::parse(header.name.as_str(), header.version).unwrap();
+        let opened = self.catalogue.resolve(&scope, &key, soon()).await;
+        if let Err(error) = opened {
+            wrong(&format!("{} does not open: {error}", header.name));
+        }
+        let signs = header.usage == Usage::Signature && header.state != State::Destroyed;
+        if let (true, Some(object), Some(public)) = (signs, header.token_object, &header.public_key)
+        {
+            let message = header.name.as_str().as_bytes().to_vec();
+            let hash = RsaHash::Sha256;
+            let signed = self.token.sign_rsa(soon(), object, hash, message.clone());
+            let public = rsa::PublicKey::from_spki(public).unwrap();
+            let verified = match signed.await {
+                Err(error) => Err(error.to_string()),
+                Ok(signature) => rsa::verify(&public, rsa::Hash::Sha256, &message, &signature)
+                    .map_err(|error| error.to_string()),
+            };
+            if let Err(error) = verified {
+                wrong(&format!("{} does not sign: {error}", header.name));
+            }
+        }
+    }
+
+    fn look_into_the_files(&self) {
+        let file = rusqlite::Connection::open(self.place.folder.join(STORE)).unwrap();
+        let intents = "SELECT count(*) FROM document WHERE kind = 'intent'";
+        let intents: u32 = file.query_row(intents, [], |row| row.get(0)).unwrap();
+        if intents > 0 {
+            wrong(&format!("{intents} intents are left"));
+        }
+        let sound = "PRAGMA integrity_check";
+        let sound: String = file.query_row(sound, [], |row| row.get(0)).unwrap();
+        if sound != "ok" {
+            wrong(&sound);
+        }
+        if let Err(broken) = verify_file(&self.place.folder.join(JOURNAL)) {
+            wrong(&format!("the journal: {broken}"));
+        }
+        for entry in std::fs::read_dir(&self.place.folder).unwrap() {
+            let path = entry.unwrap().path();
+            let ends = |end| path.to_str().is_some_and(|path| path.ends_with(end));
+            // Whether it was ever acknowledged or not: what is there is whole.
+            if ends(NEW_STORE)
+                && let Err(error) = Store::open(&path)
+            {
+                wrong(&format!("{}: {error}", path.display()));
+            }
+            if ends(RESTORED) {
+                if let Err(error) = backup::verify(&path, &self.token, &|_| ()) {
+                    wrong(&format!("{}: {error}", path.display()));
+                }
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    async fn carry_out(&self, plan: Plan, mut headers: Vec<Header>) {
+        match plan {
+            Plan::Look { .. } => {}
+            Plan::Script { life } => {
+                for (number, act) in (0..).zip(plan::script(life)) {
+                    self.acknowledge(life, number, act, &mut headers).await;
+                }
+            }
+            Plan::Mix { life, seed, acts } => {
+                let mut random = Random::new(seed);
+                for number in 0..acts {
+                    let act = plan::next(life, number, &headers, &mut random);
+                    self.acknowledge(life, number, act, &mut headers).await;
+                }
+            }
+        }
+    }
+
+    async fn acknowledge(&self, life: u64, number: u64, act: Act, headers: &mut Vec<Header>) {
+        tell(&format!("try {act}"));
+        let request = format!("{life}-{number}");
+        match self.do_it(&act, &request).await {
+            Ok(name) => self.refresh(name, headers).await,
+            Err(error) => wrong(&format!("{act}: {error}")),
+        }
+        // As the request path does: what was done is on the disk before it is answered.
+        let record = Record {
+            caller: CALLER.to_owned(),
+            rpc: "kill-loop",
+            request_id: request,
+            keys: Vec::new(),
+            outcome: "OK",
+            reason: None,
+        };
+        self.journal.append(record).await.unwrap();
+        tell("done");
+    }
+
+    /// Carries a change out; answers the key that may change again.
+    async fn do_it(&self, act: &Act, request: &str) -> Result<Option<KeyName>, Error> {
+        let (catalogue, tenant) = (&self.catalogue, &self.tenant);
+        let asked = Asked::requested("default", CALLER, request, "kill-loop", request.as_bytes())?;
+        let folder = &self.place.folder;
+        let (name, version) = match act {
+            Act::Create(sort, name) => {
+                let spec = spec(*sort, name);
+                let extras = lifecycle::Extras::default();
+                lifecycle::create(catalogue, tenant, &spec, extras, &asked).await?;
+                return Ok(Some(spec.name));
+            }
+            Act::Import(name) => {
+                let value = Secret::new(hex::decode(VALUE).unwrap());
+                import_test_value(catalogue, tenant, spec(Sort::Sealed, name), value).await?;
+                return Ok(None);
+            }
+            Act::ImportRsa(name) => {
+                let pem = Secret::new(std::fs::read_to_string(folder.join(PEM)).unwrap());
+                import_pkcs8(catalogue, tenant, spec(Sort::Signing, name), &pem).await?;
+                return Ok(KeyName::parse(name).ok());
+            }
+            Act::ImportFile(names) => {
+                let path = folder.join("import.toml");
+                std::fs::write(&path, file_of(names)).unwrap();
+                import_file(catalogue, &path, tenant).await?;
+                return Ok(None);
+            }
+            Act::NewStore(name) => {
+                Store::open(&folder.join(format!("{name}{NEW_STORE}"))).unwrap();
+                return Ok(None);
+            }
+            Act::BackUp(name) => {
+                self.back_up(name)?;
+                return Ok(None);
+            }
+            Act::Rotate(name, version)
+            | Act::SetState(name, version, _)
+            | Act::Destroy(name, version)
+            | Act::Restore(name, version)
+            | Act::End(name, version) => (KeyName::parse(name).unwrap(), *version),
+        };
+        let of = VersionOf {
+            tenant,
+            name: &name,
+            version,
+        };
+        match act {
+            Act::SetState(_, _, to) => {
+                let to = State::from_word(to).unwrap();
+                lifecycle::set_state(catalogue, of, to, &asked).await?;
+            }
+            Act::Destroy(..) => {
+                lifecycle::destroy(catalogue, of, limits::DESTROY_WAIT_DAYS, &asked).await?;
+            }
+            Act::Restore(..) => {
+                lifecycle::restore(catalogue, of, &asked).await?;
+            }
+            Act::End(..) => {
+                let after = SystemTime::UNIX_EPOCH.elapsed().unwrap() + AFTER_THE_WAIT;
+                lifecycle::sweep(catalogue, (tenant, &name), after.as_secs()).await?;
+            }
+            _ => {
+                let key = (tenant, &name);
+                lifecycle::rotate(catalogue, key, None, None, &asked).await?;
+            }
+        }
+        Ok(Some(name))
+    }
+
+    fn back_up(&self, name: &str) -> Result<(), Error> {
+        let path = |end: &str| self.place.folder.join(format!("{name}{end}"));
+        let (store, copy) = (self.place.folder.join(STORE), path(".copy"));
+        backup::back_up(&store, &copy, &self.token, &|_, _| (), &|_| ())?;
+        backup::restore(&copy, &path(RESTORED), &self.token, &|_, _| (), &|_| ())?;
+        std::fs::remove_file(copy).unwrap();
+        Ok(())
+    }
+
+    async fn refresh(&self, name: Option<KeyName>, headers: &mut Vec<Header>) {
+        if let Some(name) = name {
+            headers.retain(|header| header.name != name);
+            let versions = lifecycle::versions(&self.catalogue, &self.tenant, &name);
+            headers.extend(versions.await.unwrap());
+        }
+    }
+}
+
+fn spec(sort: Sort, name: &str) -> KeySpec {
+    let path = Path::new("kill.toml");
+    Template::parse(path, &entry(sort, name)).unwrap().keys()[0].clone()
+}
+
+fn file_of([first, second, third]: &[String; 3]) -> String {
+    format!(
+        "environment = \"test\"\n{}value = \"{VALUE}\"\n{}pkcs8 = \"{PEM}\"\n\
+         {}value = \"{VALUE}\"\n",
+        entry(Sort::Sealed, first),
+        entry(Sort::Signing, second),
+        entry(Sort::Sealed, third)
+    )
+}
+
+fn entry(sort: Sort, name: &str) -> String {
+    let what = match sort {
+        Sort::Sealed => {
+            "usage = \"mac_cmac\"\nmode = \"generate_and_verify\"\nalgorithm = \"AES-128\"\n\
+             mac = { scheme = \"CMAC_AES\", length = 8 }"
+        }
+        Sort::Signing => {
+            "usage = \"signature\"\nmode = \"sign\"\nalgorithm = \"RSA-2048\"\n\
+             signature = { scheme = \"RSA2\" }"
+        }
+        Sort::Wrapped => {
+            "usage = \"signature\"\nmode = \"sign\"\nalgorithm = \"RSA-2048\"\n\
+             signature = { scheme = \"RSA2\" }\nresidence = \"TOKEN_WRAPPED\""
+        }
+        Sort::Protecting => {
+            "usage = \"key_block_protection\"\nmode = \"encrypt_and_decrypt\"\n\
+             algorithm = \"AES-256\"\nmac = { scheme = \"CMAC_AES\", length = 8 }\n\
+             key_block = { side = \"terminal\" }"
+        }
+    };
+    format!("[[key]]\nname = \"{name}\"\n{what}\n")
+}
+
+/// How keys that are not master keys are labelled in the token.
+const OBJECTS: [&str; 3] = ["pintle-rsa", "pintle-transport", "pintle-secret"];
+const CALLER: &str = "spiffe://example.test/kill-loop";
+const NEW_STORE: &str = ".new.db";
+const RESTORED: &str = ".restored.db";
+/// FIPS 197, appendix A.1.
+const VALUE: &str = "2b7e151628aed2a6abf7158809cf4f3c";
+const AFTER_THE_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn wrong(what: &str) {
+    tell(&format!("wrong {}", what.replace('\n', " ")));
+}
+
+/// In one write, so that a kill leaves the line whole or absent.
+fn tell(line: &str) {
+    let line = format!("{line}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+    std::io::stdout().flush().unwrap();
+}
