@@ -52,12 +52,12 @@ pub struct Server {
     /// `accepted-by: <name>, <date>`: somebody accepts that PINs are clear in this process's
     /// memory for microseconds. Production does not start on the host PIN engine without it.
     pub host_pin_processing: Option<Acceptance>,
-    /// `accepted-by: <name>, <date>`: somebody accepts that keys which are in one token only are
-    /// lost with it. Production does not start with such keys without it.
-    pub single_token_keys: Option<Acceptance>,
     /// `accepted-by: <name>, <date>`: somebody accepts that components of keys are typed at this
     /// machine and are clear in this process's memory. Production refuses them without it.
     pub host_components: Option<Acceptance>,
+    /// `accepted-by: <name>, <date>`: somebody accepts that keys which are in one token only are
+    /// lost with it. Production does not start with such keys without it.
+    pub single_token_keys: Option<Acceptance>,
     /// Keys that protect or derive other keys may be opened into this process.
     #[serde(default)]
     pub allow_process_kek: bool,

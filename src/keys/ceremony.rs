@@ -572,6 +572,6 @@ fn bounded(text: &str) -> String {
     kept
 }
 
-const KIND: &str = "ceremony";
+pub(in crate::keys) const KIND: &str = "ceremony";
 /// Not in a row of its own: within the draft.
 const PAD: &str = "pad";

@@ -87,6 +87,23 @@ pub(in crate::keys) async fn open(
     })
 }
 
+/// The document under the token's current seal key; none where it is, or is another token's.
+pub(in crate::keys) async fn renewed(
+    custodian: &Custodian,
+    title: Title<'_>,
+    body: &[u8],
+) -> Result<Option<Vec<u8>>, Error> {
+    let current = custodian.token().seal_key_id();
+    let sealed = read(body).map_err(|Malformed| refused(title))?;
+    if sealed.token != custodian.token().id().0 || sealed.sealed.seal_key_id == current {
+        return Ok(None);
+    }
+    let opened = open(custodian, title, body).await?;
+    seal(custodian, title, &opened.text, &opened.hidden)
+        .await
+        .map(Some)
+}
+
 /// The refusal that names a document.
 pub(in crate::keys) fn refused(title: Title<'_>) -> Error {
     Error::DocumentRefused {

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use crate::hsm::{SealKeys, Token, TokenConfig, TokenId};
 use crate::keys::catalogue::Catalogue;
+use crate::keys::ceremony::{self, minutes};
+use crate::keys::document::{self, Title};
 use crate::keys::error::Error;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
@@ -18,7 +20,8 @@ use crate::keys::reseal::{self, Work, walk};
 use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::seal_by;
-use crate::store::change::DocumentPut;
+use crate::store::change::{Beside, Document, DocumentPut};
+use crate::limits;
 use crate::store::{self, StoredRecord, seals};
 
 /// How many records are sealed by which token under which of its seal keys.
@@ -59,6 +62,7 @@ pub async fn rotate_seal(
     }
     note(catalogue, token, &keys).await?;
     let walked = walk(catalogue, &Work::Renew(token.clone()), progress).await?;
+    renew_minutes(catalogue).await?;
     Ok(Rotated {
         made,
         keys,
@@ -84,9 +88,14 @@ pub async fn destroy_old_seals(
     let mut keys = token.follow_seal_keys(deadline()).await?;
     // Before the records are counted: what is written after this is not under an old key.
     note(catalogue, token, &keys).await?;
+    renew_minutes(catalogue).await?;
     let records = under_older(token, &keys, &census(catalogue).await?);
-    if records > 0 {
-        return Err(Error::SealKeyInUse { records });
+    let ceremonies = open_ceremonies(catalogue).await?;
+    if records > 0 || ceremonies > 0 {
+        return Err(Error::SealKeyInUse {
+            records,
+            ceremonies,
+        });
     }
     let older = keys.older.clone();
     for id in &older {
@@ -161,6 +170,51 @@ pub(in crate::keys) async fn renewed(
         renewed.get_or_insert_with(|| record.clone()).seals[at] = new;
     }
     Ok(renewed)
+}
+
+/// Seals the minutes of ceremonies anew, which are to be read for as long as their keys live.
+async fn renew_minutes(catalogue: &Catalogue) -> Result<(), Error> {
+    for document in all_documents(catalogue, minutes::KIND).await? {
+        let title = Title {
+            kind: minutes::KIND,
+            id: &document.id,
+        };
+        let custodian = catalogue.custodian();
+        let Some(body) = document::renewed(custodian, title, &document.body).await? else {
+            continue;
+        };
+        let put = DocumentPut {
+            kind: document.kind,
+            id: document.id,
+            expected_revision: document.revision,
+            body,
+        };
+        let beside = Beside {
+            documents: vec![put],
+            ..Beside::default()
+        };
+        catalogue.store().write_beside(deadline(), beside).await?;
+    }
+    Ok(())
+}
+
+async fn open_ceremonies(catalogue: &Catalogue) -> Result<u64, Error> {
+    let drafts = all_documents(catalogue, ceremony::KIND).await?;
+    // One that ended leaves an empty row for a moment.
+    Ok(drafts.iter().filter(|draft| !draft.body.is_empty()).count() as u64)
+}
+
+async fn all_documents(catalogue: &Catalogue, kind: &str) -> Result<Vec<Document>, Error> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = catalogue.store().documents(deadline(), kind, &after).await?;
+        let is_last = page.len() < limits::DOCUMENT_PAGE;
+        all.extend(page);
+        match all.last() {
+            Some(last) if !is_last => after.clone_from(&last.id),
+            _ => return Ok(all),
+        }
+    }
 }
 
 /// Writes the current key down, by a change of the catalogue: whoever computed one before it has to

@@ -364,12 +364,12 @@ impl Fault {
             | Key::FileSyntax { .. }
             | Key::FileRefused { .. }
             | Key::FileEnvironment { .. }
-            | Key::SealKeyInUse { .. }
-            | Key::TokenNotAtHand { .. }
-            | Key::TokenAtHand { .. }
             | Key::Ceremony { .. }
             | Key::HostComponentsRefused
             | Key::DocumentRefused { .. }
+            | Key::SealKeyInUse { .. }
+            | Key::TokenNotAtHand { .. }
+            | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
         }

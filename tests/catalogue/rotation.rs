@@ -88,7 +88,7 @@ pub fn a_seal_key_in_use_is_not_destroyed(place: &Place) {
     let all = dev_template().keys().len() as u64;
     Token::make_next_seal(&place.config()).unwrap();
     let error = refusal(destroy(&desk, &desk.catalogue, place));
-    assert!(matches!(error, Error::SealKeyInUse { records } if records == all));
+    assert!(matches!(error, Error::SealKeyInUse { records, .. } if records == all));
     assert!(desk.resolve(&desk.fresh(), TAK).is_ok());
     // One record that is behind is enough.
     rotate(&desk, &desk.catalogue, place);
@@ -100,7 +100,7 @@ pub fn a_seal_key_in_use_is_not_destroyed(place: &Place) {
     file.execute(write, rusqlite::params![TAK, seals]).unwrap();
     let error = refusal(destroy(&desk, &desk.catalogue, place));
     assert!(
-        matches!(error, Error::SealKeyInUse { records: 1 }),
+        matches!(error, Error::SealKeyInUse { records: 1, .. }),
         "{error}"
     );
     assert_eq!(desk.token.seal_keys().older.len(), 2, "none was destroyed");

@@ -39,10 +39,10 @@ pub enum Command {
     Store(Store),
     /// Measure this machine.
     Bench(Bench),
-    /// The tokens that can open the store, and their `seal` keys.
-    Token(Token),
     /// Bring a key in by two or three custodians, in separate sittings.
     Ceremony(Ceremony),
+    /// The tokens that can open the store, and their `seal` keys.
+    Token(Token),
     /// Look at the token, the keys and this machine, and say what is wrong.
     Doctor(Doctor),
     /// The audit journal.

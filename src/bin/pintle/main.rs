@@ -42,8 +42,8 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Catalogue(arguments) => verify::run(arguments, cli.output),
         cli::Command::Store(arguments) => store::run(arguments, cli.output),
         cli::Command::Bench(arguments) => bench::run(arguments, cli.output),
-        cli::Command::Token(arguments) => token::run(arguments, cli.output),
         cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
+        cli::Command::Token(arguments) => token::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
         cli::Command::Audit(arguments) => audit::run(arguments, cli.output),
         cli::Command::Completions { shell } => {
