@@ -20,8 +20,8 @@ use crate::keys::reseal::{self, Work, walk};
 use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::seal_by;
-use crate::store::change::{Beside, Document, DocumentPut};
 use crate::limits;
+use crate::store::change::{Beside, Document, DocumentPut};
 use crate::store::{self, StoredRecord, seals};
 
 /// How many records are sealed by which token under which of its seal keys.
@@ -207,7 +207,10 @@ async fn open_ceremonies(catalogue: &Catalogue) -> Result<u64, Error> {
 async fn all_documents(catalogue: &Catalogue, kind: &str) -> Result<Vec<Document>, Error> {
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
-        let page = catalogue.store().documents(deadline(), kind, &after).await?;
+        let page = catalogue
+            .store()
+            .documents(deadline(), kind, &after)
+            .await?;
         let is_last = page.len() < limits::DOCUMENT_PAGE;
         all.extend(page);
         match all.last() {
