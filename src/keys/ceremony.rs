@@ -13,7 +13,7 @@ pub mod file;
 pub mod minutes;
 
 mod draft;
-mod held;
+pub(in crate::keys) mod held;
 
 use crate::config::server::Acceptance;
 use crate::keys::act::now;

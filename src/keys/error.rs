@@ -200,10 +200,15 @@ pub enum Error {
     #[error("the private key does not belong to its public key")]
     KeyPairMismatch,
     /// The operator's: records are still sealed under a key that was to be destroyed.
-    #[error("{records} records are still sealed under that seal key")]
+    #[error(
+        "{records} records and {ceremonies} open ceremonies may still be sealed under a seal key \
+         that was to be destroyed"
+    )]
     SealKeyInUse {
         /// How many.
         records: u64,
+        /// A sitting's part is sealed once, under the key of its day.
+        ceremonies: u64,
     },
     /// The operator's: a token that another step needs first is not open here.
     #[error("token {token} is not at hand")]

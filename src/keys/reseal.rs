@@ -148,21 +148,24 @@ async fn steps(
     read_again: bool,
 ) -> Result<Vec<Step>, Error> {
     let mut running = JoinSet::new();
-    for record in batch.iter().cloned() {
+    for (at, record) in batch.iter().cloned().enumerate() {
         let (catalogue, work) = (catalogue.clone(), work.clone());
         running.spawn(async move {
-            if read_again {
+            let step = if read_again {
                 again(&catalogue, &work, &record.id).await
             } else {
                 first(&catalogue, &work, record).await
-            }
+            };
+            step.map(|step| (at, step))
         });
     }
     let mut steps = Vec::new();
     while let Some(step) = running.join_next().await {
         steps.push(step.map_err(|_| store::error::Error::Stopped)??);
     }
-    Ok(steps)
+    // As they were read, so that what is named is named in order.
+    steps.sort_unstable_by_key(|(at, _)| *at);
+    Ok(steps.into_iter().map(|(_, step)| step).collect())
 }
 
 /// A record as it was read; as it is by now, where it is refused.

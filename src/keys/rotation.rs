@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::hsm::{SealKeys, Token, TokenConfig, TokenId};
 use crate::keys::catalogue::Catalogue;
+use crate::keys::ceremony::held;
 use crate::keys::error::Error;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
@@ -18,7 +19,8 @@ use crate::keys::reseal::{self, Work, walk};
 use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::seal_by;
-use crate::store::change::DocumentPut;
+use crate::limits;
+use crate::store::change::{Document, DocumentPut};
 use crate::store::{self, StoredRecord, seals};
 
 /// How many records are sealed by which token under which of its seal keys.
@@ -85,8 +87,12 @@ pub async fn destroy_old_seals(
     // Before the records are counted: what is written after this is not under an old key.
     note(catalogue, token, &keys).await?;
     let records = under_older(token, &keys, &census(catalogue).await?);
-    if records > 0 {
-        return Err(Error::SealKeyInUse { records });
+    let ceremonies = open_ceremonies(catalogue).await?;
+    if records > 0 || ceremonies > 0 {
+        return Err(Error::SealKeyInUse {
+            records,
+            ceremonies,
+        });
     }
     let older = keys.older.clone();
     for id in &older {
@@ -161,6 +167,28 @@ pub(in crate::keys) async fn renewed(
         renewed.get_or_insert_with(|| record.clone()).seals[at] = new;
     }
     Ok(renewed)
+}
+
+async fn open_ceremonies(catalogue: &Catalogue) -> Result<u64, Error> {
+    let drafts = all_documents(catalogue, held::KIND).await?;
+    // One that ended leaves an empty row for a moment.
+    Ok(drafts.iter().filter(|draft| !draft.body.is_empty()).count() as u64)
+}
+
+async fn all_documents(catalogue: &Catalogue, kind: &str) -> Result<Vec<Document>, Error> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = catalogue
+            .store()
+            .documents(deadline(), kind, &after)
+            .await?;
+        let is_last = page.len() < limits::DOCUMENT_PAGE;
+        all.extend(page);
+        match all.last() {
+            Some(last) if !is_last => after.clone_from(&last.id),
+            _ => return Ok(all),
+        }
+    }
 }
 
 /// Writes the current key down, by a change of the catalogue: whoever computed one before it has to

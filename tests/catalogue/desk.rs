@@ -35,7 +35,12 @@ impl Desk {
 
     /// The token and the store that are there.
     pub fn at(place: &Place) -> Self {
-        let token = Token::open(&place.config()).unwrap();
+        Self::of(place, &Token::open(&place.config()).unwrap())
+    }
+
+    /// The store that is there, by this token.
+    pub fn of(place: &Place, token: &Token) -> Self {
+        let token = token.clone();
         let path = place.folder.join("store.db");
         let catalogue = open(&path, &token, Environment::Test);
         Self {

@@ -18,7 +18,9 @@ mod oracle;
 )]
 mod place;
 mod root;
+mod rotation;
 mod tamper;
+mod tokens;
 mod using;
 
 use place::{Kind, Place};
@@ -71,6 +73,19 @@ scenarios! {
     root::a_row_put_back_before_the_next_poll_is_refused_and_the_rest_served,
     root::a_whole_store_put_back_under_a_running_service_stops_every_key,
     root::many_writers_at_once_leave_a_root_that_vouches_for_all,
+    tokens::an_enrolled_token_opens_every_key_that_can_leave_and_names_the_others,
+    tokens::enrolling_goes_on_where_it_was_left,
+    tokens::a_token_is_enrolled_for_an_empty_store_and_for_keys_that_cannot_follow,
+    tokens::life_goes_on_with_both_tokens_and_each_follows,
+    tokens::what_a_missing_token_has_sealed_is_not_written_over_until_it_is_dismissed,
+    tokens::a_row_that_was_put_back_is_not_given_another_seal,
+    tokens::the_store_outlives_its_token,
+    rotation::a_server_under_load_goes_on_while_every_record_is_sealed_anew,
+    rotation::a_rotation_that_was_killed_goes_on_with_the_key_it_made,
+    rotation::a_seal_key_in_use_is_not_destroyed,
+    rotation::who_was_not_told_writes_under_the_new_key_all_the_same,
+    rotation::keys_move_and_are_moved_during_a_rotation,
+    rotation::rotating_one_tokens_key_leaves_the_others_seals,
     backup::a_backup_made_while_keys_change_is_whole_and_can_be_served,
     backup::a_backup_of_a_store_that_was_edited_is_not_kept,
     backup::nothing_is_written_over_and_nothing_bad_restored,

@@ -6,3 +6,4 @@
 mod development;
 mod operation;
 mod process;
+mod tokens;

@@ -15,13 +15,13 @@ use crate::process::{Server, pintle, run};
 const CALLER: &str = "spiffe://shop.example/gateway";
 
 /// A folder with everything an operator writes, and a SoftHSM of its own.
-struct Site {
-    folder: tempfile::TempDir,
+pub struct Site {
+    pub folder: tempfile::TempDir,
     tls: Tls,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let Some(Module::Library(library)) = Module::softhsm() else {
             panic!("SoftHSM is missing: run `make setup`");
@@ -75,26 +75,26 @@ impl Site {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         run(&mut self.command(arguments))
     }
 
-    fn must(&self, arguments: &[&str]) -> String {
+    pub fn must(&self, arguments: &[&str]) -> String {
         let (code, out, err) = self.run(arguments);
         assert_eq!(code, 0, "{arguments:?}: {out}{err}");
         out
     }
 
-    fn init(&self) {
+    pub fn init(&self) {
         self.must(&["init", "--create-token-so-pin-file", "so.pin"]);
     }
 
-    fn apply(&self) -> String {
+    pub fn apply(&self) -> String {
         self.must(&["keys", "apply", "-t", DEV_TEMPLATE])
     }
 }
 
-const DEV_TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/keys-template/dev.toml");
+pub const DEV_TEMPLATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/keys-template/dev.toml");
 
 #[test]
 fn a_store_put_back_from_a_backup_is_not_served_against_a_newer_checkpoint() {

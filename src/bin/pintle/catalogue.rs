@@ -102,13 +102,8 @@ pub fn refuse_single_token(
 }
 
 /// Counts the key versions that open; fails with the name of the first that does not.
-pub fn verify_all(
-    store: &Path,
-    token: &Token,
-    environment: server::Environment,
-) -> Result<usize, Failure> {
-    let catalogue = open(store, token, environment, true)?;
-    let listed = settings::runtime()?.block_on(list(&catalogue))?;
+pub fn verify_all(catalogue: &Catalogue) -> Result<usize, Failure> {
+    let listed = settings::runtime()?.block_on(list(catalogue))?;
     for one in &listed {
         if let Err(error) = &one.header {
             return Err(failure(error.clone()));
@@ -206,9 +201,10 @@ pub fn failure(error: Error) -> Failure {
             .next("restore that row from a backup, or bring the token it was sealed by"),
         Error::CatalogueRefused(_) => Failure::new(Kind::Verification, error)
             .next("restore the store from a backup: `pintle store restore`"),
-        Error::StoreUnavailable(_) | Error::StateOrder { .. } => {
-            Failure::new(Kind::Conflict, error)
-        }
+        Error::StoreUnavailable(_)
+        | Error::StateOrder { .. }
+        | Error::SealKeyInUse { .. }
+        | Error::TokenAtHand { .. } => Failure::new(Kind::Conflict, error),
         Error::KeyExists { .. } => Failure::new(Kind::Conflict, error)
             .next("give the new key another name, or correct the file"),
         Error::Ceremony { why, .. } => {

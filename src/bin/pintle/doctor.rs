@@ -6,6 +6,8 @@ use std::time::Instant;
 use pintle::config::server::{Environment, Server};
 use pintle::domain::cipher::PinCipher;
 use pintle::hsm::{ObjectReport, Token};
+use pintle::keys::catalogue::Catalogue;
+use pintle::keys::rotation;
 use pintle::{limits, process, secret};
 use serde_json::json;
 
@@ -132,19 +134,29 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
             good: true,
         });
     } else {
-        let counted = catalogue::verify_all(&server.store.path, token, server.environment);
+        let opened = catalogue::open(&server.store.path, token, server.environment, true);
+        let counted = opened.as_ref().map_or_else(
+            |failure| Err(failure.text().to_owned()),
+            |opened| {
+                let counted = catalogue::verify_all(opened);
+                counted.map_err(|failure| failure.text().to_owned())
+            },
+        );
         findings.push(match counted {
             Ok(keys) => Finding {
                 what,
                 found: format!("{keys} key versions open"),
                 good: true,
             },
-            Err(failure) => Finding {
+            Err(found) => Finding {
                 what,
-                found: failure.text().to_owned(),
+                found,
                 good: false,
             },
         });
+        if let Ok(opened) = &opened {
+            findings.extend(seal_findings(server, token, opened));
+        }
     }
     if server.audit.path.exists() {
         let verified = pintle::audit::verify_file(&server.audit.path);
@@ -156,6 +168,56 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
             },
             good: verified.is_ok(),
         });
+    }
+    findings
+}
+
+/// How many records are under which `seal` key of which token, and what would be lost with one.
+fn seal_findings(server: &Server, token: &Token, opened: &Catalogue) -> Vec<Finding> {
+    let Ok(Ok(census)) =
+        settings::runtime().map(|runtime| runtime.block_on(rotation::census(opened)))
+    else {
+        return Vec::new();
+    };
+    let keys = token.seal_keys();
+    let mut findings: Vec<Finding> = census
+        .iter()
+        .map(|((id, key), records)| {
+            let standing = match id == &token.id() {
+                true if *key == keys.current => "this token, its current key",
+                true if keys.older.contains(key) => "this token, an older key",
+                true => "this token, a key that is GONE",
+                false => "another token",
+            };
+            Finding {
+                what: format!("seals by {id} under {}", hex::encode(key)),
+                found: format!("{records} records ({standing})"),
+                good: *id != token.id() || *key == keys.current || keys.older.contains(key),
+            }
+        })
+        .collect();
+    let alone = opened.alone();
+    let accepted = server.single_token_keys.is_some();
+    let production = server.environment == Environment::Production;
+    for (id, why, good) in [
+        (
+            alone.enrollable,
+            "no second token is enrolled for it",
+            !production,
+        ),
+        (
+            alone.bound,
+            "it is in one token only",
+            !production || accepted,
+        ),
+    ] {
+        if let Some(id) = id {
+            findings.push(Finding {
+                what: "one token alone can open".into(),
+                found: format!("{id}, perhaps more: {why}"),
+                good,
+            });
+        }
     }
     findings
 }

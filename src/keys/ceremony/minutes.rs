@@ -223,6 +223,6 @@ fn prefix(tenant: &str, key: &str) -> String {
     format!("{tenant}/{key}/")
 }
 
-const KIND: &str = "minutes";
+pub(in crate::keys) const KIND: &str = "minutes";
 /// What a key would have been that was not made.
 const HOST: Origin = Origin::HostComponents;

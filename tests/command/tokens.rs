@@ -1,0 +1,162 @@
+//! An operator's two tokens: enrolled by one command, counted by another, rotated by a third, and
+//! the day on which one of them is gone.
+
+use crate::operation::{DEV_TEMPLATE, Site};
+
+#[test]
+fn a_second_token_is_enrolled_and_serves_when_the_first_is_gone() {
+    let site = Site::new();
+    site.init();
+    site.apply();
+    let folder = site.folder.path();
+    let first = std::fs::read_to_string(folder.join("pintle.toml")).unwrap();
+    let label = "label = \"pintle-operation\"";
+    let other = first.replace(label, "label = \"pintle-other\"");
+    std::fs::write(folder.join("other.toml"), &other).unwrap();
+
+    // The store is there already, and `init` of another token leaves it alone.
+    let init = [
+        "init",
+        "--config",
+        "other.toml",
+        "--create-token-so-pin-file",
+    ];
+    site.must(&[&init[..], &["so.pin"]].concat());
+    let (code, _, err) = site.run(&["keys", "list", "--config", "other.toml"]);
+    assert_eq!(code, 6, "{err}");
+
+    let (code, out, err) = site.run(&["token", "enroll", "--other", "other.toml"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("pintle-other"), "{out}");
+    for bound in ["alipay-app-rsa ", "alipay-app-rsa2 "] {
+        assert!(
+            err.contains(&format!("cannot follow: key {bound}")),
+            "{err}"
+        );
+    }
+    // From now on it is in the configuration, and what is made is sealed by both.
+    let library = first
+        .lines()
+        .find(|line| line.contains("library ="))
+        .unwrap();
+    let enrolled = format!(
+        "[[enrolled]]\n{library}\nlabel = \"pintle-other\"\npin_file = \"user.pin\"\n[store]"
+    );
+    std::fs::write(
+        folder.join("pintle.toml"),
+        first.replace("[store]", &enrolled),
+    )
+    .unwrap();
+    site.must(&["keys", "disable", "zak-acquirer"]);
+    site.must(&["keys", "enable", "zak-acquirer"]);
+    let enroll = site.must(&["--output", "json", "token", "enroll", "pintle-other"]);
+    let enroll: serde_json::Value = serde_json::from_str(&enroll).unwrap();
+    assert_eq!(enroll["sealed"], 0, "{enroll}");
+    let listed = list(&site, "pintle.toml");
+    assert!(
+        listed.iter().all(|line| line["vouches"] == "yes"),
+        "{listed:?}"
+    );
+    let doctor = site.must(&["doctor"]);
+    assert!(doctor.contains("another token"), "{doctor}");
+
+    // An enrolled token that is away is named before anything is written.
+    let away = enrolled.replace("pintle-other", "pintle-away");
+    std::fs::write(folder.join("pintle.toml"), first.replace("[store]", &away)).unwrap();
+    let (code, _, err) = site.run(&["keys", "apply", "-t", DEV_TEMPLATE]);
+    assert_eq!(code, 5, "{err}");
+    assert!(err.contains("pintle-away"), "{err}");
+
+    // The other alone: it reads, and what the first has sealed it writes once that is written off.
+    let (code, _, err) = site.run(&["keys", "disable", "zak-acquirer", "--config", "other.toml"]);
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("not at hand"), "{err}");
+    let lost = listed
+        .iter()
+        .find(|line| line["label"] == "pintle-operation");
+    let lost = lost.unwrap()["token"].as_str().unwrap().to_owned();
+    let dismiss = [
+        "token",
+        "dismiss",
+        &lost,
+        "--config",
+        "other.toml",
+        "--confirm",
+    ];
+    let (code, _, err) = site.run(&[&dismiss[..], &["yes"]].concat());
+    assert_eq!(code, 2, "{err}");
+    site.must(&[&dismiss[..], &[&lost]].concat());
+    site.must(&["keys", "disable", "zak-acquirer", "--config", "other.toml"]);
+}
+
+#[test]
+fn seal_is_rotated_and_the_old_key_destroyed_only_when_it_is_confirmed_and_unused() {
+    let site = Site::new();
+    site.init();
+    site.apply();
+    let before = list(&site, "pintle.toml");
+    let [only] = before.as_slice() else {
+        panic!("{before:?}")
+    };
+    assert_eq!(only["seal_key_is"], "current");
+    let rotated = site.must(&["--output", "json", "token", "rotate-seal"]);
+    let rotated: serde_json::Value = serde_json::from_str(&rotated).unwrap();
+    assert_eq!(
+        (&rotated["made"], &rotated["written"]),
+        (&true.into(), &only["records"])
+    );
+    let after = list(&site, "pintle.toml");
+    let records = |standing: &str| {
+        let line = after.iter().find(|line| line["seal_key_is"] == standing);
+        line.map(|line| line["records"].clone())
+    };
+    assert_eq!(records("current"), Some(only["records"].clone()));
+    assert_eq!(records("older"), Some(0.into()));
+    let destroy = ["token", "rotate-seal", "--destroy-old"];
+    assert_eq!(site.run(&destroy).0, 2);
+    let (code, _, err) = site.run(&[&destroy[..], &["--confirm", "another"]].concat());
+    assert_eq!(code, 2, "{err}");
+    assert_eq!(list(&site, "pintle.toml").len(), 2, "nothing was destroyed");
+    site.must(&[&destroy[..], &["--confirm", "pintle-operation"]].concat());
+    assert_eq!(list(&site, "pintle.toml").len(), 1);
+    assert!(site.must(&["keys", "list"]).contains("tak-pos-0001"));
+}
+
+fn list(site: &Site, config: &str) -> Vec<serde_json::Value> {
+    let listed = site.must(&["token", "list", "--output", "json", "--config", config]);
+    serde_json::from_str(&listed).unwrap()
+}
+
+#[test]
+fn production_serves_only_what_two_tokens_can_open_or_what_somebody_has_accepted() {
+    let site = Site::new();
+    let path = site.folder.path().join("pintle.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let accepted = "accepted-by: A. Owner, 2026-11-23";
+    let production = text.replace("environment = \"test\"", "environment = \"production\"");
+    let production = format!("host_pin_processing = \"{accepted}\"\n{production}");
+    std::fs::write(&path, &production).unwrap();
+    let other = production.replace("label = \"pintle-operation\"", "label = \"pintle-other\"");
+    std::fs::write(site.folder.path().join("other.toml"), other).unwrap();
+    site.init();
+    site.apply();
+    let refused = |why: &str| {
+        let (code, _, err) = site.run(&["serve"]);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains(why), "{err}");
+    };
+    refused("one token alone can open");
+    let init = [
+        "init",
+        "--config",
+        "other.toml",
+        "--create-token-so-pin-file",
+    ];
+    site.must(&[&init[..], &["so.pin"]].concat());
+    site.must(&["token", "enroll", "--other", "other.toml"]);
+    refused("is in one token only");
+    let text = format!("single_token_keys = \"{accepted}\"\n{production}");
+    std::fs::write(&path, text).unwrap();
+    // The last thing in the way is that this HSM is none.
+    refused("software token");
+}
