@@ -39,6 +39,8 @@ pub enum Command {
     Store(Store),
     /// Measure this machine.
     Bench(Bench),
+    /// Papers for an assessor.
+    Report(Report),
     /// Bring a key in by two or three custodians, in separate sittings.
     Ceremony(Ceremony),
     /// The tokens that can open the store, and their `seal` keys.
@@ -100,6 +102,22 @@ pub struct Demo {
     /// Flip a bit of the named output before it is checked: the demo must then fail.
     #[arg(long, hide = true, value_name = "OUTPUT")]
     pub corrupt: Option<String>,
+}
+
+/// `pintle report`.
+#[derive(Args)]
+pub struct Report {
+    #[command(flatten)]
+    pub configured: Configured,
+    #[command(subcommand)]
+    pub command: ReportCommand,
+}
+
+/// The papers.
+#[derive(Subcommand)]
+pub enum ReportCommand {
+    /// The inventory of keys, the keys that share a check value, the weak and legacy ones.
+    Keys,
 }
 
 /// `pintle keys`.

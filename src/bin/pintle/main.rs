@@ -16,6 +16,7 @@ mod init;
 mod keys;
 mod output;
 mod progress;
+mod report;
 mod serve;
 mod settings;
 mod store;
@@ -42,6 +43,7 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Catalogue(arguments) => verify::run(arguments, cli.output),
         cli::Command::Store(arguments) => store::run(arguments, cli.output),
         cli::Command::Bench(arguments) => bench::run(arguments, cli.output),
+        cli::Command::Report(arguments) => report::run(arguments, cli.output),
         cli::Command::Ceremony(arguments) => ceremony::run(arguments, cli.output),
         cli::Command::Token(arguments) => token::run(arguments, cli.output),
         cli::Command::Doctor(arguments) => doctor::run(arguments, cli.output),
