@@ -10,6 +10,9 @@ pub mod threat_model {}
 #[doc = include_str!("manual/operating.md")]
 pub mod operating {}
 
+#[doc = include_str!("manual/keys.md")]
+pub mod keys {}
+
 #[doc = include_str!("manual/ceremony.md")]
 pub mod ceremony {}
 
@@ -35,4 +38,6 @@ pub mod decisions {
     pub mod d0009 {}
     #[doc = include_str!("manual/decisions/0010-an-intent-before-each-object.md")]
     pub mod d0010 {}
+    #[doc = include_str!("manual/decisions/0011-keys-by-block-keep-their-policy.md")]
+    pub mod d0011 {}
 }
