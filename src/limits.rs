@@ -59,6 +59,8 @@ pub const KEY_NAME_BYTES_MAX: usize = 63;
 pub const RECORD_HEADER_BYTES_MAX: usize = 4096;
 /// Custodians named in one key's header.
 pub const CUSTODIANS_MAX: usize = 8;
+/// Longest file of a ceremony, bytes: its draft keeps it.
+pub const CEREMONY_FILE_BYTES_MAX: usize = 8 * 1024;
 /// Components of one key that is put together here, at least.
 pub const COMPONENTS_MIN: usize = 2;
 /// Components of one key that is put together here, at most.
@@ -91,6 +93,8 @@ pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
 pub const ANSWER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a request waits for a second person, and an approved one for its caller.
 pub const APPROVAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How often a server looks for activations and destructions that are due.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// Approvals of one listing.
 pub const APPROVALS_LISTED_MAX: usize = 200;
 /// The shortest waiting period of a destruction, and the usual one, days.
@@ -141,7 +145,7 @@ pub const COPY_PROGRESS: Duration = Duration::from_millis(50);
 /// Documents (minutes, approvals) that one transaction of the store writes.
 pub const COMMIT_DOCUMENTS_MAX: usize = 64;
 /// Longest kind or id of a document, bytes.
-pub const DOCUMENT_NAME_BYTES_MAX: usize = 128;
+pub const DOCUMENT_NAME_BYTES_MAX: usize = 192;
 /// Longest document, bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
 /// Documents of one page of a listing.
@@ -279,6 +283,11 @@ pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
 const _: () = assert!(COMPONENTS_MAX <= CUSTODIANS_MAX);
+const _: () = assert!(CEREMONY_FILE_BYTES_MAX * 2 < SEALED_DOCUMENT_BYTES_MAX);
+const _: () = assert!(
+    DOCUMENT_NAME_BYTES_MAX > 2 * KEY_NAME_BYTES_MAX + 34,
+    "minutes are named by tenant, key and ceremony"
+);
 const _: () = assert!(COMPONENTS_MAX * COMPONENT_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(SEALED_DOCUMENT_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);

@@ -13,19 +13,17 @@ pub mod file;
 pub mod minutes;
 
 mod draft;
-
-use std::path::Path;
+pub(in crate::keys) mod held;
 
 use crate::config::server::Acceptance;
-use crate::domain::check_value::{self, Method};
 use crate::keys::act::now;
 use crate::keys::attributes::{Algorithm, Environment, Origin};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::ceremony::draft::{Draft, Sitting};
 use crate::keys::ceremony::file::CeremonyFile;
+use crate::keys::ceremony::held::{Held, KIND, document_id, moved, pad, seal_pad};
 use crate::keys::ceremony::minutes::{End, Minutes};
 use crate::keys::component::{Component, ComponentFault};
-use crate::keys::document::{self, Title};
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
@@ -33,9 +31,6 @@ use crate::keys::lifecycle::refuse_process_kek;
 use crate::keys::make::{Birth, Given, Maker, deadline};
 use crate::keys::provision::lock;
 use crate::limits;
-use crate::secret::Secret;
-use crate::store;
-use crate::store::change::{Beside, DocumentPut};
 
 /// Somebody said that components may be clear in this host's memory. Without it no ceremony opens.
 #[derive(Clone, Copy)]
@@ -102,6 +97,9 @@ pub enum CeremonyFault {
     /// Another record names it.
     #[error("another key has this object already")]
     ObjectTaken,
+    /// Not what was sealed.
+    #[error("its draft was not as it was sealed, and is destroyed without minutes")]
+    Damaged,
     /// Somebody else was at it.
     #[error("somebody else has changed it meanwhile")]
     Moved,
@@ -134,13 +132,6 @@ pub struct Status {
     pub opened: u64,
     /// Each custodian, and when they sat.
     pub custodians: Vec<(KeyName, Option<u64>)>,
-}
-
-/// A draft as it was read.
-struct Held {
-    draft: Draft,
-    file: CeremonyFile,
-    revision: u64,
 }
 
 /// Opens a ceremony.
@@ -337,7 +328,14 @@ pub async fn abandon(
     machine: &str,
     reason: &str,
 ) -> Result<Minutes, Error> {
-    let held = Held::read(catalogue, tenant, key).await?;
+    let held = match Held::read(catalogue, tenant, key).await {
+        // Edited, or sealed by a token or a seal key that is gone: of no use to anybody.
+        Err(Error::DocumentRefused { .. }) => {
+            held::destroy(catalogue, tenant, key).await?;
+            return Err(fault(key, CeremonyFault::Damaged));
+        }
+        read => read?,
+    };
     held.end(
         catalogue,
         tenant,
@@ -358,168 +356,6 @@ pub async fn status(
     key: &KeyName,
 ) -> Result<Status, Error> {
     Ok(Held::read(catalogue, tenant, key).await?.status())
-}
-
-impl Held {
-    async fn read(catalogue: &Catalogue, tenant: &KeyName, key: &KeyName) -> Result<Self, Error> {
-        let id = document_id(tenant, key);
-        let title = Title {
-            kind: KIND,
-            id: &id,
-        };
-        let found = catalogue.store().document(deadline(), KIND, &id).await?;
-        let found = found.filter(|found| !found.body.is_empty());
-        let found = found.ok_or_else(|| fault(key, CeremonyFault::Unknown))?;
-        let opened = document::open(catalogue.custodian(), title, &found.body).await?;
-        let draft: Draft =
-            serde_json::from_slice(&opened.text).map_err(|_| document::refused(title))?;
-        let file = CeremonyFile::parse(Path::new("the ceremony's file"), draft.file.clone())?;
-        Ok(Self {
-            draft,
-            file,
-            revision: found.revision,
-        })
-    }
-
-    /// Seals the draft as it is now, over the one that was read.
-    async fn write(&self, catalogue: &Catalogue, tenant: &KeyName) -> Result<(), Error> {
-        let key = &self.file.spec.name;
-        let id = document_id(tenant, key);
-        let title = Title {
-            kind: KIND,
-            id: &id,
-        };
-        let text = serde_json::to_vec(&self.draft).map_err(|_| document::refused(title))?;
-        let nothing = Secret::new(Vec::new());
-        let body = document::seal(catalogue.custodian(), title, &text, &nothing).await?;
-        let beside = Beside {
-            documents: vec![self.put(id, body)],
-            answer: None,
-        };
-        let written = catalogue.store().write_beside(deadline(), beside).await;
-        written.map_err(|error| moved(key, error.into()))
-    }
-
-    /// The pads of all sittings, each as it was sealed to its sitting.
-    async fn pads(&self, catalogue: &Catalogue) -> Result<Vec<Secret<Vec<u8>>>, Error> {
-        let mut pads = Vec::new();
-        for (number, sitting) in self.draft.sittings.iter().enumerate() {
-            let id = self.draft.pad_title(number);
-            let title = Title { kind: PAD, id: &id };
-            let body = hex::decode(&sitting.pad).map_err(|_| document::refused(title))?;
-            let opened = document::open(catalogue.custodian(), title, &body).await?;
-            let text = serde_json::to_vec(&sitting.without_pad());
-            if text.ok().as_ref() != Some(&opened.text) {
-                return Err(document::refused(title));
-            }
-            pads.push(opened.hidden);
-        }
-        Ok(pads)
-    }
-
-    /// The key, with the check value that was expected.
-    fn value(&self, pads: &[Secret<Vec<u8>>]) -> Result<Secret<Vec<u8>>, CeremonyFault> {
-        let value = self.draft.combine(&self.file, pads)?;
-        let expected = self.file.check_value.as_ref();
-        let method = self.file.spec.algorithm.block_algorithm().map(Method::of);
-        match (expected, method) {
-            (Some(expected), Some(method)) => {
-                check_value::verify(method, value.expose_secret(), expected)
-                    .map_err(|_| CeremonyFault::CheckValue)?;
-            }
-            (Some(_), None) => return Err(CeremonyFault::CheckValue),
-            (None, _) => {}
-        }
-        Ok(value)
-    }
-
-    /// Writes the minutes of a ceremony that made no key.
-    async fn end(
-        &self,
-        catalogue: &Catalogue,
-        tenant: &KeyName,
-        officer: &KeyName,
-        machine: &str,
-        reason: &str,
-    ) -> Result<Minutes, Error> {
-        let end = End {
-            officer,
-            machine,
-            at: now(),
-            result: Err(reason),
-        };
-        let minutes = Minutes::of(catalogue, tenant, &self.draft, &self.file, &end);
-        let beside = self.last(tenant, minutes.put(catalogue).await?);
-        let written = catalogue.store().write_beside(deadline(), beside).await;
-        written.map_err(|error| moved(&self.file.spec.name, error.into()))?;
-        self.remove(catalogue, tenant).await;
-        Ok(minutes)
-    }
-
-    /// The last writes of a ceremony, in one transaction: its minutes, and nothing over its draft.
-    fn last(&self, tenant: &KeyName, minutes: DocumentPut) -> Beside {
-        let id = document_id(tenant, &self.file.spec.name);
-        Beside {
-            documents: vec![minutes, self.put(id, Vec::new())],
-            answer: None,
-        }
-    }
-
-    /// Takes away the empty row. Where that fails the next ceremony writes over it.
-    async fn remove(&self, catalogue: &Catalogue, tenant: &KeyName) {
-        let id = document_id(tenant, &self.file.spec.name);
-        let store = catalogue.store();
-        let deleted = store.delete_document(deadline(), KIND, &id, self.revision + 1);
-        if let Err(error) = deleted.await {
-            tracing::warn!(%error, "an empty draft stays in the store");
-        }
-    }
-
-    fn put(&self, id: String, body: Vec<u8>) -> DocumentPut {
-        DocumentPut {
-            kind: KIND.to_owned(),
-            id,
-            expected_revision: self.revision,
-            body,
-        }
-    }
-
-    fn status(&self) -> Status {
-        let sat = |custodian: &KeyName| {
-            let mut sittings = self.draft.sittings.iter();
-            let sitting = sittings.find(|one| one.custodian == custodian.as_str());
-            (custodian.clone(), sitting.map(|one| one.at))
-        };
-        Status {
-            key: self.file.spec.name.clone(),
-            algorithm: self.file.spec.algorithm,
-            opened: self.draft.opened,
-            custodians: self.file.custodians.iter().map(sat).collect(),
-        }
-    }
-}
-
-/// A pad from the token's generator; nothing but zeros hides nothing.
-async fn pad(catalogue: &Catalogue, length: usize) -> Result<Secret<Vec<u8>>, Error> {
-    let token = catalogue.custodian().token();
-    let pad = Secret::new(token.random(deadline(), length).await?);
-    let bytes = pad.expose_secret();
-    if bytes.len() != length || bytes.iter().all(|byte| *byte == 0) {
-        return Err(Error::RandomRefused);
-    }
-    Ok(pad)
-}
-
-/// A pad, sealed to its sitting.
-async fn seal_pad(
-    catalogue: &Catalogue,
-    id: &str,
-    sitting: &Sitting,
-    pad: &Secret<Vec<u8>>,
-) -> Result<Vec<u8>, Error> {
-    let title = Title { kind: PAD, id };
-    let text = serde_json::to_vec(&sitting.without_pad()).map_err(|_| document::refused(title))?;
-    document::seal(catalogue.custodian(), title, &text, pad).await
 }
 
 async fn refuse_existing(
@@ -546,19 +382,6 @@ fn fault(key: &KeyName, why: CeremonyFault) -> Error {
     }
 }
 
-fn moved(key: &KeyName, error: Error) -> Error {
-    match error {
-        Error::StoreUnavailable(cause) if matches!(*cause, store::error::Error::DocumentMoved) => {
-            fault(key, CeremonyFault::Moved)
-        }
-        other => other,
-    }
-}
-
-fn document_id(tenant: &KeyName, key: &KeyName) -> String {
-    format!("{tenant}/{key}")
-}
-
 /// Text that people or machines chose, cut where it is too long for minutes.
 fn bounded(text: &str) -> String {
     let shown = text.chars().filter(|one| !one.is_control());
@@ -571,7 +394,3 @@ fn bounded(text: &str) -> String {
     }
     kept
 }
-
-pub(in crate::keys) const KIND: &str = "ceremony";
-/// Not in a row of its own: within the draft.
-const PAD: &str = "pad";

@@ -7,10 +7,12 @@
 
 mod creation;
 mod destruction;
+mod schedule;
 
 pub use self::creation::{Extras, create, rotate};
 pub(in crate::keys) use self::creation::{keep, refuse_process_kek};
 pub use self::destruction::{destroy, restore, sweep};
+pub use self::schedule::sweep_due;
 
 use crate::keys::act::{Act, Outcome, now};
 use crate::keys::attributes::{Exportability, State};
@@ -209,6 +211,11 @@ async fn write(
     let beside = act.beside(catalogue, &outcome).await?;
     entry.beside.documents.extend(beside.documents);
     entry.beside.answer = beside.answer;
+    let ahead = header.activates.into_iter().chain(header.destroys).min();
+    if let Some(at) = ahead {
+        let due = schedule::due(catalogue, (&header.tenant, &header.name), at).await?;
+        entry.beside.documents.push(due);
+    }
     ledger::write(catalogue, entry).await?;
     Ok(header)
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use crate::hsm::{SealKeys, Token, TokenConfig, TokenId};
 use crate::keys::catalogue::Catalogue;
-use crate::keys::ceremony::{self, minutes};
-use crate::keys::document::{self, Title};
+use crate::keys::ceremony::held;
+use crate::keys::document;
 use crate::keys::error::Error;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
@@ -20,8 +20,7 @@ use crate::keys::reseal::{self, Work, walk};
 use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::seal_by;
-use crate::limits;
-use crate::store::change::{Beside, Document, DocumentPut};
+use crate::store::change::DocumentPut;
 use crate::store::{self, StoredRecord, seals};
 
 /// How many records are sealed by which token under which of its seal keys.
@@ -62,7 +61,6 @@ pub async fn rotate_seal(
     }
     note(catalogue, token, &keys).await?;
     let walked = walk(catalogue, &Work::Renew(token.clone()), progress).await?;
-    renew_minutes(catalogue).await?;
     Ok(Rotated {
         made,
         keys,
@@ -88,7 +86,6 @@ pub async fn destroy_old_seals(
     let mut keys = token.follow_seal_keys(deadline()).await?;
     // Before the records are counted: what is written after this is not under an old key.
     note(catalogue, token, &keys).await?;
-    renew_minutes(catalogue).await?;
     let records = under_older(token, &keys, &census(catalogue).await?);
     let ceremonies = open_ceremonies(catalogue).await?;
     if records > 0 || ceremonies > 0 {
@@ -172,52 +169,10 @@ pub(in crate::keys) async fn renewed(
     Ok(renewed)
 }
 
-/// Seals the minutes of ceremonies anew, which are to be read for as long as their keys live.
-async fn renew_minutes(catalogue: &Catalogue) -> Result<(), Error> {
-    for document in all_documents(catalogue, minutes::KIND).await? {
-        let title = Title {
-            kind: minutes::KIND,
-            id: &document.id,
-        };
-        let custodian = catalogue.custodian();
-        let Some(body) = document::renewed(custodian, title, &document.body).await? else {
-            continue;
-        };
-        let put = DocumentPut {
-            kind: document.kind,
-            id: document.id,
-            expected_revision: document.revision,
-            body,
-        };
-        let beside = Beside {
-            documents: vec![put],
-            ..Beside::default()
-        };
-        catalogue.store().write_beside(deadline(), beside).await?;
-    }
-    Ok(())
-}
-
 async fn open_ceremonies(catalogue: &Catalogue) -> Result<u64, Error> {
-    let drafts = all_documents(catalogue, ceremony::KIND).await?;
+    let drafts = document::all(catalogue, held::KIND).await?;
     // One that ended leaves an empty row for a moment.
     Ok(drafts.iter().filter(|draft| !draft.body.is_empty()).count() as u64)
-}
-
-async fn all_documents(catalogue: &Catalogue, kind: &str) -> Result<Vec<Document>, Error> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = catalogue
-            .store()
-            .documents(deadline(), kind, &after)
-            .await?;
-        let is_last = page.len() < limits::DOCUMENT_PAGE;
-        all.extend(page);
-        match all.last() {
-            Some(last) if !is_last => after.clone_from(&last.id),
-            _ => return Ok(all),
-        }
-    }
 }
 
 /// Writes the current key down, by a change of the catalogue: whoever computed one before it has to

@@ -213,6 +213,18 @@ fn ctrl_c_and_a_signal_give_the_terminal_back_and_store_nothing() {
 }
 
 #[test]
+fn ctrl_c_when_the_sitting_is_over_takes_nothing_back() {
+    let hall = opened("");
+    let mut terminal = confirmed(&hall, "alice", "P1", ALICE);
+    terminal.expect("then press Enter");
+    terminal.press("\u{3}");
+    terminal.expect("stays: it was stored before");
+    assert_eq!(terminal.end(), 0);
+    assert!(terminal.is_as_before());
+    assert_eq!(sat(&hall), ["alice"]);
+}
+
+#[test]
 fn nothing_is_typed_here_unless_the_dangerous_word_is_said() {
     let hall = Hall::new(Kind::Embedded);
     hall.plan("test", &["alice", "bob"], &ZPK, "");
@@ -267,15 +279,7 @@ fn a_draft_and_minutes_that_somebody_edited_are_refused() {
         edited[at..at + to.len()].copy_from_slice(to.as_bytes());
         file.execute("UPDATE document SET body = ?1", [edited])
             .unwrap();
-        body
     };
-    let before = edit("bob", "eve");
-    let (code, _, err) = hall.run(&["ceremony", "status", ZPK.name]);
-    assert_eq!(code, 6, "{err}");
-    let file = rusqlite::Connection::open(hall.path().join("store.sqlite")).unwrap();
-    file.execute("UPDATE document SET body = ?1", [before])
-        .unwrap();
-    drop(file);
     let end = [
         "ceremony",
         "abandon",
@@ -285,6 +289,14 @@ fn a_draft_and_minutes_that_somebody_edited_are_refused() {
         "--reason",
         "torn",
     ];
+    edit("bob", "eve");
+    let (code, _, err) = hall.run(&["ceremony", "status", ZPK.name]);
+    assert_eq!(code, 6, "{err}");
+    let (code, _, err) = hall.run(&end);
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("destroyed without minutes"), "{err}");
+    hall.open();
+    entered(&hall, "alice", "P1", ALICE);
     hall.must(&end);
     edit("P1", "P7");
     let (code, _, err) = hall.run(&["ceremony", "minutes", ZPK.name]);

@@ -51,6 +51,24 @@ const SORTS: [(Sort, &str); 4] = [
 ];
 
 impl Act {
+    /// Whether a repetition of it, should it be carried out, gets the answer of the first.
+    pub fn is_answered(&self) -> bool {
+        match self {
+            Self::Create(..)
+            | Self::Rotate(..)
+            | Self::SetState(..)
+            | Self::Destroy(..)
+            | Self::Restore(..) => true,
+            // These are an operator's, at the machine.
+            Self::Import(_)
+            | Self::ImportRsa(_)
+            | Self::ImportFile(_)
+            | Self::End(..)
+            | Self::NewStore(_)
+            | Self::BackUp(_) => false,
+        }
+    }
+
     pub fn parse(line: &str) -> Self {
         let words: Vec<&str> = line.split(' ').collect();
         let own = |word: &&str| (*word).to_owned();

@@ -159,7 +159,8 @@ fn part(of: Duration, random: &mut Random) -> Duration {
 struct Story {
     place: Place,
     model: Model,
-    under_way: Option<Act>,
+    /// The change that was under way, and its request.
+    under_way: Option<(Act, String)>,
     /// Request ids whose records must be in the journal.
     answered: Vec<String>,
     lives: u64,
@@ -236,13 +237,13 @@ impl Story {
     fn live(&mut self, plan: &Plan, end: End<'_>, figures: &mut Figures) -> Life {
         let number = self.lives;
         self.lives += 1;
-        let mut life = match Life::run(&self.place, plan, end) {
+        let request = self.under_way.as_ref().map_or("", |(_, request)| request);
+        let mut life = match Life::run(&self.place, plan, request, end) {
             Ok(life) => life,
             Err(what) => panic!("life {number} in {}: {what}", self.kept()),
         };
         if let Some(found) = life.found.take() {
-            let met = self.model.meet(self.under_way.as_ref(), found);
-            if let Err(what) = met {
+            if let Err(what) = self.meet(found, life.answered) {
                 panic!("life {number} in {}: {what}", self.kept());
             }
             self.look_for_answers();
@@ -253,12 +254,25 @@ impl Story {
         self.answered
             .extend(answered.map(|act| format!("{number}-{act}")));
         if life.ready.is_some() {
-            self.under_way.clone_from(&life.under_way);
+            let request = format!("{number}-{}", life.done.len());
+            self.under_way = life.under_way.clone().map(|act| (act, request));
         }
         figures.restarts.extend(life.serving);
         figures.acknowledged += life.done.len();
         figures.under_way += u64::from(life.under_way.is_some());
         life
+    }
+
+    /// What is there is what must be, and a change is there if and only if its answer is.
+    fn meet(&mut self, found: Model, answered: Option<bool>) -> Result<(), String> {
+        let act = self.under_way.as_ref().map(|(act, _)| act);
+        let there = self.model.meet(act, found)?;
+        match (act, there) {
+            (Some(act), Some(there)) if act.is_answered() && answered != Some(there) => Err(
+                format!("{act}: carried out: {there}; its answer is kept: {answered:?}"),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// The record of everything that was acknowledged is in the journal.

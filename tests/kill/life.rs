@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use pintle::failpoint;
 
-use crate::PLAN;
 use crate::act::Act;
 use crate::model::Model;
 use crate::place::Place;
 use crate::plan::Plan;
+use crate::{PLAN, UNDER_WAY};
 
 /// How a process is to end.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub enum End<'a> {
 /// What became of it.
 #[derive(Default)]
 pub struct Life {
+    /// Whether the request that was under way before has its answer kept.
+    pub answered: Option<bool>,
     /// What it found, if it got so far as to tell all of it.
     pub found: Option<Model>,
     /// What it acknowledged, in order.
@@ -55,10 +57,11 @@ pub struct Life {
 impl Life {
     /// Runs a worker until its end. Fails where it ended otherwise than it should, or said that
     /// something is wrong.
-    pub fn run(place: &Place, plan: &Plan, end: End<'_>) -> Result<Self, String> {
+    pub fn run(place: &Place, plan: &Plan, under_way: &str, end: End<'_>) -> Result<Self, String> {
         let mut command = place.command(&std::env::current_exe().unwrap());
         command
             .env(PLAN, plan.to_string())
+            .env(UNDER_WAY, under_way)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         match end {
@@ -113,6 +116,7 @@ impl Life {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
                 "serving" => life.serving = Some(*at - started),
+                "answered" => life.answered = Some(rest == "true"),
                 "record" => {
                     let [name, version, state] = rest.split(' ').collect::<Vec<_>>()[..] else {
                         return Err(format!("not a record: {line}"));

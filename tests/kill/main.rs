@@ -28,6 +28,8 @@ use place::{Kind, Place};
 
 /// What the driver and the worker tell each other through the environment.
 const PLAN: &str = "PINTLE_KILL_PLAN";
+/// The request that was under way when the process before was killed.
+const UNDER_WAY: &str = "PINTLE_KILL_UNDER_WAY";
 
 fn main() {
     if let Ok(plan) = std::env::var(PLAN) {

@@ -12,7 +12,8 @@ pub struct Model(pub BTreeMap<(String, u32), String>);
 
 impl Model {
     /// Compares what a process found at its start with what was to be there, and goes on from it.
-    pub fn meet(&mut self, under_way: Option<&Act>, found: Self) -> Result<(), String> {
+    /// Answers whether the change that was under way is there, where that shows.
+    pub fn meet(&mut self, under_way: Option<&Act>, found: Self) -> Result<Option<bool>, String> {
         let mut after = self.clone();
         if let Some(act) = under_way {
             after.follow(act);
@@ -23,8 +24,9 @@ impl Model {
                 self.difference(&after, &found)
             ));
         }
+        let shows = (after != *self).then_some(found == after);
         *self = found;
-        Ok(())
+        Ok(shows)
     }
 
     /// Everything that a life acknowledged.

@@ -111,7 +111,7 @@ fn step(header: &Header, headers: &[Header], random: &mut Random) -> Option<Act>
         // One call carries out all that is due of a key, a transaction each.
         State::Destroying => {
             let due = of_this().filter(|other| other.state == State::Destroying);
-            return (due.count() == 1).then(|| Act::End(name, version));
+            return (due.count() == 1).then_some(Act::End(name, version));
         }
         State::Destroyed => return None,
     })

@@ -27,6 +27,7 @@ use pintle::secret::Secret;
 use pintle::store::Store;
 use tokio::runtime::Runtime;
 
+use crate::UNDER_WAY;
 use crate::act::{Act, Sort};
 use crate::place::{Place, soon};
 use crate::plan::{self, Plan};
@@ -50,6 +51,7 @@ pub fn run(place: &Place, plan: &str) {
     runtime.block_on(async {
         let worker = Worker::start(place).await;
         tell("serving");
+        worker.tell_what_was_answered().await;
         let headers = worker.tell_what_is_there().await;
         tell("ready");
         worker.carry_out(plan, headers).await;
@@ -80,6 +82,15 @@ impl<'a> Worker<'a> {
             catalogue,
             journal,
             tenant: KeyName::parse("default").unwrap(),
+        }
+    }
+
+    /// Whether who repeats the request that was under way gets its answer.
+    async fn tell_what_was_answered(&self) {
+        if let Some(request) = std::env::var(UNDER_WAY).ok().filter(|id| !id.is_empty()) {
+            let asked = asked(&request).unwrap();
+            let repeated = asked.repeated(&self.catalogue).await.unwrap();
+            tell(&format!("answered {}", repeated.is_some()));
         }
     }
 
@@ -222,7 +233,7 @@ impl<'a> Worker<'a> {
     /// Carries a change out; answers the key that may change again.
     async fn do_it(&self, act: &Act, request: &str) -> Result<Option<KeyName>, Error> {
         let (catalogue, tenant) = (&self.catalogue, &self.tenant);
-        let asked = Asked::requested("default", CALLER, request, "kill-loop", request.as_bytes())?;
+        let asked = asked(request)?;
         let folder = &self.place.folder;
         let (name, version) = match act {
             Act::Create(sort, name) => {
@@ -305,6 +316,10 @@ impl<'a> Worker<'a> {
             headers.extend(versions.await.unwrap());
         }
     }
+}
+
+fn asked(request: &str) -> Result<Asked, Error> {
+    Asked::requested("default", CALLER, request, "kill-loop", request.as_bytes())
 }
 
 fn spec(sort: Sort, name: &str) -> KeySpec {

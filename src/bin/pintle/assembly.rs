@@ -10,7 +10,9 @@ use pintle::audit::JournalOptions;
 use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Acceptance, Environment, Limits};
 use pintle::hsm::Token;
+use pintle::keys::act::now;
 use pintle::keys::catalogue::Catalogue;
+use pintle::keys::lifecycle;
 use pintle::keys::reconcile::reconcile;
 use pintle::limits;
 use pintle::ops::context::Context;
@@ -108,6 +110,26 @@ fn run_beside(context: &Context, stack: &Stack, health: &Health) {
     tokio::spawn(async move { probe.probe_for_ever(&probed, &watched).await });
     let (fill, token) = (context.fill.clone(), context.token.clone());
     tokio::spawn(async move { fill.reseed_for_ever(&token).await });
+    let catalogue = context.catalogue.clone();
+    tokio::spawn(async move { sweep_for_ever(&catalogue).await });
+}
+
+/// Writes down activations whose moment has come, and ends keys whose waiting period is over.
+async fn sweep_for_ever(catalogue: &Catalogue) {
+    let mut ticks = tokio::time::interval(limits::SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match lifecycle::sweep_due(catalogue, now()).await {
+            Ok(swept) => {
+                for header in swept {
+                    let (name, version) = (header.name.as_str(), header.version);
+                    tracing::info!(name, version, state = %header.state, "its time had come");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "what is due was not done; tried again"),
+        }
+    }
 }
 
 /// Resolves when the process is told to stop.

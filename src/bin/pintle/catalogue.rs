@@ -215,6 +215,7 @@ pub fn failure(error: Error) -> Failure {
                 | CeremonyFault::CheckValueMissing => Kind::Usage,
                 CeremonyFault::CheckValue
                 | CeremonyFault::ObjectCheckValue
+                | CeremonyFault::Damaged
                 | CeremonyFault::Component(_) => Kind::Verification,
                 CeremonyFault::Open
                 | CeremonyFault::NotACustodian

@@ -128,7 +128,10 @@ impl Hall {
             0 => eprintln!("All have sat. An officer who is none of them closes the ceremony."),
             missing => eprintln!("{missing} still to sit."),
         }
-        keyboard.line("Put the package away as your procedure says, then press Enter")?;
+        let away = "Put the package away as your procedure says, then press Enter";
+        if keyboard.line(away).is_err() {
+            eprintln!("The component of this sitting stays: it was stored before.");
+        }
         Ok(())
     }
 

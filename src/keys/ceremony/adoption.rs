@@ -74,7 +74,11 @@ pub async fn adopt(
         result: Ok(&made.header),
     };
     let minutes = Minutes::of(catalogue, tenant, &draft, file, &end);
-    let mut entry = Entry::of_made([&made]);
+    // No intent: the object is not ours to take back.
+    let mut entry = Entry {
+        puts: vec![(None, made.record.clone())],
+        ..Entry::default()
+    };
     entry.beside = Beside {
         documents: vec![minutes.put(catalogue).await?],
         answer: None,

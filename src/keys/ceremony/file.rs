@@ -89,6 +89,9 @@ impl CeremonyFile {
         if environment.is_none() {
             faults.add("environment", "\"test\" or \"production\"");
         }
+        if text.len() > limits::CEREMONY_FILE_BYTES_MAX {
+            faults.add("key", "the file of a ceremony has at most 8 KiB");
+        }
         let custodians = custodians(&file.custodians, &mut faults);
         if file.key.value.is_some() || file.key.pkcs8.is_some() {
             faults.add("value", "a ceremony's key has no value in a file");
