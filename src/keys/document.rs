@@ -8,13 +8,15 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::hsm::{self, Sealed};
+use crate::hsm::{self, Sealed, TokenId};
+use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::make::deadline;
 use crate::keys::seal::Custodian;
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::limits;
 use crate::secret::Secret;
+use crate::store::change::Document;
 
 /// A document that opened.
 pub(in crate::keys) struct Opened {
@@ -139,6 +141,40 @@ fn read_vouched(body: &[u8], token: [u8; 16]) -> Result<(&[u8], &[u8]), Malforme
     let text = reader.take(tag::TEXT)?;
     reader.end()?;
     Ok((own.ok_or(Malformed)?, text))
+}
+
+/// The document vouched for by every token at hand; none where this one of them has done so.
+pub(in crate::keys) async fn vouched_also_by(
+    custodian: &Custodian,
+    other: TokenId,
+    title: Title<'_>,
+    body: &[u8],
+) -> Result<Option<Vec<u8>>, Error> {
+    if read_vouched(body, other.0).is_ok() {
+        return Ok(None);
+    }
+    let text = vouched(custodian, title, body).await?;
+    vouch(custodian, title, &text).await.map(Some)
+}
+
+/// Every document of a kind.
+pub(in crate::keys) async fn all(
+    catalogue: &Catalogue,
+    kind: &str,
+) -> Result<Vec<Document>, Error> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = catalogue
+            .store()
+            .documents(deadline(), kind, &after)
+            .await?;
+        let is_last = page.len() < limits::DOCUMENT_PAGE;
+        all.extend(page);
+        match all.last() {
+            Some(last) if !is_last => after.clone_from(&last.id),
+            _ => return Ok(all),
+        }
+    }
 }
 
 /// The refusal that names a document.

@@ -7,6 +7,8 @@
 
 use crate::hsm::{Token, TokenId};
 use crate::keys::catalogue::Catalogue;
+use crate::keys::ceremony::minutes;
+use crate::keys::document::{self, Title};
 use crate::keys::error::Error;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
@@ -15,7 +17,7 @@ use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::limits;
 use crate::store::RecordId;
-use crate::store::change::StoredRoot;
+use crate::store::change::{Beside, Document, DocumentPut, StoredRoot};
 
 /// What enrolling a token came to.
 #[derive(Clone, Debug)]
@@ -69,6 +71,7 @@ pub async fn enroll(
             break walked;
         }
     };
+    vouch_for_minutes(catalogue, other.id()).await?;
     vouch(catalogue, other).await?;
     let proved = walk(catalogue, &Work::Prove(other.clone()), progress).await?;
     let Walked { left, refused, .. } = last;
@@ -101,6 +104,45 @@ pub async fn dismiss(
         lost: walked.left,
         refused: walked.refused,
     })
+}
+
+/// The minutes of ceremonies are to be read for as long as their keys live: by the other too.
+async fn vouch_for_minutes(catalogue: &Catalogue, other: TokenId) -> Result<(), Error> {
+    for Document {
+        kind,
+        id,
+        revision,
+        body,
+    } in document::all(catalogue, minutes::KIND).await?
+    {
+        let title = Title {
+            kind: minutes::KIND,
+            id: &id,
+        };
+        let custodian = catalogue.custodian();
+        let body = match document::vouched_also_by(custodian, other, title, &body).await {
+            Ok(Some(body)) => body,
+            Ok(None) => continue,
+            // It is named when it is read; keys come first.
+            Err(error @ Error::DocumentRefused { .. }) => {
+                tracing::error!(%error, "minutes are not vouched for");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let put = DocumentPut {
+            kind,
+            id,
+            expected_revision: revision,
+            body,
+        };
+        let beside = Beside {
+            documents: vec![put],
+            ..Beside::default()
+        };
+        catalogue.store().write_beside(deadline(), beside).await?;
+    }
+    Ok(())
 }
 
 /// The tokens that have vouched for the store, and whether for what it is now.

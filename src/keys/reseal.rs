@@ -199,9 +199,14 @@ async fn again(catalogue: &Catalogue, work: &Work, id: &RecordId) -> Result<Step
 async fn step(catalogue: &Catalogue, work: &Work, record: &StoredRecord) -> Result<Step, Error> {
     match work {
         Work::Enrol(token) => {
-            let key = token.seal_key_id();
-            if seal_of(token, record).is_some_and(|seal| seal.seal_key_id == key) {
+            let keys = token.seal_keys();
+            let opens = |key| key == keys.current || keys.older.contains(&key);
+            if seal_of(token, record).is_some_and(|seal| opens(seal.seal_key_id)) {
                 return Ok(Step::Keep);
+            }
+            // A third token's own.
+            if seal_of(catalogue.custodian().token(), record).is_none() {
+                return Ok(Step::Leave(record.id.clone()));
             }
             renewed(catalogue, token, record).await
         }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::hsm::{SealKeys, Token, TokenConfig, TokenId};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::ceremony::held;
+use crate::keys::document;
 use crate::keys::error::Error;
 use crate::keys::ledger::{self, Entry};
 use crate::keys::make::deadline;
@@ -19,8 +20,7 @@ use crate::keys::reseal::{self, Work, walk};
 use crate::keys::root::findings::Finding;
 use crate::keys::root::scan::Progress;
 use crate::keys::seal::seal_by;
-use crate::limits;
-use crate::store::change::{Document, DocumentPut};
+use crate::store::change::DocumentPut;
 use crate::store::{self, StoredRecord, seals};
 
 /// How many records are sealed by which token under which of its seal keys.
@@ -170,25 +170,9 @@ pub(in crate::keys) async fn renewed(
 }
 
 async fn open_ceremonies(catalogue: &Catalogue) -> Result<u64, Error> {
-    let drafts = all_documents(catalogue, held::KIND).await?;
+    let drafts = document::all(catalogue, held::KIND).await?;
     // One that ended leaves an empty row for a moment.
     Ok(drafts.iter().filter(|draft| !draft.body.is_empty()).count() as u64)
-}
-
-async fn all_documents(catalogue: &Catalogue, kind: &str) -> Result<Vec<Document>, Error> {
-    let (mut all, mut after) = (Vec::new(), String::new());
-    loop {
-        let page = catalogue
-            .store()
-            .documents(deadline(), kind, &after)
-            .await?;
-        let is_last = page.len() < limits::DOCUMENT_PAGE;
-        all.extend(page);
-        match all.last() {
-            Some(last) if !is_last => after.clone_from(&last.id),
-            _ => return Ok(all),
-        }
-    }
 }
 
 /// Writes the current key down, by a change of the catalogue: whoever computed one before it has to

@@ -151,7 +151,7 @@ pub fn document(listed: &Listed) -> Value {
     match &listed.header {
         Ok(header) => json!({
             "tenant": id.tenant, "name": id.name, "version": id.version,
-            "usage": header.usage.to_string(), "mode": header.mode.to_string(),
+            "tokens": listed.tokens, "usage": header.usage.to_string(), "mode": header.mode.to_string(),
             "side": header.side.map(|side| side.to_string()),
             "algorithm": header.algorithm.to_string(),
             "exportability": header.exportability.to_string(),

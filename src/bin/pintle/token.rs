@@ -35,7 +35,14 @@ pub fn run(arguments: &Token, output: Output) -> Outcome {
         TokenCommand::Enroll { other, .. } => other.as_deref(),
         TokenCommand::List | TokenCommand::RotateSeal { .. } | TokenCommand::Dismiss { .. } => None,
     };
-    let desk = Desk::open(&server, other, output)?;
+    let others = match &arguments.command {
+        // Looks only, also on the day on which one is away.
+        TokenCommand::List => settings::open_others_at_hand(&server),
+        TokenCommand::Enroll { .. }
+        | TokenCommand::RotateSeal { .. }
+        | TokenCommand::Dismiss { .. } => settings::open_others(&server)?,
+    };
+    let desk = Desk::open(&server, others, other, output)?;
     runtime.block_on(async {
         match &arguments.command {
             TokenCommand::List => desk.list().await,
@@ -53,10 +60,14 @@ pub fn run(arguments: &Token, output: Output) -> Outcome {
 }
 
 impl Desk {
-    fn open(server: &Server, other: Option<&Path>, output: Output) -> Result<Self, Failure> {
+    fn open(
+        server: &Server,
+        mut others: Vec<hsm::Token>,
+        other: Option<&Path>,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let config = settings::token_config(&server.token)?;
         let token = settings::open_token(&config)?;
-        let mut others = settings::open_others(server)?;
         if let Some(file) = other {
             let other = settings::load(file)?.token;
             let other = settings::open_token(&settings::token_config(&other)?)?;
