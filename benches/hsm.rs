@@ -101,8 +101,8 @@ fn one(c: &mut Criterion, name: &str, module: Module) -> Result<(), AnyError> {
     sign(c, name, &token)
 }
 
-/// The same key in the token, wrapped and open, and wrapped and to be opened at each call: more
-/// keys than may be open, in turn.
+/// The same key in the token; wrapped and open; wrapped, one of ten thousand by Zipf's law; and wrapped
+/// and to be opened at each call: more keys than may be open, in turn.
 fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
     let later = || Instant::now() + Duration::from_secs(10);
     let key = KeyPair::generate(KeySize::Rsa2048)?;
@@ -111,7 +111,7 @@ fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
     let resident = token.import_rsa(later(), [1; 16], Secret::new(pkcs8.to_vec()));
     resident.wait()?;
     let mut keys = Vec::new();
-    for pkcs8 in variants(pkcs8).take(limits::WRAPPED_KEYS_OPEN_MAX + 1) {
+    for pkcs8 in variants(pkcs8).take(MERCHANTS) {
         let import = token.import_wrapped_rsa(later(), Secret::new(pkcs8));
         keys.push(import.wait()?.1);
     }
@@ -128,6 +128,12 @@ fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
         });
     });
     group.bench_function("wrapped, open", |b| b.iter(|| signed(&keys[0])));
+    let mut zipf = Zipf::over(keys.len());
+    // As many as fit are open before anything is measured.
+    (0..2 * limits::WRAPPED_KEYS_OPEN_MAX).for_each(|_| signed(&keys[zipf.draw()]));
+    group.bench_function("wrapped, Zipf over 10,000", |b| {
+        b.iter(|| signed(&keys[zipf.draw()]));
+    });
     let mut turn = keys.iter().cycle();
     group.bench_function("wrapped, to be opened", |b| {
         b.iter(|| turn.next().map(signed));
@@ -135,6 +141,43 @@ fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
     group.finish();
     Ok(())
 }
+
+/// Ranks by Zipf's law with exponent 1: few merchants make most of the traffic.
+struct Zipf {
+    cumulative: Vec<f64>,
+    state: u64,
+}
+
+impl Zipf {
+    fn over(ranks: usize) -> Self {
+        let mut sum = 0.0;
+        let weight = |rank: u32| {
+            sum += 1.0 / f64::from(rank);
+            sum
+        };
+        Self {
+            cumulative: (1..).take(ranks).map(weight).collect(),
+            state: 1,
+        }
+    }
+
+    /// The next rank, from 0; the same ones in every run.
+    fn draw(&mut self) -> usize {
+        // Knuth's MMIX generator; its upper half is even enough for this.
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let total = self.cumulative.last().copied().unwrap_or_default();
+        let upper = u32::try_from(self.state >> 32).unwrap_or_default();
+        let at = total * f64::from(upper) / f64::from(u32::MAX);
+        let rank = self.cumulative.partition_point(|sum| *sum < at);
+        rank.min(self.cumulative.len() - 1)
+    }
+}
+
+/// App ids of a large gateway.
+const MERCHANTS: usize = 10_000;
 
 criterion_group!(benches, open);
 criterion_main!(benches);

@@ -67,6 +67,11 @@ fn a_second_token_is_enrolled_and_serves_when_the_first_is_gone() {
     assert_eq!(code, 5, "{err}");
     assert!(err.contains("pintle-away"), "{err}");
 
+    the_other_alone(&site, &listed);
+}
+
+/// The first token is gone: what the other does without it.
+fn the_other_alone(site: &Site, listed: &[serde_json::Value]) {
     // The other alone: it reads, and what the first has sealed it writes once that is written off.
     let (code, _, err) = site.run(&["keys", "disable", "zak-acquirer", "--config", "other.toml"]);
     assert_eq!(code, 6, "{err}");

@@ -7,8 +7,8 @@ use der::{Decode, Encode};
 
 /// The PKCS #8 of the keys after the given one, by the prime exponents above 65537.
 pub fn variants(pkcs8: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let prime = |n: &u64| (3..320).step_by(2).all(|d| !n.is_multiple_of(d));
-    (65539..100_000)
+    let prime = |n: &u64| (3..460).step_by(2).all(|d| !n.is_multiple_of(d));
+    (65539..210_000)
         .step_by(2)
         .filter(prime)
         .filter_map(move |exponent| variant(pkcs8, exponent))
