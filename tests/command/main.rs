@@ -6,4 +6,5 @@
 mod development;
 mod operation;
 mod process;
+mod report;
 mod tokens;
