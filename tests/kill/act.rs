@@ -24,6 +24,10 @@ pub enum Act {
     Restore(String, u32),
     /// A destruction carried out.
     End(String, u32),
+    /// A second token given a seal of every record.
+    Enroll,
+    /// The token's next seal key made, every record sealed anew, the old key destroyed.
+    Reseal,
     /// Another store, made beside this one.
     NewStore(String),
     /// A copy of the store, and another store made of it.
@@ -64,6 +68,8 @@ impl Act {
             | Self::ImportRsa(_)
             | Self::ImportFile(_)
             | Self::End(..)
+            | Self::Enroll
+            | Self::Reseal
             | Self::NewStore(_)
             | Self::BackUp(_) => false,
         }
@@ -86,6 +92,8 @@ impl Act {
             ["destroy", name, version] => Self::Destroy(own(name), number(version)),
             ["restore", name, version] => Self::Restore(own(name), number(version)),
             ["end", name, version] => Self::End(own(name), number(version)),
+            ["enroll"] => Self::Enroll,
+            ["reseal"] => Self::Reseal,
             ["new-store", name] => Self::NewStore(own(name)),
             ["back-up", name] => Self::BackUp(own(name)),
             _ => panic!("no act: {line}"),
@@ -108,6 +116,8 @@ impl fmt::Display for Act {
             Self::Destroy(name, version) => write!(f, "destroy {name} {version}"),
             Self::Restore(name, version) => write!(f, "restore {name} {version}"),
             Self::End(name, version) => write!(f, "end {name} {version}"),
+            Self::Enroll => write!(f, "enroll"),
+            Self::Reseal => write!(f, "reseal"),
             Self::NewStore(name) => write!(f, "new-store {name}"),
             Self::BackUp(name) => write!(f, "back-up {name}"),
         }

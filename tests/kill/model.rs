@@ -53,7 +53,7 @@ impl Model {
             Act::Destroy(name, version) => put(name, *version, "destroying"),
             Act::Restore(name, version) => put(name, *version, "disabled"),
             Act::End(name, version) => put(name, *version, "destroyed"),
-            Act::NewStore(_) | Act::BackUp(_) => {}
+            Act::Enroll | Act::Reseal | Act::NewStore(_) | Act::BackUp(_) => {}
         }
     }
 

@@ -51,7 +51,7 @@ pub fn script(life: u64) -> Vec<Act> {
     let name = |part: &str| format!("k{life}-{part}");
     let signing = name("signing");
     let state = |version, to: &str| Act::SetState(signing.clone(), version, to.to_owned());
-    vec![
+    let mut acts = vec![
         Act::Create(Sort::Sealed, name("sealed")),
         Act::Create(Sort::Signing, signing.clone()),
         Act::Create(Sort::Wrapped, name("wrapped")),
@@ -68,14 +68,22 @@ pub fn script(life: u64) -> Vec<Act> {
         Act::End(signing.clone(), 1),
         Act::NewStore(name("new")),
         Act::BackUp(name("copy")),
-    ]
+        Act::Reseal,
+    ];
+    // The first two lives lay the ground: there are to be records that the second token lacks.
+    if life > 1 {
+        acts.push(Act::Enroll);
+        acts.push(Act::Create(Sort::Sealed, name("of-both")));
+        acts.push(Act::Reseal);
+    }
+    acts
 }
 
 /// A change at random. What takes long is asked for less often, so that no kind has most of the
 /// time, and so of the kills.
 pub fn next(life: u64, number: u64, headers: &[Header], random: &mut Random) -> Act {
     let name = |part: &str| format!("k{life}-{number}{part}");
-    match random.below(32) {
+    match random.below(36) {
         0..4 => Act::Create(Sort::Sealed, name("")),
         4 => Act::Create(Sort::Signing, name("")),
         5 => Act::Create(Sort::Wrapped, name("")),
@@ -85,6 +93,8 @@ pub fn next(life: u64, number: u64, headers: &[Header], random: &mut Random) -> 
         12..14 => Act::ImportFile(["-a", "-b", "-c"].map(name)),
         14 => Act::NewStore(name("")),
         15 => Act::BackUp(name("")),
+        16..18 => Act::Reseal,
+        18 => Act::Enroll,
         _ => {
             let at = random.below(headers.len() as u64);
             let header = headers.get(usize::try_from(at).unwrap());

@@ -10,9 +10,10 @@ use pintle::audit::{Journal, JournalOptions, Record, verify_file};
 use pintle::domain::rsa;
 use pintle::hsm::{RsaHash, Token};
 use pintle::keys::act::Act as Asked;
-use pintle::keys::attributes::{Environment, State, Usage};
+use pintle::keys::attributes::{Environment, Residence, State, Usage};
 use pintle::keys::backup;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
+use pintle::keys::enrol;
 use pintle::keys::error::Error;
 use pintle::keys::import::{import_file, import_pkcs8, import_test_value};
 use pintle::keys::key_ref::{KeyName, NamedKey};
@@ -20,6 +21,7 @@ use pintle::keys::lifecycle::{self, VersionOf};
 use pintle::keys::policy::CallerScope;
 use pintle::keys::reconcile::reconcile;
 use pintle::keys::record::Header;
+use pintle::keys::rotation;
 use pintle::keys::spec::KeySpec;
 use pintle::keys::template::Template;
 use pintle::limits;
@@ -29,7 +31,7 @@ use tokio::runtime::Runtime;
 
 use crate::UNDER_WAY;
 use crate::act::{Act, Sort};
-use crate::place::{Place, soon};
+use crate::place::{Kind, Place, soon};
 use crate::plan::{self, Plan};
 use crate::random::Random;
 
@@ -44,12 +46,13 @@ pub const PEM: &str = "rsa.pem";
 
 pub fn run(place: &Place, plan: &str) {
     if plan == INIT {
+        second(place).initialize();
         return place.initialize();
     }
     let plan = Plan::parse(plan);
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        let worker = Worker::start(place).await;
+        let mut worker = Worker::start(place).await;
         tell("serving");
         worker.tell_what_was_answered().await;
         let headers = worker.tell_what_is_there().await;
@@ -61,6 +64,7 @@ pub fn run(place: &Place, plan: &str) {
 struct Worker<'a> {
     place: &'a Place,
     token: Token,
+    second: Option<Token>,
     catalogue: Catalogue,
     journal: Journal,
     tenant: KeyName,
@@ -69,9 +73,9 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     async fn start(place: &'a Place) -> Self {
         let token = Token::open(&place.config()).unwrap();
-        let store = Store::open(&place.folder.join(STORE)).unwrap();
-        let options = CatalogueOptions::new(Environment::Test);
-        let catalogue = Catalogue::open(store, token.clone(), options).unwrap();
+        let is_configured = place.folder.join(CONFIGURED).exists();
+        let second = is_configured.then(|| open_second(place));
+        let catalogue = open(place, &token, second.as_slice());
         reconcile(&catalogue).await.unwrap();
         let journal = place.folder.join(JOURNAL);
         let journal = Journal::open(&journal, JournalOptions::default()).unwrap();
@@ -79,6 +83,7 @@ impl<'a> Worker<'a> {
         Self {
             place,
             token,
+            second,
             catalogue,
             journal,
             tenant: KeyName::parse("default").unwrap(),
@@ -129,6 +134,7 @@ impl<'a> Worker<'a> {
                 hex::encode(object)
             ));
         }
+        self.prove_by_the_second(&headers).await;
         self.look_into_the_files();
         headers
     }
@@ -155,6 +161,22 @@ impl<'a> Worker<'a> {
             };
             if let Err(error) = verified {
                 wrong(&format!("{} does not sign: {error}", header.name));
+            }
+        }
+    }
+
+    /// Once a token is enrolled, it alone opens everything that can leave the other.
+    async fn prove_by_the_second(&self, headers: &[Header]) {
+        let is_enrolled = self.place.folder.join(ENROLLED).exists();
+        let Some(second) = self.second.as_ref().filter(|_| is_enrolled) else {
+            return;
+        };
+        let listed = open(self.place, second, &[]).list(None, soon()).await;
+        for listed in listed.unwrap() {
+            let header = headers.iter().find(|header| header.id() == listed.id);
+            let leaves = header.is_some_and(|header| header.residence == Residence::Process);
+            if let (true, Err(error)) = (leaves, listed.header) {
+                wrong(&format!("{} by the second token: {error}", listed.id));
             }
         }
     }
@@ -192,7 +214,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn carry_out(&self, plan: Plan, mut headers: Vec<Header>) {
+    async fn carry_out(&mut self, plan: Plan, mut headers: Vec<Header>) {
         match plan {
             Plan::Look { .. } => {}
             Plan::Script { life } => {
@@ -210,7 +232,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn acknowledge(&self, life: u64, number: u64, act: Act, headers: &mut Vec<Header>) {
+    async fn acknowledge(&mut self, life: u64, number: u64, act: Act, headers: &mut Vec<Header>) {
         tell(&format!("try {act}"));
         let request = format!("{life}-{number}");
         match self.do_it(&act, &request).await {
@@ -231,10 +253,10 @@ impl<'a> Worker<'a> {
     }
 
     /// Carries a change out; answers the key that may change again.
-    async fn do_it(&self, act: &Act, request: &str) -> Result<Option<KeyName>, Error> {
-        let (catalogue, tenant) = (&self.catalogue, &self.tenant);
+    async fn do_it(&mut self, act: &Act, request: &str) -> Result<Option<KeyName>, Error> {
+        let (catalogue, tenant) = (&self.catalogue.clone(), &self.tenant.clone());
         let asked = asked(request)?;
-        let folder = &self.place.folder;
+        let folder = &self.place.folder.clone();
         let (name, version) = match act {
             Act::Create(sort, name) => {
                 let spec = spec(*sort, name);
@@ -256,6 +278,16 @@ impl<'a> Worker<'a> {
                 let path = folder.join("import.toml");
                 std::fs::write(&path, file_of(names)).unwrap();
                 import_file(catalogue, &path, tenant).await?;
+                return Ok(None);
+            }
+            Act::Enroll => {
+                self.enroll().await?;
+                return Ok(None);
+            }
+            Act::Reseal => {
+                let config = self.place.config();
+                rotation::rotate_seal(catalogue, &config, &|_| ()).await?;
+                rotation::destroy_old_seals(catalogue, &config).await?;
                 return Ok(None);
             }
             Act::NewStore(name) => {
@@ -300,6 +332,24 @@ impl<'a> Worker<'a> {
         Ok(Some(name))
     }
 
+    /// An operator names the second token in the configuration, then has it enrolled.
+    async fn enroll(&mut self) -> Result<(), Error> {
+        let second = match self.second.take() {
+            Some(second) => second,
+            None => {
+                std::fs::write(self.place.folder.join(CONFIGURED), "").unwrap();
+                let second = open_second(self.place);
+                self.catalogue = open(self.place, &self.token, std::slice::from_ref(&second));
+                second
+            }
+        };
+        let id = second.id();
+        self.second = Some(second);
+        enrol::enroll(&self.catalogue, id, &|_| ()).await?;
+        std::fs::write(self.place.folder.join(ENROLLED), "").unwrap();
+        Ok(())
+    }
+
     fn back_up(&self, name: &str) -> Result<(), Error> {
         let path = |end: &str| self.place.folder.join(format!("{name}{end}"));
         let (store, copy) = (self.place.folder.join(STORE), path(".copy"));
@@ -316,6 +366,29 @@ impl<'a> Worker<'a> {
             headers.extend(versions.await.unwrap());
         }
     }
+}
+
+/// The catalogue of the place's store, by these tokens.
+fn open(place: &Place, token: &Token, others: &[Token]) -> Catalogue {
+    let store = Store::open(&place.folder.join(STORE)).unwrap();
+    let options = CatalogueOptions::new(Environment::Test);
+    let tokens = (token.clone(), others.to_vec());
+    Catalogue::open_among(store, tokens, options, &|_| ()).unwrap()
+}
+
+/// A token of the other kind, in the same folder.
+fn second(place: &Place) -> Place {
+    Place {
+        kind: match place.kind {
+            Kind::Embedded => Kind::SoftHsm,
+            Kind::SoftHsm => Kind::Embedded,
+        },
+        folder: place.folder.clone(),
+    }
+}
+
+fn open_second(place: &Place) -> Token {
+    Token::open(&second(place).config()).unwrap()
 }
 
 fn asked(request: &str) -> Result<Asked, Error> {
@@ -363,6 +436,10 @@ fn entry(sort: Sort, name: &str) -> String {
 /// How keys that are not master keys are labelled in the token.
 const OBJECTS: [&str; 3] = ["pintle-rsa", "pintle-transport", "pintle-secret"];
 const CALLER: &str = "spiffe://example.test/kill-loop";
+/// Says that the second token is in the configuration.
+const CONFIGURED: &str = "second-token-configured";
+/// Says that it was enrolled.
+const ENROLLED: &str = "second-token-enrolled";
 const NEW_STORE: &str = ".new.db";
 const RESTORED: &str = ".restored.db";
 /// FIPS 197, appendix A.1.
