@@ -94,7 +94,7 @@ async fn put_off(
         }
     };
     match written {
-        Err(crate::store::error::Error::DocumentMoved { .. }) => Ok(()),
+        Err(crate::store::error::Error::DocumentMoved) => Ok(()),
         other => Ok(other?),
     }
 }
