@@ -56,6 +56,8 @@ pub fn a_server_under_load_goes_on_while_every_record_is_sealed_anew(place: &Pla
             assert_eq!(done.written, dev_template().keys().len() as u64);
             let (current, older) = under(&desk, &desk.catalogue);
             assert_eq!((current, older), (done.written, 0));
+            // Whoever has read a row by now has opened it.
+            std::thread::sleep(Duration::from_millis(200));
             destroy(&desk, &desk.catalogue, place).unwrap();
             std::thread::sleep(Duration::from_millis(300));
         }
@@ -66,7 +68,7 @@ pub fn a_server_under_load_goes_on_while_every_record_is_sealed_anew(place: &Pla
     assert!(calls.into_inner() > 100);
     assert_ne!(token.seal_key_id(), first, "it followed");
     assert_eq!(mac(&desk, &serving, TAK), before);
-    assert!(token.seal_keys().older.is_empty());
+    assert_eq!(token.seal_key_id(), desk.token.seal_key_id());
 }
 
 pub fn a_rotation_that_was_killed_goes_on_with_the_key_it_made(place: &Place) {

@@ -34,8 +34,14 @@ fn the_inventory_names_every_key_and_fails_where_two_have_one_check_value() {
     let keys = inventory["keys"].as_array().unwrap();
     let named = |name: &str| keys.iter().find(|key| key["key"] == name).unwrap();
     let tpk = named("tpk-pos-0001");
-    assert_eq!((&tpk["algorithm"], &tpk["bits"]), (&"TDES-2".into(), &"128".into()));
-    assert_eq!((&tpk["origin"], &tpk["form"]), (&"generated".into(), &"sealed by the token".into()));
+    assert_eq!(
+        (&tpk["algorithm"], &tpk["bits"]),
+        (&"TDES-2".into(), &"128".into())
+    );
+    assert_eq!(
+        (&tpk["origin"], &tpk["form"]),
+        (&"generated".into(), &"sealed by the token".into())
+    );
     assert_eq!(inventory["same_check_value"], Value::Array(Vec::new()));
 
     std::fs::write(site.folder.path().join("twins.toml"), TWINS).unwrap();
@@ -48,12 +54,25 @@ fn the_inventory_names_every_key_and_fails_where_two_have_one_check_value() {
         panic!("{out}")
     };
     assert_eq!(twins["check_value"], "08D7B4");
-    assert_eq!(twins["keys"], serde_json::json!(["twin-one version 1", "twin-two version 1"]));
+    assert_eq!(
+        twins["keys"],
+        serde_json::json!(["twin-one version 1", "twin-two version 1"])
+    );
     let noted = inventory["weak_and_legacy"].as_array().unwrap();
-    let weak = noted.iter().find(|one| one["key"] == "twin-one version 1").unwrap();
-    assert!(weak["notes"].to_string().contains("weak, as its policy accepts"));
+    let weak = noted
+        .iter()
+        .find(|one| one["key"] == "twin-one version 1")
+        .unwrap();
+    assert!(
+        weak["notes"]
+            .to_string()
+            .contains("weak, as its policy accepts")
+    );
     let (_, table, _) = site.run(&["report", "keys"]);
-    assert!(table.contains("08D7B4: twin-one version 1, twin-two version 1"), "{table}");
+    assert!(
+        table.contains("08D7B4: twin-one version 1, twin-two version 1"),
+        "{table}"
+    );
 }
 
 #[test]

@@ -3,17 +3,15 @@
 
 use crate::operation::{DEV_TEMPLATE, Site};
 
-#[test]
-fn a_second_token_is_enrolled_and_serves_when_the_first_is_gone() {
+/// A site with keys, and a second token whose own configuration is `other.toml`.
+fn two_tokens() -> Site {
     let site = Site::new();
     site.init();
     site.apply();
-    let folder = site.folder.path();
-    let first = std::fs::read_to_string(folder.join("pintle.toml")).unwrap();
+    let first = configuration(&site);
     let label = "label = \"pintle-operation\"";
     let other = first.replace(label, "label = \"pintle-other\"");
-    std::fs::write(folder.join("other.toml"), &other).unwrap();
-
+    std::fs::write(site.folder.path().join("other.toml"), &other).unwrap();
     // The store is there already, and `init` of another token leaves it alone.
     let init = [
         "init",
@@ -22,9 +20,30 @@ fn a_second_token_is_enrolled_and_serves_when_the_first_is_gone() {
         "--create-token-so-pin-file",
     ];
     site.must(&[&init[..], &["so.pin"]].concat());
+    site
+}
+
+fn configuration(site: &Site) -> String {
+    std::fs::read_to_string(site.folder.path().join("pintle.toml")).unwrap()
+}
+
+/// Writes the first token's configuration with another under `[[enrolled]]`.
+fn name_enrolled(site: &Site, first: &str, label: &str) {
+    let library = first
+        .lines()
+        .find(|line| line.contains("library ="))
+        .unwrap();
+    let entry =
+        format!("[[enrolled]]\n{library}\nlabel = \"{label}\"\npin_file = \"user.pin\"\n[store]");
+    let text = first.replace("[store]", &entry);
+    std::fs::write(site.folder.path().join("pintle.toml"), text).unwrap();
+}
+
+#[test]
+fn a_second_token_is_enrolled_and_what_is_written_is_sealed_by_both() {
+    let site = two_tokens();
     let (code, _, err) = site.run(&["keys", "list", "--config", "other.toml"]);
     assert_eq!(code, 6, "{err}");
-
     let (code, out, err) = site.run(&["token", "enroll", "--other", "other.toml"]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("pintle-other"), "{out}");
@@ -34,19 +53,8 @@ fn a_second_token_is_enrolled_and_serves_when_the_first_is_gone() {
             "{err}"
         );
     }
-    // From now on it is in the configuration, and what is made is sealed by both.
-    let library = first
-        .lines()
-        .find(|line| line.contains("library ="))
-        .unwrap();
-    let enrolled = format!(
-        "[[enrolled]]\n{library}\nlabel = \"pintle-other\"\npin_file = \"user.pin\"\n[store]"
-    );
-    std::fs::write(
-        folder.join("pintle.toml"),
-        first.replace("[store]", &enrolled),
-    )
-    .unwrap();
+    let first = configuration(&site);
+    name_enrolled(&site, &first, "pintle-other");
     site.must(&["keys", "disable", "zak-acquirer"]);
     site.must(&["keys", "enable", "zak-acquirer"]);
     let enroll = site.must(&["--output", "json", "token", "enroll", "pintle-other"]);
@@ -59,23 +67,26 @@ fn a_second_token_is_enrolled_and_serves_when_the_first_is_gone() {
     );
     let doctor = site.must(&["doctor"]);
     assert!(doctor.contains("another token"), "{doctor}");
-
-    // An enrolled token that is away is named before anything is written.
-    let away = enrolled.replace("pintle-other", "pintle-away");
-    std::fs::write(folder.join("pintle.toml"), first.replace("[store]", &away)).unwrap();
+    // One that is away is named before anything is written.
+    name_enrolled(&site, &first, "pintle-away");
     let (code, _, err) = site.run(&["keys", "apply", "-t", DEV_TEMPLATE]);
     assert_eq!(code, 5, "{err}");
     assert!(err.contains("pintle-away"), "{err}");
-
-    the_other_alone(&site, &listed);
 }
 
-/// The first token is gone: what the other does without it.
-fn the_other_alone(site: &Site, listed: &[serde_json::Value]) {
-    // The other alone: it reads, and what the first has sealed it writes once that is written off.
-    let (code, _, err) = site.run(&["keys", "disable", "zak-acquirer", "--config", "other.toml"]);
+#[test]
+fn what_a_lost_token_has_sealed_is_written_once_it_is_dismissed() {
+    let site = two_tokens();
+    site.must(&["token", "enroll", "--other", "other.toml"]);
+    let disable = ["keys", "disable", "zak-acquirer", "--config", "other.toml"];
+    let (code, _, err) = site.run(&disable);
     assert_eq!(code, 6, "{err}");
     assert!(err.contains("not at hand"), "{err}");
+    let listed = list(&site, "pintle.toml");
+    let lost = listed
+        .iter()
+        .find(|line| line["token"] != listed[0]["token"]);
+    assert!(lost.is_some(), "both are counted: {listed:?}");
     let lost = listed
         .iter()
         .find(|line| line["label"] == "pintle-operation");
@@ -91,7 +102,7 @@ fn the_other_alone(site: &Site, listed: &[serde_json::Value]) {
     let (code, _, err) = site.run(&[&dismiss[..], &["yes"]].concat());
     assert_eq!(code, 2, "{err}");
     site.must(&[&dismiss[..], &[&lost]].concat());
-    site.must(&["keys", "disable", "zak-acquirer", "--config", "other.toml"]);
+    site.must(&disable);
 }
 
 #[test]
