@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use pintle::client::{Client, Error};
+use pintle::client::Client;
 use pintle::service::pb::admin::v1::{
     CreateKeyRequest, GetKeyRequest, KeyPolicy, KeySpec, KeyState, KeyVersion, Label,
     ListKeysRequest, UpdateKeyMetadataRequest,
