@@ -475,6 +475,7 @@ impl Inner {
             (State::Pending, Some(moment)) => moment,
             _ => u64::MAX,
         };
+        tell_of_the_end(&header, now);
         let mismatch = || refusal(record, Refusal::ContentMismatch);
         let in_process = header.residence == Residence::Process;
         if in_process && header.usage.protects_keys() && !self.allow_process_kek {
@@ -574,3 +575,21 @@ fn named(tenant: &str, name: &str, version: u32, why: Refusal) -> Error {
     tracing::error!(tenant, key = name, version, %why, "a record is refused");
     refusal_of(&id, why)
 }
+
+/// The alarm of a crypto-period: a line in the log each time a key is opened that has 90, 30 or 7 days
+/// left, or none.
+fn tell_of_the_end(header: &Header, now: u64) {
+    let Some(expiry) = header.expiry else { return };
+    let days = expiry.saturating_sub(now) / SECONDS_OF_A_DAY;
+    let (name, version) = (header.name.as_str(), header.version);
+    if expiry <= now {
+        tracing::error!(name, version, "the key's crypto-period is over");
+    } else if let Some(alarm) = limits::EXPIRY_ALARM_DAYS
+        .iter()
+        .find(|alarm| days < **alarm)
+    {
+        tracing::warn!(name, version, days, alarm, "the key's crypto-period ends");
+    }
+}
+
+const SECONDS_OF_A_DAY: u64 = 24 * 3600;

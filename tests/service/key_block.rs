@@ -145,6 +145,35 @@ fn generate_mac_refuses_every_wrong_block_with_one_answer() {
 }
 
 #[test]
+fn generate_mac_refuses_a_thousand_changed_blocks_with_the_same_bytes() {
+    use pintle::service::pb::v1::mac_service_client::MacServiceClient;
+    world().run(async |world| {
+        let good = block("kbpk-aes", MAC_KEY, "mac-alg3");
+        let mut client = MacServiceClient::new(world.channel().await);
+        let mut answers = std::collections::BTreeSet::new();
+        let mut tried = 0;
+        for at in 0..good.len() {
+            for other in "0123456789ABCDEFGMPRSTX~".chars() {
+                let mut changed = good.clone();
+                changed.replace_range(at..=at, &other.to_string());
+                if changed == good {
+                    continue;
+                }
+                tried += 1;
+                let answer = client
+                    .generate_mac(generate(brought("kbpk-aes", &changed)))
+                    .await;
+                let status = crate::refusal::status(answer);
+                let message = status.message().to_owned();
+                answers.insert((status.code() as i32, message, status.details().to_vec()));
+            }
+        }
+        assert!(tried > 1000);
+        assert_eq!(answers.len(), 1, "{answers:?}");
+    });
+}
+
+#[test]
 fn generate_mac_refuses_a_block_whose_key_is_for_something_else() {
     world().run(async |world| {
         let client = world.client().await;

@@ -154,6 +154,15 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
                 good: false,
             },
         });
+        findings.push(Finding {
+            what: "keys that protect others, in this process".into(),
+            found: match server.allow_process_kek {
+                true => "allowed: allow_process_kek = true; `pintle report keys` names them",
+                false => "not allowed",
+            }
+            .into(),
+            good: true,
+        });
         if let Ok(opened) = &opened {
             findings.extend(seal_findings(server, token, opened));
         }
