@@ -304,32 +304,43 @@ impl<'a> Worker<'a> {
             | Act::Restore(name, version)
             | Act::End(name, version) => (KeyName::parse(name).unwrap(), *version),
         };
+        self.step(act, (&name, version), &asked).await?;
+        Ok(Some(name))
+    }
+
+    /// A step in the life of a version.
+    async fn step(
+        &self,
+        act: &Act,
+        (name, version): (&KeyName, u32),
+        asked: &Asked,
+    ) -> Result<(), Error> {
+        let (catalogue, tenant) = (&self.catalogue, &self.tenant);
         let of = VersionOf {
             tenant,
-            name: &name,
+            name,
             version,
         };
         match act {
             Act::SetState(_, _, to) => {
                 let to = State::from_word(to).unwrap();
-                lifecycle::set_state(catalogue, of, to, &asked).await?;
+                lifecycle::set_state(catalogue, of, to, asked).await?;
             }
             Act::Destroy(..) => {
-                lifecycle::destroy(catalogue, of, limits::DESTROY_WAIT_DAYS, &asked).await?;
+                lifecycle::destroy(catalogue, of, limits::DESTROY_WAIT_DAYS, asked).await?;
             }
             Act::Restore(..) => {
-                lifecycle::restore(catalogue, of, &asked).await?;
+                lifecycle::restore(catalogue, of, asked).await?;
             }
             Act::End(..) => {
                 let after = SystemTime::UNIX_EPOCH.elapsed().unwrap() + AFTER_THE_WAIT;
-                lifecycle::sweep(catalogue, (tenant, &name), after.as_secs()).await?;
+                lifecycle::sweep(catalogue, (tenant, name), after.as_secs()).await?;
             }
             _ => {
-                let key = (tenant, &name);
-                lifecycle::rotate(catalogue, key, None, None, &asked).await?;
+                lifecycle::rotate(catalogue, (tenant, name), None, None, asked).await?;
             }
         }
-        Ok(Some(name))
+        Ok(())
     }
 
     /// An operator names the second token in the configuration, then has it enrolled.
