@@ -27,6 +27,7 @@ pub struct Figures {
     acknowledged: usize,
     under_way: u64,
     restarts: Vec<Duration>,
+    mended: u64,
     took: Duration,
 }
 
@@ -49,7 +50,15 @@ impl fmt::Display for Figures {
             restarts.last().copied().unwrap_or_default().as_millis(),
             restarts.len(),
             self.took.as_secs()
-        )
+        )?;
+        if self.mended > 0 {
+            let mended = self.mended;
+            write!(
+                f,
+                "; SoftHSM lost its own token file {mended} times, it was put back"
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -164,6 +173,8 @@ struct Story {
     /// Request ids whose records must be in the journal.
     answered: Vec<String>,
     lives: u64,
+    /// SoftHSM's own token file, as it last was whole.
+    token_file: Option<Vec<u8>>,
 }
 
 impl Story {
@@ -182,6 +193,7 @@ impl Story {
             under_way: None,
             answered: Vec::new(),
             lives: 0,
+            token_file: None,
         }
     }
 
@@ -196,6 +208,7 @@ impl Story {
             under_way: self.under_way.clone(),
             answered: self.answered.clone(),
             lives: self.lives,
+            token_file: self.token_file.clone(),
         }
     }
 
@@ -235,6 +248,7 @@ impl Story {
 
     /// One life, and what it found is what the lives before it had acknowledged.
     fn live(&mut self, plan: &Plan, end: End<'_>, figures: &mut Figures) -> Life {
+        figures.mended += u64::from(self.mend_softhsm());
         let number = self.lives;
         self.lives += 1;
         let request = self.under_way.as_ref().map_or("", |(_, request)| request);
@@ -261,6 +275,31 @@ impl Story {
         figures.acknowledged += life.done.len();
         figures.under_way += u64::from(life.under_way.is_some());
         life
+    }
+
+    /// SoftHSM 2.6.1 writes its token's own file in place at every login: who is killed there
+    /// leaves it empty, and the token is gone. That is not ours to cure, only to be known; the
+    /// file is put back. Answers whether it was.
+    fn mend_softhsm(&mut self) -> bool {
+        let tokens = walkdir::WalkDir::new(self.place.folder.join("tokens"));
+        let file = tokens
+            .into_iter()
+            .filter_map(Result::ok)
+            .find(|entry| entry.file_name() == "token.object");
+        let Some(path) = file.map(walkdir::DirEntry::into_path) else {
+            return false;
+        };
+        let now = std::fs::read(&path).unwrap();
+        match &self.token_file {
+            Some(whole) if now.is_empty() => {
+                std::fs::write(&path, whole).unwrap();
+                true
+            }
+            _ => {
+                self.token_file = Some(now);
+                false
+            }
+        }
     }
 
     /// What is there is what must be, and a change is there if and only if its answer is.

@@ -308,7 +308,7 @@ impl<'a> Worker<'a> {
         Ok(Some(name))
     }
 
-    /// One step of a key's life.
+    /// A step in the life of a version.
     async fn step(
         &self,
         act: &Act,
@@ -337,8 +337,7 @@ impl<'a> Worker<'a> {
                 lifecycle::sweep(catalogue, (tenant, name), after.as_secs()).await?;
             }
             _ => {
-                let key = (tenant, name);
-                lifecycle::rotate(catalogue, key, None, None, asked).await?;
+                lifecycle::rotate(catalogue, (tenant, name), None, None, asked).await?;
             }
         }
         Ok(())
