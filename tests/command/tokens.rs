@@ -42,7 +42,7 @@ fn name_enrolled(site: &Site, first: &str, label: &str) {
 #[test]
 fn a_second_token_is_enrolled_and_what_is_written_is_sealed_by_both() {
     let site = two_tokens();
-    let (code, _, err) = site.run(&["keys", "list", "--config", "other.toml"]);
+    let (code, _, err) = site.run(&["keys", "--config", "other.toml", "list"]);
     assert_eq!(code, 6, "{err}");
     let (code, out, err) = site.run(&["token", "enroll", "--other", "other.toml"]);
     assert_eq!(code, 0, "{err}");
@@ -78,7 +78,7 @@ fn a_second_token_is_enrolled_and_what_is_written_is_sealed_by_both() {
 fn what_a_lost_token_has_sealed_is_written_once_it_is_dismissed() {
     let site = two_tokens();
     site.must(&["token", "enroll", "--other", "other.toml"]);
-    let disable = ["keys", "disable", "zak-acquirer", "--config", "other.toml"];
+    let disable = ["keys", "--config", "other.toml", "disable", "zak-acquirer"];
     let (code, _, err) = site.run(&disable);
     assert_eq!(code, 6, "{err}");
     assert!(err.contains("not at hand"), "{err}");
@@ -93,10 +93,10 @@ fn what_a_lost_token_has_sealed_is_written_once_it_is_dismissed() {
     let lost = lost.unwrap()["token"].as_str().unwrap().to_owned();
     let dismiss = [
         "token",
-        "dismiss",
-        &lost,
         "--config",
         "other.toml",
+        "dismiss",
+        &lost,
         "--confirm",
     ];
     let (code, _, err) = site.run(&[&dismiss[..], &["yes"]].concat());
@@ -139,7 +139,7 @@ fn seal_is_rotated_and_the_old_key_destroyed_only_when_it_is_confirmed_and_unuse
 }
 
 fn list(site: &Site, config: &str) -> Vec<serde_json::Value> {
-    let listed = site.must(&["token", "list", "--output", "json", "--config", config]);
+    let listed = site.must(&["token", "--config", config, "list", "--output", "json"]);
     serde_json::from_str(&listed).unwrap()
 }
 
