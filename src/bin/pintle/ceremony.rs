@@ -38,9 +38,9 @@ pub fn run(arguments: &Ceremony, output: Output) -> Outcome {
     let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let runtime = settings::runtime()?;
     let hall = Hall {
-        catalogue: catalogue::open(
+        catalogue: catalogue::open_among(
             &server.store.path,
-            &token,
+            (&token, settings::open_others(&server)?),
             server.environment,
             server.allow_process_kek,
         )?,
