@@ -119,8 +119,6 @@ reasons! {
         "the protection key is weaker than the key";
     CheckValueMismatch, "CHECK_VALUE_MISMATCH", InvalidArgument,
         "the check value is not the key's, or shorter than 3 bytes";
-    KeyBlockVersionRefused, "KEY_BLOCK_VERSION_REFUSED", FailedPrecondition,
-        "key blocks of this version are not taken under this key";
     // Keys and their policy.
     KeyUnknown, "KEY_UNKNOWN", NotFound,
         "there is no such key for this caller";
@@ -377,14 +375,16 @@ impl Fault {
 
     fn of_exchange(error: &ExchangeError, field: Field) -> Self {
         match error {
-            ExchangeError::Rejected => Self::at(Reason::KeyBlockRejected, field),
+            // Why a version is not taken stands in the log: to whoever changes blocks, all is one.
+            ExchangeError::Rejected | ExchangeError::LegacyVersion => {
+                Self::at(Reason::KeyBlockRejected, field)
+            }
             ExchangeError::NotOffered => Self::at(Reason::KeyNotOffered, field),
             ExchangeError::Attribute(field) => Self::at(Reason::KeyAttributeRefused, field),
             ExchangeError::Spec { field, why: _ } => Self::at(Reason::KeySpecRefused, field),
             ExchangeError::NotExportable => Self::at(Reason::KeyNotExportable, field),
             ExchangeError::Stronger => Self::at(Reason::ProtectionKeyWeaker, field),
             ExchangeError::CheckValue => Self::at(Reason::CheckValueMismatch, "check_value"),
-            ExchangeError::LegacyVersion => Self::at(Reason::KeyBlockVersionRefused, field),
             ExchangeError::NotWritten => Self::plain(Reason::Internal),
         }
     }

@@ -69,7 +69,19 @@ async fn wait_for(world: &World, wanted: u32, name: &str) {
 }
 
 #[test]
-fn rotate_key_accepts_and_set_key_state_accepts_the_way_there_and_back() {
+fn rotate_key_accepts_and_the_new_version_waits_to_be_activated() {
+    world().run(async |world| {
+        let client = world.admin_client().await;
+        made(&client, mac_key("adm-waits")).await;
+        client.rotate_key(rotate("adm-waits", None)).await.unwrap();
+        wait_for(world, 1, "adm-waits").await;
+        let both = states(&client, "adm-waits").await;
+        assert!(both == [(2, KeyState::Pending), (1, KeyState::Active)]);
+    });
+}
+
+#[test]
+fn set_key_state_accepts_the_way_to_a_new_version_and_back() {
     world().run(async |world| {
         let client = world.admin_client().await;
         made(&client, mac_key("adm-rotates")).await;
@@ -172,7 +184,20 @@ fn destroy(name: &str, waiting_days: u32) -> DestroyKeyRequest {
 }
 
 #[test]
-fn destroy_key_accepts_a_disabled_key_and_restore_key_accepts_within_the_waiting_period() {
+fn destroy_key_accepts_a_disabled_key_which_then_waits() {
+    world().run(async |world| {
+        let client = world.admin_client().await;
+        made(&client, mac_key("adm-ending")).await;
+        let disabled = state("adm-ending", 1, KeyState::Disabled);
+        client.set_key_state(disabled).await.unwrap();
+        let going = client.destroy_key(destroy("adm-ending", 30)).await.unwrap();
+        let going = going.key.unwrap();
+        assert!(going.state() == KeyState::Destroying && going.destroys.is_some());
+    });
+}
+
+#[test]
+fn restore_key_accepts_within_the_waiting_period_and_the_key_serves_again() {
     world().run(async |world| {
         let client = world.admin_client().await;
         made(&client, mac_key("adm-goes")).await;
