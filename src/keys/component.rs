@@ -2,7 +2,7 @@
 //! (PCI PIN 6-1 and 8-1: XOR of full-length components; NIST SP 800-57 part 2, 5.3.5).
 //!
 //! A component is clear in the process of its own sitting only, in locked memory. What is kept of it
-//! is masked by a one-time pad, and [`combine`] goes from masked components and pads to the key
+//! is masked by a one-time pad, and `combine` goes from masked components and pads to the key
 //! without putting a component together again. Deliberately not here: secret sharing with a
 //! threshold, and who may enter what (`keys::ceremony`).
 

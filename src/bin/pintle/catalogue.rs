@@ -161,6 +161,11 @@ pub fn document(listed: &Listed) -> Value {
             "custodians": header.custodians.iter().map(KeyName::as_str).collect::<Vec<_>>(),
             "created": time(header.created), "expiry": header.expiry.map(time),
             "check_value": check_value(listed), "policy": header.policy.to_string(),
+            "activates": header.activates.map(time), "destroys": header.destroys.map(time),
+            "parent": header.parent.as_ref().map(ToString::to_string), "legacy": header.legacy,
+            "custodians": header.custodians.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "labels": header.labels.iter().map(|(name, text)| format!("{name}: {text}"))
+                .collect::<Vec<_>>(),
             "public_key": header.public_key.as_ref().map(hex::encode),
         }),
         Err(error) => json!({
