@@ -93,6 +93,8 @@ pub const KEY_BLOCK_RANDOM_BYTES: usize = 64;
 pub const ANSWER_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a request waits for a second person, and an approved one for its caller.
 pub const APPROVAL_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Seconds of a day, as crypto-periods and waiting periods count them.
+pub const DAY_SECONDS: u64 = 24 * 3600;
 /// Alarms before a key's crypto-period ends, days, the nearest first.
 pub const EXPIRY_ALARM_DAYS: [u64; 3] = [7, 30, 90];
 /// How often a server looks for activations and destructions that are due.

@@ -580,7 +580,7 @@ fn named(tenant: &str, name: &str, version: u32, why: Refusal) -> Error {
 /// left, or none.
 fn tell_of_the_end(header: &Header, now: u64) {
     let Some(expiry) = header.expiry else { return };
-    let days = expiry.saturating_sub(now) / SECONDS_OF_A_DAY;
+    let days = expiry.saturating_sub(now) / limits::DAY_SECONDS;
     let (name, version) = (header.name.as_str(), header.version);
     if expiry <= now {
         tracing::error!(name, version, "the key's crypto-period is over");
@@ -591,5 +591,3 @@ fn tell_of_the_end(header: &Header, now: u64) {
         tracing::warn!(name, version, days, alarm, "the key's crypto-period ends");
     }
 }
-
-const SECONDS_OF_A_DAY: u64 = 24 * 3600;

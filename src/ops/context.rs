@@ -91,9 +91,9 @@ impl Call {
     }
 
     /// Notes a key for the audit record.
-    pub fn note(&self, name: &str, version: u32) {
+    pub fn note(&self, name: String, version: u32) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.push((name.to_owned(), version));
+        keys.push((name, version));
     }
 
     /// No work is begun after this.
@@ -128,7 +128,7 @@ impl Call {
             KeyRef::Block(key) => catalogue.resolve_block(scope, key, self.deadline).await,
         };
         let found = found.map_err(|error| Error::Key(role, error))?;
-        self.note(&found.key_use().audit_name(), found.header().version);
+        self.note(found.key_use().audit_name(), found.header().version);
         Ok(found)
     }
 

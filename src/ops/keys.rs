@@ -188,7 +188,7 @@ pub async fn export(
     let protection = granted(context, call, KeyRole::Protection, protection).await?;
     let exported = release::export(&context.catalogue, &protection, &key, wanted, &act).await;
     let (header, released) = exported.map_err(|error| Error::Key(KeyRole::Named, error))?;
-    call.note(header.name.as_str(), header.version);
+    call.note(header.name.to_string(), header.version);
     Ok(released)
 }
 
@@ -314,7 +314,7 @@ async fn begin(
     let act = Act::requested(tenant, caller, request.id, request.call, request.message);
     let mut act = act.map_err(failed)?;
     if let Some(outcome) = act.repeated(&context.catalogue).await.map_err(failed)? {
-        call.note(outcome.name.as_str(), outcome.version);
+        call.note(outcome.name.to_string(), outcome.version);
         return Ok(Begun::Repeated(outcome));
     }
     if call.needs_approval() {
@@ -370,7 +370,7 @@ fn noted_as(role: KeyRole, call: &Call, done: Result<Header, KeyError>) -> Resul
         KeyError::KeyExists { .. } => Error::Key(KeyRole::Named, error),
         error => Error::Key(role, error),
     })?;
-    call.note(header.name.as_str(), header.version);
+    call.note(header.name.to_string(), header.version);
     Ok(header)
 }
 

@@ -8,6 +8,7 @@ use pintle::keys::act::now;
 use pintle::keys::attributes::{Algorithm, Origin, Residence, State};
 use pintle::keys::key_ref::KeyName;
 use pintle::keys::record::Header;
+use pintle::limits;
 use serde_json::{Value, json};
 
 use crate::cli::{Report, ReportCommand};
@@ -96,7 +97,7 @@ impl Inventory {
             alarms: living
                 .iter()
                 .filter_map(|header| Some((name_of(header), days_left(header, now)?)))
-                .filter(|(_, days)| *days <= ALARM_DAYS[0])
+                .filter(|(_, days)| alarms_of(*days) > 0)
                 .collect(),
         }
     }
@@ -142,17 +143,13 @@ impl Inventory {
             self.alarms.iter().map(|(key, days)| match days {
                 ..0 => format!("{key}: ended {} days ago", -days),
                 days => {
-                    let level = ALARM_DAYS.iter().filter(|alarm| days <= alarm).count();
-                    format!("{key}: {days} days{}", "!".repeat(level))
+                    format!("{key}: {days} days{}", "!".repeat(alarms_of(*days)))
                 }
             }),
         );
         section("Records that are refused", refused.iter().cloned());
     }
 }
-
-/// When alarms go off, days before the end.
-const ALARM_DAYS: [i64; 3] = [90, 30, 7];
 
 fn section(title: &str, lines: impl Iterator<Item = String>) {
     println!("\n{title}");
@@ -258,8 +255,14 @@ fn notes(header: &Header) -> Vec<&'static str> {
     told.collect()
 }
 
+/// How many alarms have gone off with so many days left.
+fn alarms_of(days: i64) -> usize {
+    let alarms = limits::EXPIRY_ALARM_DAYS.iter();
+    alarms.filter(|alarm| days <= alarm.cast_signed()).count()
+}
+
 fn days_left(header: &Header, now: u64) -> Option<i64> {
     let expiry = i64::try_from(header.expiry?).ok()?;
     let now = i64::try_from(now).ok()?;
-    Some((expiry - now).div_euclid(24 * 3600))
+    Some((expiry - now).div_euclid(limits::DAY_SECONDS.cast_signed()))
 }

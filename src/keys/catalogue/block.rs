@@ -5,10 +5,11 @@
 //! under it works any more.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::keys::act::now;
 use crate::keys::attributes::{Exportability, Origin, Residence, State, Usage};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
@@ -192,13 +193,6 @@ fn cache_name<'a>(hash: &[u8; 32], name: &'a mut [u8; NAME_BYTES]) -> Result<&'a
     let written = hex::encode_to_slice(hash, digits);
     let text = written.ok().and_then(|()| std::str::from_utf8(name).ok());
     text.ok_or_else(|| ExchangeError::Rejected.into())
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_secs())
 }
 
 const PREFIX: &[u8] = b"block:";

@@ -36,7 +36,7 @@ pub async fn destroy(
             why: "must be 7 to 365",
         });
     }
-    let waiting = u64::from(waiting_days) * SECONDS_OF_A_DAY;
+    let waiting = u64::from(waiting_days) * limits::DAY_SECONDS;
     step(
         catalogue,
         version,
@@ -158,5 +158,3 @@ async fn step(
     let entry = changed(catalogue, &found, &new).await?;
     write(catalogue, entry, new, act).await
 }
-
-const SECONDS_OF_A_DAY: u64 = 24 * 3600;

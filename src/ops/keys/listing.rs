@@ -108,7 +108,7 @@ impl Word {
             None => {
                 let days = word.strip_prefix("expires<")?.strip_suffix('d')?;
                 let days: u32 = days.parse().ok()?;
-                Some(Self::ExpiresWithin(u64::from(days) * 24 * 3600))
+                Some(Self::ExpiresWithin(u64::from(days) * limits::DAY_SECONDS))
             }
         }
     }
