@@ -400,8 +400,13 @@ impl Inner {
                 return Ok(None);
             };
             let records = self.store.versions(deadline, tenant, name).await?;
-            let is_met = expected.is_met_by(&records);
-            if is_met || matches!(self.follow(deadline).await?, Followed::Unchanged) {
+            if expected.is_met_by(&records) {
+                return Ok(Some((expected, records)));
+            }
+            let unchanged = matches!(self.follow(deadline).await?, Followed::Unchanged);
+            // Unless a poll followed between the two reads above: then both are read again.
+            let now = self.standing.expected(tenant, name)?;
+            if unchanged && now.is_some_and(|now| now.versions == expected.versions) {
                 return Ok(Some((expected, records)));
             }
         }
