@@ -9,9 +9,8 @@ use serde::Deserialize;
 
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
-use crate::keys::key_policy::{
-    FORMATS, FormatSet, KeyPolicy, Named, SCHEMES, SIGNATURES, UsageSet,
-};
+use crate::keys::key_policy::vocabulary::{FORMATS, Named, SCHEMES, SIGNATURES};
+use crate::keys::key_policy::{FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 use crate::secret::Secret;

@@ -5,11 +5,16 @@
 //! `keys::spec` before the key is made; what a grant allows is checked in `keys::policy`.
 
 use crate::domain::alipay::SignType;
-use crate::domain::mac::{Padding, Rule, Scheme};
+use crate::domain::mac::Rule;
 use crate::domain::pin_block::Format;
 use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::keys::words::PolicyWords;
+
+pub(in crate::keys) mod vocabulary;
+
+use self::vocabulary::{FORMATS, Named, PADDINGS, SCHEMES, SIGNATURES};
+pub use self::vocabulary::{FormatSet, UsageSet};
 
 /// The policy of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -216,170 +221,6 @@ fn single(value: &[u8]) -> Result<u8, Malformed> {
         _ => Err(Malformed),
     }
 }
-
-/// A set of PIN block formats.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct FormatSet(u8);
-
-impl FormatSet {
-    /// Whether `format` is in the set.
-    pub const fn contains(self, format: Format) -> bool {
-        self.0 & bit(format) != 0
-    }
-
-    /// Puts `format` into the set.
-    pub const fn insert(&mut self, format: Format) {
-        self.0 |= bit(format);
-    }
-
-    /// The formats, in the order of their codes.
-    pub fn iter(self) -> impl Iterator<Item = Format> {
-        Format::ALL
-            .into_iter()
-            .filter(move |format| self.contains(*format))
-    }
-
-    /// Whether nothing is in the set.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-const fn bit(format: Format) -> u8 {
-    1 << format as u8
-}
-
-impl FromIterator<Format> for FormatSet {
-    fn from_iter<I: IntoIterator<Item = Format>>(formats: I) -> Self {
-        let mut set = Self::default();
-        formats.into_iter().for_each(|format| set.insert(format));
-        set
-    }
-}
-
-impl std::fmt::Debug for FormatSet {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_set().entries(self.iter()).finish()
-    }
-}
-
-/// A set of usages.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct UsageSet(u32);
-
-impl UsageSet {
-    /// Whether `usage` is in the set.
-    pub const fn contains(self, usage: Usage) -> bool {
-        self.0 & (1 << usage as u32) != 0
-    }
-
-    /// Puts `usage` into the set.
-    pub const fn insert(&mut self, usage: Usage) {
-        self.0 |= 1 << usage as u32;
-    }
-
-    /// The usages, in the order of their table.
-    pub fn iter(self) -> impl Iterator<Item = Usage> {
-        let all = Usage::ALL.iter().copied();
-        all.filter(move |usage| self.contains(*usage))
-    }
-
-    /// Whether nothing is in the set.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl FromIterator<Usage> for UsageSet {
-    fn from_iter<I: IntoIterator<Item = Usage>>(usages: I) -> Self {
-        let mut set = Self::default();
-        usages.into_iter().for_each(|usage| set.insert(usage));
-        set
-    }
-}
-
-impl std::fmt::Debug for UsageSet {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_set().entries(self.iter()).finish()
-    }
-}
-
-/// One value with its code in the sealed header, the same number as on the wire, and its word in
-/// templates and listings. Codes never change.
-pub(in crate::keys) struct Named<T> {
-    value: T,
-    code: u8,
-    word: &'static str,
-}
-
-impl<T: Copy + PartialEq> Named<T> {
-    const fn new(value: T, code: u8, word: &'static str) -> Self {
-        Self { value, code, word }
-    }
-
-    /// The word for `value`.
-    pub(in crate::keys) fn word_of(table: &[Self], value: T) -> &'static str {
-        table
-            .iter()
-            .find(|row| row.value == value)
-            .map_or("", |row| row.word)
-    }
-
-    /// The value that `word` names.
-    pub(in crate::keys) fn of_word(table: &[Self], word: &str) -> Option<T> {
-        table
-            .iter()
-            .find(|row| row.word == word)
-            .map(|row| row.value)
-    }
-
-    /// Every word.
-    pub(in crate::keys) fn words(table: &[Self]) -> impl Iterator<Item = &'static str> {
-        table.iter().map(|row| row.word)
-    }
-
-    fn code_of(table: &[Self], value: T) -> u8 {
-        table
-            .iter()
-            .find(|row| row.value == value)
-            .map_or(0, |row| row.code)
-    }
-
-    fn of_code(table: &[Self], code: u8) -> Result<T, Malformed> {
-        table
-            .iter()
-            .find(|row| row.code == code)
-            .map(|row| row.value)
-            .ok_or(Malformed)
-    }
-}
-
-pub(in crate::keys) const FORMATS: &[Named<Format>] = &[
-    Named::new(Format::Iso0, 1, "ISO_0"),
-    Named::new(Format::Iso1, 2, "ISO_1"),
-    Named::new(Format::Iso3, 3, "ISO_3"),
-    Named::new(Format::Iso4, 4, "ISO_4"),
-    Named::new(Format::Sm4Fmt4Layout, 5, "SM4_FMT4_LAYOUT"),
-];
-pub(in crate::keys) const SCHEMES: &[Named<Scheme>] = &[
-    Named::new(Scheme::Iso9797Alg1Tdes, 1, "ISO9797_1_ALG1_TDES"),
-    Named::new(Scheme::Iso9797Alg1Sm4, 2, "ISO9797_1_ALG1_SM4"),
-    Named::new(Scheme::Iso9797Alg3Des, 3, "ISO9797_1_ALG3_DES"),
-    Named::new(Scheme::CmacTdes, 4, "CMAC_TDES"),
-    Named::new(Scheme::CmacAes, 5, "CMAC_AES"),
-    Named::new(Scheme::HmacSha256, 6, "HMAC_SHA256"),
-];
-pub(in crate::keys) const PADDINGS: &[Named<Option<Padding>>] = &[
-    Named::new(None, 0, "none"),
-    Named::new(Some(Padding::Method1), 1, "method 1"),
-    Named::new(Some(Padding::Method2), 2, "method 2"),
-    Named::new(Some(Padding::Method3), 3, "method 3"),
-];
-pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
-    Named::new(SignType::Rsa, 1, "RSA"),
-    Named::new(SignType::Rsa2, 2, "RSA2"),
-    Named::new(SignType::Sm2, 3, "SM2"),
-];
 
 const TAG_PIN_INPUTS: u8 = 1;
 const TAG_PIN_OUTPUT: u8 = 2;

@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 use crate::names::{Token, tokens_of};
 use crate::tree::{Finding, Tree};
 
-const TABLE: &str = "src/service/authorize.rs";
+const TABLE: &str = "src/service/authorize/calls.rs";
 const TESTS: &str = "tests/service/";
 const BUILD: &str = "proto/build.rs";
 

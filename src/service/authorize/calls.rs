@@ -1,0 +1,297 @@
+//! The calls there are: one row per RPC, with its listener, its path, its largest message and its
+//! metric. **No row means refused.**
+//!
+//! Who may make them is the policy file's, in `service::authorize`.
+
+use crate::limits;
+
+/// Every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rpc {
+    /// `PinService.TranslatePin`
+    TranslatePin,
+    /// `MacService.GenerateMac`
+    GenerateMac,
+    /// `MacService.VerifyMac`
+    VerifyMac,
+    /// `SigningService.Verify`
+    Verify,
+    /// `SigningService.GetPublicKey`
+    GetPublicKey,
+    /// `AlipayService.SignRequest`
+    SignRequest,
+    /// `RandomService.GenerateRandom`
+    GenerateRandom,
+    /// `KeyService.CreateKey`
+    CreateKey,
+    /// `KeyService.ImportKey`
+    ImportKey,
+    /// `KeyService.ImportCryptogram`
+    ImportCryptogram,
+    /// `KeyService.ExportKey`
+    ExportKey,
+    /// `KeyService.GetKey`
+    GetKey,
+    /// `KeyService.ListKeys`
+    ListKeys,
+    /// `KeyService.RotateKey`
+    RotateKey,
+    /// `KeyService.SetKeyState`
+    SetKeyState,
+    /// `KeyService.DestroyKey`
+    DestroyKey,
+    /// `KeyService.RestoreKey`
+    RestoreKey,
+    /// `KeyService.UpdateKeyMetadata`
+    UpdateKeyMetadata,
+    /// `KeyService.TranslateKeyBlock`
+    TranslateKeyBlock,
+    /// `ApprovalService.ListApprovals`
+    ListApprovals,
+    /// `ApprovalService.DecideApproval`
+    DecideApproval,
+}
+
+/// The two listeners. A call stands on one of them and does not exist on the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plane {
+    /// What gateways call.
+    Data,
+    /// What those who keep the keys call.
+    Admin,
+}
+
+/// What holds for one RPC, whoever calls it.
+#[derive(Clone, Copy, Debug)]
+pub struct RpcRow {
+    /// The call.
+    pub rpc: Rpc,
+    /// Where it stands.
+    pub plane: Plane,
+    /// Its HTTP/2 path.
+    pub path: &'static str,
+    /// Its largest message, bytes.
+    pub message_bytes_max: usize,
+    /// Its name in metrics, and in the names of the tests that call it.
+    pub metric: &'static str,
+}
+
+/// One row per RPC of `proto/`.
+pub const RPCS: &[RpcRow] = &[
+    RpcRow {
+        rpc: Rpc::TranslatePin,
+        plane: Plane::Data,
+        path: "/pintle.v1.PinService/TranslatePin",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "translate_pin",
+    },
+    RpcRow {
+        rpc: Rpc::GenerateMac,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/GenerateMac",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "generate_mac",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyMac,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/VerifyMac",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_mac",
+    },
+    RpcRow {
+        rpc: Rpc::Verify,
+        plane: Plane::Data,
+        path: "/pintle.v1.SigningService/Verify",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify",
+    },
+    RpcRow {
+        rpc: Rpc::GetPublicKey,
+        plane: Plane::Data,
+        path: "/pintle.v1.SigningService/GetPublicKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "get_public_key",
+    },
+    RpcRow {
+        rpc: Rpc::SignRequest,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignRequest",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_request",
+    },
+    RpcRow {
+        rpc: Rpc::GenerateRandom,
+        plane: Plane::Data,
+        path: "/pintle.v1.RandomService/GenerateRandom",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "generate_random",
+    },
+    RpcRow {
+        rpc: Rpc::CreateKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/CreateKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "create_key",
+    },
+    RpcRow {
+        rpc: Rpc::ImportKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ImportKey",
+        message_bytes_max: limits::KEY_MESSAGE_BYTES_MAX,
+        metric: "import_key",
+    },
+    RpcRow {
+        rpc: Rpc::ImportCryptogram,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ImportCryptogram",
+        message_bytes_max: limits::KEY_MESSAGE_BYTES_MAX,
+        metric: "import_cryptogram",
+    },
+    RpcRow {
+        rpc: Rpc::ExportKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ExportKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "export_key",
+    },
+    RpcRow {
+        rpc: Rpc::GetKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/GetKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "get_key",
+    },
+    RpcRow {
+        rpc: Rpc::ListKeys,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/ListKeys",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "list_keys",
+    },
+    RpcRow {
+        rpc: Rpc::RotateKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/RotateKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "rotate_key",
+    },
+    RpcRow {
+        rpc: Rpc::SetKeyState,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/SetKeyState",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "set_key_state",
+    },
+    RpcRow {
+        rpc: Rpc::DestroyKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/DestroyKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "destroy_key",
+    },
+    RpcRow {
+        rpc: Rpc::RestoreKey,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/RestoreKey",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "restore_key",
+    },
+    RpcRow {
+        rpc: Rpc::UpdateKeyMetadata,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/UpdateKeyMetadata",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "update_key_metadata",
+    },
+    RpcRow {
+        rpc: Rpc::TranslateKeyBlock,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.KeyService/TranslateKeyBlock",
+        message_bytes_max: limits::KEY_MESSAGE_BYTES_MAX,
+        metric: "translate_key_block",
+    },
+    RpcRow {
+        rpc: Rpc::ListApprovals,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.ApprovalService/ListApprovals",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "list_approvals",
+    },
+    RpcRow {
+        rpc: Rpc::DecideApproval,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.ApprovalService/DecideApproval",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "decide_approval",
+    },
+];
+
+impl Rpc {
+    /// Whether it changes keys or lets them in or out: what a second person may be asked about.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        match self {
+            Self::CreateKey
+            | Self::ImportKey
+            | Self::ImportCryptogram
+            | Self::ExportKey
+            | Self::RotateKey
+            | Self::SetKeyState
+            | Self::DestroyKey
+            | Self::RestoreKey
+            | Self::UpdateKeyMetadata
+            | Self::TranslateKeyBlock => true,
+            Self::TranslatePin
+            | Self::GenerateMac
+            | Self::VerifyMac
+            | Self::Verify
+            | Self::GetPublicKey
+            | Self::SignRequest
+            | Self::GenerateRandom
+            | Self::GetKey
+            | Self::ListKeys
+            | Self::ListApprovals
+            | Self::DecideApproval => false,
+        }
+    }
+}
+
+/// The calls that a pattern of the policy file means.
+pub(in crate::service) fn meant_by(pattern: &str) -> Vec<Rpc> {
+    let rows = RPCS.iter().filter(|row| row.is_meant_by(pattern));
+    rows.map(|row| row.rpc).collect()
+}
+
+impl RpcRow {
+    /// The row of a call.
+    ///
+    /// Every call has one; a call that had none would get the first row's name.
+    #[must_use]
+    pub fn of(rpc: Rpc) -> &'static Self {
+        RPCS.iter().find(|row| row.rpc == rpc).unwrap_or(&RPCS[0])
+    }
+
+    /// The row of an HTTP/2 path.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<&'static Self> {
+        RPCS.iter().find(|row| row.path == path)
+    }
+
+    /// `package.Service/Call`, as policy files name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.path.strip_prefix('/').unwrap_or(self.path)
+    }
+
+    /// Whether `pattern` (a name, or `package.Service/*`) means this call.
+    fn is_meant_by(&self, pattern: &str) -> bool {
+        match pattern.strip_suffix("/*") {
+            Some(service) => self
+                .name()
+                .strip_prefix(service)
+                .is_some_and(|rest| rest.starts_with('/')),
+            None => self.name() == pattern,
+        }
+    }
+}
