@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
+use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{FORMATS, Named, SCHEMES, SIGNATURES};
 use crate::keys::key_policy::{FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
@@ -34,6 +35,7 @@ pub(in crate::keys) struct KeyEntry {
     signature: Option<SignatureEntry>,
     key_block: Option<KeyBlockEntry>,
     cryptogram: Option<CryptogramEntry>,
+    pin_verification: Option<PinVerificationEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -250,6 +252,7 @@ impl KeyEntry {
             signature: self.signature.as_ref(),
             key_block: self.key_block.as_ref(),
             cryptogram: self.cryptogram.as_ref(),
+            pin_verification: self.pin_verification.as_ref(),
         }
     }
 }
@@ -262,6 +265,7 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) signature: Option<&'a SignatureEntry>,
     pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
     pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
+    pub(in crate::keys) pin_verification: Option<&'a PinVerificationEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -308,6 +312,10 @@ impl PolicyEntries<'_> {
                 .collect();
             complete &= usages.is_some();
             policy.cryptograms = usages.unwrap_or_default();
+        }
+        if let Some(verification) = &self.pin_verification {
+            policy.pin_verification = verification.read(faults);
+            complete &= policy.pin_verification.is_some();
         }
         complete.then_some(policy)
     }

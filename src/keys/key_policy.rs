@@ -5,14 +5,16 @@
 //! `keys::spec` before the key is made; what a grant allows is checked in `keys::policy`.
 
 use crate::domain::alipay::SignType;
-use crate::domain::mac::Rule;
+use crate::domain::mac;
 use crate::domain::pin_block::Format;
 use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::keys::words::PolicyWords;
 
+pub(in crate::keys) mod verification;
 pub(in crate::keys) mod vocabulary;
 
+pub use self::verification::{PinVerification, PinVerificationWords};
 use self::vocabulary::{FORMATS, Named, PADDINGS, SCHEMES, SIGNATURES};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
@@ -24,7 +26,7 @@ pub struct KeyPolicy {
     /// The one PIN block format this key encrypts.
     pub pin_output: Option<Format>,
     /// How this key makes MACs.
-    pub mac: Option<Rule>,
+    pub mac: Option<mac::Rule>,
     /// How this key signs.
     pub signature: Option<SignType>,
     /// Somebody accepted, in words, what is weak about this key.
@@ -38,6 +40,8 @@ pub struct KeyPolicy {
     pub block_side: Option<Side>,
     /// The usages of the bare cryptograms that come in under a key-encryption key.
     pub cryptograms: UsageSet,
+    /// How a PIN verification key verifies.
+    pub pin_verification: Option<PinVerification>,
 }
 
 impl KeyPolicy {
@@ -72,6 +76,11 @@ impl KeyPolicy {
                 .unwrap_or_default(),
             block_side: word(self.block_side.map(Side::word)),
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+            pin_verification: self
+                .pin_verification
+                .as_ref()
+                .map(PinVerification::words)
+                .unwrap_or_default(),
         }
     }
 
@@ -111,6 +120,9 @@ impl KeyPolicy {
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
+        if let Some(rule) = &self.pin_verification {
+            rule.encode(&mut writer);
+        }
         writer.finish()
     }
 
@@ -131,7 +143,7 @@ impl KeyPolicy {
                 Named::of_code(SCHEMES, *scheme)?,
                 Named::of_code(PADDINGS, *padding)?,
             );
-            policy.mac = Some(Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
+            policy.mac = Some(mac::Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
         }
         if let Some(value) = reader.take_if(TAG_SIGNATURE)? {
             policy.signature = Some(Named::of_code(SIGNATURES, single(value)?)?);
@@ -158,6 +170,7 @@ impl KeyPolicy {
         if !rest.is_empty() {
             return Err(Malformed);
         }
+        policy.pin_verification = PinVerification::decode(&mut reader)?;
         reader.end()?;
         if policy.encode() == bytes {
             Ok(policy)
@@ -199,6 +212,9 @@ impl std::fmt::Display for KeyPolicy {
             let usages: Vec<_> = self.cryptograms.iter().map(Usage::word).collect();
             parts.push(format!("cryptograms of {}", usages.join(" ")));
         }
+        if let Some(rule) = &self.pin_verification {
+            parts.push(rule.to_string());
+        }
         if let Some(side) = self.block_side {
             parts.push(format!("{side} keys in blocks"));
         }
@@ -235,6 +251,9 @@ const TAG_CRYPTOGRAMS: u8 = 9;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::pin_verification::ibm3624::{Rule, Validation};
+    use crate::domain::pin_verification::visa_pvv::Pvki;
+    use crate::keys::key_ref::KeyName;
 
     fn policies() -> Vec<KeyPolicy> {
         let mut policies = vec![
@@ -264,6 +283,22 @@ mod tests {
             cryptograms: Usage::ALL.iter().copied().collect(),
             ..KeyPolicy::default()
         });
+        for pvki in [0, 9] {
+            policies.push(KeyPolicy {
+                pin_verification: Pvki::new(pvki).map(PinVerification::VisaPvv),
+                ..KeyPolicy::default()
+            });
+        }
+        for (length, first, digits, pad) in [(4, 1, 16, 0), (12, 4, 16, 0xF), (4, 1, 10, 0)] {
+            let validation = Validation::new(first, digits, pad).unwrap();
+            policies.push(KeyPolicy {
+                pin_verification: Some(PinVerification::Ibm3624 {
+                    rule: Rule::new(length, validation).unwrap(),
+                    table: KeyName::parse("table").unwrap(),
+                }),
+                ..KeyPolicy::default()
+            });
+        }
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -280,7 +315,7 @@ mod tests {
             .iter()
             .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
         {
-            if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
+            if let Ok(rule) = mac::Rule::new(scheme.value, padding.value, 8) {
                 policies.push(KeyPolicy {
                     mac: Some(rule),
                     ..KeyPolicy::default()
@@ -309,7 +344,14 @@ mod tests {
     #[test]
     fn unknown_tags_codes_and_orders_are_malformed() {
         for bytes in [
-            &[10, 0, 0][..],
+            &[99, 0, 0][..],
+            &[20, 0, 1, b't'],
+            &[20, 0, 1, b'T', 21, 0, 4, 4, 1, 10, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 3, 1, 10, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 4, 1, 9, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 4, 1, 10, 0, 22, 0, 1, 1],
+            &[21, 0, 4, 4, 1, 10, 0],
+            &[22, 0, 1, 10],
             &[TAG_BLOCK_SIDE, 0, 1, 9],
             &[TAG_LEGACY_BLOCKS, 0, 1, 0],
             &[TAG_CRYPTOGRAMS, 0, 0],

@@ -9,7 +9,7 @@ use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::Format;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{KeyPolicy, PinVerification};
 use crate::keys::key_ref::KeyName;
 use crate::keys::policy::{first_obstacle, operations};
 use crate::keys::record::Header;
@@ -51,6 +51,9 @@ impl KeySpec {
         self.check_attributes(&mut faults);
         match self.usage {
             Usage::PinEncryption => self.check_pin(&mut faults),
+            Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv => {
+                self.check_verification(&mut faults);
+            }
             Usage::Signature => self.check_signature(&mut faults),
             Usage::MacIso16609
             | Usage::MacAlgorithm1
@@ -113,6 +116,10 @@ impl KeySpec {
             ),
             ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
+            (
+                "pin_verification",
+                own.pin_verification != other.pin_verification,
+            ),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -208,12 +215,33 @@ impl KeySpec {
         if self.usage != Usage::KeyEncryption && !policy.cryptograms.is_empty() {
             faults.add("cryptogram", "only key-encryption keys take in cryptograms");
         }
+        let verifies = matches!(
+            self.usage,
+            Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv
+        );
+        if !verifies && policy.pin_verification.is_some() {
+            faults.add("pin_verification", "only PIN verification keys verify PINs");
+        }
+    }
+
+    fn check_verification(&self, faults: &mut Faults) {
+        match (&self.policy.pin_verification, self.usage) {
+            (Some(PinVerification::Ibm3624 { .. }), Usage::PinVerificationIbm3624)
+            | (Some(PinVerification::VisaPvv(_)), Usage::PinVerificationVisaPvv) => {}
+            (None, _) => faults.add(
+                "pin_verification",
+                "PIN verification keys say how they verify",
+            ),
+            (Some(_), _) => faults.add("pin_verification", "not the method of the key's usage"),
+        }
     }
 
     fn check_pin(&self, faults: &mut Faults) {
         let granted = operations(self.usage, self.mode, self.side, self.algorithm);
         let own = |format: Format| self.algorithm.block_algorithm() == Some(format.algorithm());
-        if granted.contains(OperationKind::DecryptPin) == self.policy.pin_inputs.is_empty() {
+        let decrypts = granted.contains(OperationKind::DecryptPin)
+            || granted.contains(OperationKind::DecryptPinToVerify);
+        if decrypts == self.policy.pin_inputs.is_empty() {
             faults.add(
                 "pin.inputs",
                 "keys that decrypt list their formats, others list none",

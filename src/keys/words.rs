@@ -9,7 +9,7 @@ use crate::keys::entry::{
     SignatureEntry,
 };
 use crate::keys::exchange::Wanted;
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{KeyPolicy, PinVerificationWords};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 
@@ -59,6 +59,8 @@ pub struct PolicyWords {
     pub block_side: String,
     /// The usages under a key-encryption key.
     pub cryptogram_usages: Vec<String>,
+    /// How a PIN verification key verifies.
+    pub pin_verification: PinVerificationWords,
 }
 
 impl KeyWords {
@@ -177,6 +179,7 @@ impl PolicyWords {
         let cryptogram = CryptogramEntry {
             usages: self.cryptogram_usages.clone(),
         };
+        let pin_verification = self.pin_verification.entry();
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -184,6 +187,7 @@ impl PolicyWords {
             signature: signature.as_ref(),
             key_block: Some(&key_block),
             cryptogram: Some(&cryptogram),
+            pin_verification: pin_verification.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

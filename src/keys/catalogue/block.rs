@@ -119,7 +119,9 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     };
     let theirs = &protection.policy;
     let mut policy = KeyPolicy::default();
-    if granted.contains(OperationKind::DecryptPin) {
+    let decrypts = granted.contains(OperationKind::DecryptPin)
+        || granted.contains(OperationKind::DecryptPinToVerify);
+    if decrypts {
         policy.pin_inputs = theirs.pin_inputs.iter().filter(own).collect();
     }
     if granted.contains(OperationKind::EncryptPin) {
