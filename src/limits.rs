@@ -46,8 +46,10 @@ pub const CALLER_FAILURES_MINUTE_MAX: u32 = 100_000;
 pub const BUDGET_QUEUE_MAX: usize = 8192;
 /// Budgets past their time that one transaction clears away.
 pub const BUDGETS_CLEARED_MAX: usize = 200;
-/// Decimalisation tables of one tenant, and of those that a server remembers.
-pub const DECIMALISATION_TABLES_MAX: usize = 1000;
+/// Decimalisation tables of one tenant: a listing of them fits one answer.
+pub const DECIMALISATION_TABLES_MAX: usize = 256;
+/// Decimalisation tables that a server remembers, of all tenants.
+pub const DECIMALISATION_TABLES_KNOWN_MAX: usize = 4096;
 /// Shortest MAC of a block cipher a key's policy may ask for, bytes.
 pub const MAC_BYTES_MIN: usize = 4;
 /// Shortest HMAC a key's policy may ask for, bytes.

@@ -9,7 +9,7 @@
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
 //! | `pin`, `mac`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
-//! | `keys`, `approval` | the same on the control plane |
+//! | `keys`, `approval`, `decimalisation` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
 //!
@@ -22,6 +22,7 @@ pub mod approval;
 pub mod authorize;
 pub mod caller;
 pub mod deadline;
+pub mod decimalisation;
 pub mod health;
 pub mod keys;
 pub mod mac;

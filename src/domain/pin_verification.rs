@@ -25,12 +25,38 @@ use self::decimalisation::DecimalisationTable;
 use self::visa_pvv::Pvki;
 
 /// How a key verifies: everything of it is fixed by the key's policy, nothing by a caller.
-#[derive(Clone, Copy)]
-pub enum Method<'a> {
+#[derive(Clone, Copy, Debug)]
+pub enum Method {
     /// Visa PVV.
     VisaPvv(Pvki),
     /// IBM 3624 with offset.
-    Ibm3624(ibm3624::Rule, &'a DecimalisationTable),
+    Ibm3624(ibm3624::Rule, DecimalisationTable),
+}
+
+impl Method {
+    /// The one length of PIN, and of what is kept of it, digits.
+    pub const fn pin_digits(self) -> usize {
+        match self {
+            Self::VisaPvv(_) => visa_pvv::DIGITS,
+            Self::Ibm3624(rule, _) => rule.pin_digits(),
+        }
+    }
+
+    /// Whether a PAN of so many digits can be verified.
+    pub const fn pan_length_allowed(self, digits: usize) -> bool {
+        match self {
+            Self::VisaPvv(_) => visa_pvv::PAN_DIGITS_MIN <= digits,
+            Self::Ibm3624(rule, _) => rule.validation().pan_digits_min() <= digits,
+        }
+    }
+
+    /// Whether there is a PIN that follows from the PAN alone.
+    pub const fn has_natural_pin(self) -> bool {
+        match self {
+            Self::VisaPvv(_) => false,
+            Self::Ibm3624(..) => true,
+        }
+    }
 }
 
 /// A PIN verification key and how it verifies.
@@ -39,26 +65,10 @@ pub struct Verifier<'a> {
     /// The key.
     pub key: &'a Tdes,
     /// The method.
-    pub method: Method<'a>,
+    pub method: Method,
 }
 
 impl Verifier<'_> {
-    /// The one length of PIN, and of what is kept of it, digits.
-    pub const fn pin_digits(&self) -> usize {
-        match self.method {
-            Method::VisaPvv(_) => visa_pvv::DIGITS,
-            Method::Ibm3624(rule, _) => rule.pin_digits(),
-        }
-    }
-
-    /// Whether a PAN of so many digits can be verified.
-    pub const fn pan_length_allowed(&self, digits: usize) -> bool {
-        match self.method {
-            Method::VisaPvv(_) => visa_pvv::PAN_DIGITS_MIN <= digits,
-            Method::Ibm3624(rule, _) => rule.validation().pan_digits_min() <= digits,
-        }
-    }
-
     /// What an issuer keeps of a PIN. A PIN of another length gives digits that mean nothing.
     ///
     /// # Errors
@@ -67,7 +77,7 @@ impl Verifier<'_> {
         match self.method {
             Method::VisaPvv(pvki) => visa_pvv::generate(self.key, pvki, pan, pin),
             Method::Ibm3624(rule, table) => {
-                let natural = ibm3624::natural_pin(self.key, table, rule, pan)?;
+                let natural = ibm3624::natural_pin(self.key, &table, rule, pan)?;
                 Ok(ibm3624::offset(&natural, pin))
             }
         }
@@ -81,13 +91,13 @@ impl Verifier<'_> {
         match self.method {
             Method::VisaPvv(_) => Ok(None),
             Method::Ibm3624(rule, table) => {
-                ibm3624::natural_pin(self.key, table, rule, pan).map(Some)
+                ibm3624::natural_pin(self.key, &table, rule, pan).map(Some)
             }
         }
     }
 
     fn pin_fits(&self, pin: &Pin) -> Choice {
-        pin.len().ct_eq(&self.pin_digits())
+        pin.len().ct_eq(&self.method.pin_digits())
     }
 }
 

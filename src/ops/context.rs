@@ -12,6 +12,7 @@ use crate::keys::open_key::OpenKey;
 use crate::keys::policy::{self, CallerScope};
 use crate::ops::fill::Fill;
 use crate::ops::pin_engine::PinEngine;
+use crate::ops::pin_verification::Issuer;
 use crate::ops::{Error, KeyRole};
 
 /// One per server; cheap to clone.
@@ -21,8 +22,10 @@ pub struct Context {
     pub catalogue: Catalogue,
     /// The token.
     pub token: hsm::Token,
-    /// Where PIN blocks are translated.
+    /// Where PIN blocks are clear.
     pub pin_engine: Arc<dyn PinEngine>,
+    /// Decimalisation tables, and how many tries a PIN has.
+    pub issuer: Issuer,
     /// Fill digits and extra entropy.
     pub fill: Fill,
 }
@@ -149,7 +152,20 @@ impl Call {
         context: &Context,
         key: &KeyRef,
     ) -> Result<Grant<O>, Error> {
-        let found = self.resolve(context, KeyRole::Only, key).await?;
-        self.grant(KeyRole::Only, found)
+        self.granted(context, KeyRole::Only, key).await
+    }
+
+    /// Both, one after the other.
+    ///
+    /// # Errors
+    /// [`Error::Key`] with the key's role.
+    pub async fn granted<O: Operation>(
+        &self,
+        context: &Context,
+        role: KeyRole,
+        key: &KeyRef,
+    ) -> Result<Grant<O>, Error> {
+        let found = self.resolve(context, role, key).await?;
+        self.grant(role, found)
     }
 }

@@ -295,7 +295,7 @@ pub async fn step(
 }
 
 /// A request on its way.
-enum Begun {
+pub(in crate::ops) enum Begun {
     /// It was carried out before.
     Repeated(Outcome),
     /// It is to be carried out.
@@ -303,7 +303,7 @@ enum Begun {
 }
 
 /// Repetitions first, then the second person.
-async fn begin(
+pub(in crate::ops) async fn begin(
     context: &Context,
     call: &Call,
     request: Request<'_>,
@@ -325,7 +325,7 @@ async fn begin(
 }
 
 /// The tenant of a name that the caller may use.
-fn own(call: &Call, name: &KeyName) -> Result<KeyName, Error> {
+pub(in crate::ops) fn own(call: &Call, name: &KeyName) -> Result<KeyName, Error> {
     let unknown = || Error::Key(KeyRole::Named, KeyError::UnknownKey);
     let tenant = call.scope().tenant();
     if !call.scope().holds(tenant, name.as_str()) {

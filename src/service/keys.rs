@@ -347,13 +347,13 @@ impl Keys {
 }
 
 /// What was asked, as its repetition would ask it: the message's own bytes.
-struct Asked {
+pub(in crate::service) struct Asked {
     call: &'static str,
     message: Vec<u8>,
 }
 
 impl Asked {
-    fn under<'a>(&'a self, id: &'a str) -> ops::keys::Request<'a> {
+    pub(in crate::service) fn under<'a>(&'a self, id: &'a str) -> ops::keys::Request<'a> {
         ops::keys::Request {
             id,
             call: self.call,
@@ -363,7 +363,7 @@ impl Asked {
 }
 
 /// Runs a handler that changes something.
-async fn changing<M, R, F>(
+pub(in crate::service) async fn changing<M, R, F>(
     rpc: Rpc,
     request: Request<M>,
     operation: F,
@@ -414,7 +414,7 @@ fn named(name: &str, field: Field) -> Result<NamedKey, Error> {
     }
 }
 
-fn key_name(name: &str) -> Result<KeyName, Error> {
+pub(in crate::service) fn key_name(name: &str) -> Result<KeyName, Error> {
     named(name, "name").map(|key| key.name)
 }
 

@@ -1,4 +1,6 @@
-//! `PinService`: wire to domain and back.
+//! `PinService`: wire to domain and back. What is an issuer's stands in `verification`.
+
+mod verification;
 
 use tonic::{Request, Response, Status};
 
@@ -24,6 +26,42 @@ impl PinService for Pin {
         admitted::handle(Rpc::TranslatePin, request, async |call, message| {
             let asked = ops::pin::TranslatePin::try_from(message)?;
             Ok(ops::pin::translate(&self.0, call, asked).await?.into())
+        })
+        .await
+    }
+
+    async fn verify_pin(
+        &self,
+        request: Request<pb::VerifyPinRequest>,
+    ) -> Result<Response<pb::VerifyPinResponse>, Status> {
+        admitted::handle(Rpc::VerifyPin, request, async |call, message| {
+            let (asked, reference) = verification::asked_to_verify(message)?;
+            let verified = ops::pin_verification::verify(&self.0, call, asked, &reference).await?;
+            Ok(verified.into())
+        })
+        .await
+    }
+
+    async fn generate_pin_reference(
+        &self,
+        request: Request<pb::GeneratePinReferenceRequest>,
+    ) -> Result<Response<pb::GeneratePinReferenceResponse>, Status> {
+        admitted::handle(Rpc::GeneratePinReference, request, async |call, message| {
+            let asked = ops::pin_verification::IncomingPin::try_from(message)?;
+            let made = ops::pin_verification::make_reference(&self.0, call, asked).await?;
+            Ok(made.into())
+        })
+        .await
+    }
+
+    async fn generate_pin(
+        &self,
+        request: Request<pb::GeneratePinRequest>,
+    ) -> Result<Response<pb::GeneratePinResponse>, Status> {
+        admitted::handle(Rpc::GeneratePin, request, async |call, message| {
+            let asked = ops::pin_verification::GeneratePin::try_from(message)?;
+            let made = ops::pin_verification::generate(&self.0, call, asked).await?;
+            Ok(made.into())
         })
         .await
     }
@@ -69,19 +107,22 @@ impl From<ops::pin::TranslatedPin> for pb::TranslatePinResponse {
             source_key,
             destination_key,
         } = translated;
-        let format = match format {
-            Format::Iso0 => pb::PinBlockFormat::Iso0,
-            Format::Iso1 => pb::PinBlockFormat::Iso1,
-            Format::Iso3 => pb::PinBlockFormat::Iso3,
-            Format::Iso4 => pb::PinBlockFormat::Iso4,
-            Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
-        };
         Self {
             pin_block: pin_block.as_bytes().to_vec(),
-            format: format.into(),
+            format: wire_format(format).into(),
             source_key: Some(key_use(source_key)),
             destination_key: Some(key_use(destination_key)),
         }
+    }
+}
+
+fn wire_format(format: Format) -> pb::PinBlockFormat {
+    match format {
+        Format::Iso0 => pb::PinBlockFormat::Iso0,
+        Format::Iso1 => pb::PinBlockFormat::Iso1,
+        Format::Iso3 => pb::PinBlockFormat::Iso3,
+        Format::Iso4 => pb::PinBlockFormat::Iso4,
+        Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
     }
 }
 

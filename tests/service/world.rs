@@ -24,6 +24,7 @@ use pintle::limits;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
+use pintle::ops::pin_verification::Issuer;
 use pintle::secret::Secret;
 use pintle::service::authorize::{Plane, Policy, RPCS};
 use pintle::service::caller::DANGER_DEV_PLAINTEXT;
@@ -56,6 +57,8 @@ pub struct World {
     pub stack: Stack,
     /// Readiness.
     pub health: Health,
+    /// Where the store is.
+    pub store: PathBuf,
     /// Where the journal is.
     pub journal: PathBuf,
     /// The plaintext listener.
@@ -216,6 +219,7 @@ impl World {
             context,
             stack,
             health,
+            store: folder.join("store.sqlite"),
             journal,
             plaintext,
             tls,
@@ -258,7 +262,7 @@ fn policy_file(approved: &[&str]) -> PolicyFile {
                 DANGER_DEV_PLAINTEXT,
                 &every,
                 &[
-                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*",
+                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*", "pvk-*",
                 ],
             ),
         ],
@@ -305,6 +309,7 @@ async fn context(folder: &Path) -> Context {
         catalogue,
         token,
         pin_engine: Arc::new(engine),
+        issuer: Issuer::default(),
         fill,
     }
 }

@@ -35,7 +35,7 @@ impl Bench {
         let rule = ibm3624::Rule::new(4, validation).unwrap();
         [
             Method::VisaPvv(Pvki::new(1).unwrap()),
-            Method::Ibm3624(rule, &self.table),
+            Method::Ibm3624(rule, self.table),
         ]
         .map(|method| Verifier {
             key: &self.pvk,
