@@ -166,7 +166,8 @@ fn a_table_that_was_changed_or_moved_in_the_store_is_refused() {
         let table = DecimalisationTable::parse(DIGITS).unwrap();
         for made in ["pvk-a", "pvk-b"] {
             let act = pintle::keys::act::Act::operator();
-            let made = decimalisation::create(catalogue, &tenant, (&name(made), table), &act);
+            let name = name(made);
+            let made = decimalisation::create(catalogue, &tenant, (&name, table), &act);
             made.await.unwrap();
         }
         let read = async |of| decimalisation::read(catalogue, &tenant, &name(of)).await;

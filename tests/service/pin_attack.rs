@@ -16,10 +16,7 @@ use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::Error as KeyError;
 use pintle::ops::context::Context;
 use pintle::ops::pin_verification::Issuer;
-use pintle::service::health::Health;
 use pintle::service::pb;
-use pintle::service::server::{Reflection, danger_serve_plaintext_on_loopback, data_routes};
-use pintle::service::stack::{Audit, Stack};
 use pintle::store::Store;
 use prost::Message;
 use subtle::ConstantTimeEq;
@@ -29,7 +26,7 @@ use crate::blocks::{bound, cipher, close_8, encipher};
 use crate::decimalisation::provide;
 use crate::pin_verification::{pan, reference, verification};
 use crate::refusal::assert_refused;
-use crate::world::{World, client_of, options, world};
+use crate::world::{World, world};
 
 /// The usual table, which a bank has and an attacker knows.
 const TABLE: &str = "0123456789012345";
@@ -199,12 +196,12 @@ fn guesses() -> u32 {
 /// Another server over the world's store, with a catalogue and a writer of its own.
 async fn replica(world: &World) -> pintle::client::Client {
     let store = Store::open(&world.store).unwrap();
-    let options_of = CatalogueOptions {
+    let options = CatalogueOptions {
         allow_process_kek: true,
         ..CatalogueOptions::new(Environment::Test)
     };
     let token = world.context.token.clone();
-    let catalogue = Catalogue::open(store, token, options_of).unwrap();
+    let catalogue = Catalogue::open(store, token, options).unwrap();
     catalogue.spawn_poll();
     let context = Context {
         catalogue,
@@ -212,14 +209,7 @@ async fn replica(world: &World) -> pintle::client::Client {
         pin_engine: Arc::clone(&world.context.pin_engine),
         ..world.context.clone()
     };
-    let stack = Stack::new(options(Audit::DangerNone));
-    let health = Health::new().await;
-    let routes = data_routes(&context, &stack, &health, Reflection::Off).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = std::future::pending();
-    tokio::spawn(danger_serve_plaintext_on_loopback(listener, routes, stop));
-    client_of(address).await
+    world.client_with(&context).await
 }
 
 #[test]
@@ -228,30 +218,25 @@ fn three_servers_of_one_store_admit_one_budget_of_wrong_pins() {
         provide(world).await;
         let pan = pan(21, 1);
         let kept = reference(&world.client().await, "visa", "4821", &pan).await;
-        let mut attacks = tokio::task::JoinSet::new();
-        for server in 0..3 {
+        let attack = async |server: u32| {
             let client = replica(world).await;
-            let (pan, kept) = (pan.clone(), kept.clone());
-            attacks.spawn(async move {
-                let mut admitted = 0;
-                for guess in 0..guesses() / 3 {
-                    let pin = format!("{:04}", 5000 + (guess * 3 + server) % 5000);
-                    let block = encipher("tpk-tdes", Format::Iso0, &pin, &pan);
-                    let request = verification("visa", &pan, block, &kept);
-                    match client.verify_pin(request).await {
-                        Ok(_) => admitted += 1,
-                        refused => assert_refused(
-                            refused,
-                            Code::ResourceExhausted,
-                            "PIN_TRIES_SPENT",
-                            None,
-                        ),
+            let mut admitted = 0;
+            for guess in 0..guesses() / 3 {
+                let pin = format!("{:04}", 5000 + (guess * 3 + server) % 5000);
+                let block = encipher("tpk-tdes", Format::Iso0, &pin, &pan);
+                let request = verification("visa", &pan, block, &kept);
+                match client.verify_pin(request).await {
+                    Ok(_) => admitted += 1,
+                    refused => {
+                        let spent = "PIN_TRIES_SPENT";
+                        assert_refused(refused, Code::ResourceExhausted, spent, None);
                     }
                 }
-                admitted
-            });
-        }
-        let admitted: u32 = attacks.join_all().await.into_iter().sum();
+            }
+            admitted
+        };
+        let (one, two, three) = tokio::join!(attack(0), attack(1), attack(2));
+        let admitted: u32 = one + two + three;
         assert_eq!(admitted, 5);
     });
 }

@@ -111,12 +111,18 @@ impl World {
     pub async fn server(&self, edit: impl FnOnce(&mut Options)) -> SocketAddr {
         let mut options = options(Audit::DangerNone);
         edit(&mut options);
-        let routes = data_routes(
-            &self.context,
-            &Stack::new(options),
-            &self.health,
-            Reflection::Off,
-        );
+        self.serve(&self.context, options).await
+    }
+
+    /// A client of another plaintext server, with keys and budgets of its own.
+    pub async fn client_with(&self, context: &Context) -> Client {
+        let address = self.serve(context, options(Audit::DangerNone)).await;
+        client_of(address).await
+    }
+
+    async fn serve(&self, context: &Context, options: Options) -> SocketAddr {
+        let stack = Stack::new(options);
+        let routes = data_routes(context, &stack, &self.health, Reflection::Off);
         let listener = bind().await;
         let address = listener.local_addr().unwrap();
         let stop = std::future::pending();

@@ -11,6 +11,7 @@ mod check_value;
 mod key_block;
 mod mac;
 mod pin_block;
+mod pin_verification;
 mod report;
 mod signature;
 mod sm;
@@ -103,6 +104,7 @@ fn run_cases(file: &str, cases: &[Value], report: &mut Report) {
 fn operation(name: &str) -> Option<&'static Op> {
     [
         pin_block::OPS,
+        pin_verification::OPS,
         mac::OPS,
         check_value::OPS,
         key_block::OPS,
