@@ -20,6 +20,7 @@ use crate::service::pb::v1::mac_service_client::MacServiceClient;
 use crate::service::pb::v1::pin_service_client::PinServiceClient;
 use crate::service::pb::v1::random_service_client::RandomServiceClient;
 use crate::service::pb::v1::signing_service_client::SigningServiceClient;
+use crate::service::pb::v1::terminal_service_client::TerminalServiceClient;
 
 /// One connection to one server.
 #[derive(Clone)]
@@ -93,6 +94,10 @@ calls! {
     generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
     /// `MacService.VerifyMac`
     verify_mac: MacServiceClient, VerifyMacRequest => VerifyMacResponse;
+    /// `TerminalService.SignIn`
+    sign_in: TerminalServiceClient, SignInRequest => SignInResponse;
+    /// `TerminalService.SecureMessage`
+    secure_message: TerminalServiceClient, SecureMessageRequest => SecureMessageResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
     /// `SigningService.GetPublicKey`

@@ -14,3 +14,4 @@ pub mod pin;
 pub mod pin_block;
 pub mod rsa;
 pub mod sm2;
+pub mod unionpay;

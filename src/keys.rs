@@ -38,6 +38,7 @@ mod reseal;
 pub mod root;
 pub mod rotation;
 pub mod seal;
+pub mod sign_in;
 pub mod spec;
 mod standing;
 pub mod template;

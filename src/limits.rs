@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Largest gRPC message accepted, bytes: a whole message plus its framing and names.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
+/// Longest of the two messages that one `SecureMessage` carries, bytes.
+pub const SECURE_MESSAGE_BYTES_MAX: usize = 32 * 1024;
 /// Most random bytes in one answer.
 pub const RANDOM_BYTES_MAX: usize = 1024;
 /// Most parameters of one Alipay request.

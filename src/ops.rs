@@ -14,6 +14,7 @@ pub mod pin;
 pub mod pin_engine;
 pub mod random;
 pub mod signing;
+pub mod terminal;
 
 use thiserror::Error;
 
@@ -44,6 +45,9 @@ pub enum Error {
     /// The key's scheme cannot authenticate nothing.
     #[error("the message is empty")]
     MessageEmpty,
+    /// A PIN block's place is not within the message.
+    #[error("the PIN block's place is not within the message")]
+    PinPlace,
     /// The MAC does not have the length that the key's policy names.
     #[error("the MAC does not have the policy's length")]
     MacLength,
@@ -116,4 +120,10 @@ pub enum KeyRole {
     Parent,
     /// The one under whose public half another HSM wrapped.
     Transport,
+    /// A terminal's master key.
+    Terminal,
+    /// The one of the MAC that came.
+    IncomingMac,
+    /// The one of the MAC that goes.
+    OutgoingMac,
 }

@@ -8,7 +8,7 @@
 //! | `admitted` | what the path hands to a handler, and takes back |
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
-//! | `pin`, `mac`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
+//! | `pin`, `mac`, `terminal`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
 //! | `keys`, `approval` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
@@ -33,6 +33,7 @@ pub mod server;
 pub mod signing;
 pub mod stack;
 pub mod status;
+pub mod terminal;
 pub mod tls;
 mod wire;
 

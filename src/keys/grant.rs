@@ -199,10 +199,19 @@ impl Grant<WrapKeyBlock> {
 impl Grant<ImportCryptogram> {
     /// The key under which cryptograms come in.
     pub fn parent(&self) -> Parent<'_> {
-        match &self.part {
-            ParentPart::Token(object_id) => Parent::Token(*object_id),
-            ParentPart::Process(cipher) => Parent::Process(cipher.expose_secret()),
-        }
+        self.part.parent()
+    }
+
+    /// What its header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<GiveCryptogram> {
+    /// The key under which cryptograms go out.
+    pub fn parent(&self) -> Parent<'_> {
+        self.part.parent()
     }
 
     /// What its header says.
@@ -223,7 +232,7 @@ impl Grant<OpenTransport> {
     }
 }
 
-/// A key under which others come in.
+/// A key under which others come in or go out.
 pub enum Parent<'a> {
     /// In the token: its `CKA_ID`.
     Token([u8; 16]),
@@ -321,6 +330,8 @@ operations! {
         |key| Some(protection_part(key)?.own);
     /// Taking in bare cryptograms.
     ImportCryptogram: "take in cryptograms", ParentPart = parent_part;
+    /// Giving out working keys as bare cryptograms, at a terminal's sign-in.
+    GiveCryptogram: "give out cryptograms", ParentPart = parent_part;
     /// Opening what came in under the public half.
     OpenTransport: "open transported keys", [u8; 16] =
         |key| match key.material() {
@@ -335,12 +346,21 @@ pub struct ProtectionPart {
     legacy: Vec<Arc<Locked<ProtectionKeys>>>,
 }
 
-/// Where a key lies under which others come in.
+/// Where a key lies under which others come in or go out.
 pub enum ParentPart {
     /// In the token.
     Token([u8; 16]),
     /// In this process.
     Process(Arc<Locked<PinCipher>>),
+}
+
+impl ParentPart {
+    fn parent(&self) -> Parent<'_> {
+        match self {
+            Self::Token(object_id) => Parent::Token(*object_id),
+            Self::Process(cipher) => Parent::Process(cipher.expose_secret()),
+        }
+    }
 }
 
 /// The private key's part in signing, with the public half that checks it.

@@ -444,7 +444,10 @@ impl Maker<'_> {
     }
 
     /// A symmetric value that may be a key; one that may not is drawn again.
-    async fn draw(&self, algorithm: Algorithm) -> Result<Secret<Vec<u8>>, Error> {
+    pub(in crate::keys) async fn draw(
+        &self,
+        algorithm: Algorithm,
+    ) -> Result<Secret<Vec<u8>>, Error> {
         let length = algorithm.key_bytes().ok_or(Error::RandomRefused)?;
         for _ in 0..limits::KEY_DRAWS_MAX {
             let mut value = self.random(length).await?;

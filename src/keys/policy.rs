@@ -45,9 +45,9 @@ pub fn grant<Op: Operation>(scope: &CallerScope, key: Arc<OpenKey>) -> Result<Gr
 /// public half, so that a partner can be told before the first signature.
 const fn state_allows(state: State, operation: OperationKind) -> bool {
     use OperationKind::{
-        DecryptData, DecryptPin, EncryptData, EncryptPin, GenerateMac, ImportCryptogram,
-        OpenTransport, ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac, VerifySignature,
-        WrapKeyBlock,
+        DecryptData, DecryptPin, EncryptData, EncryptPin, GenerateMac, GiveCryptogram,
+        ImportCryptogram, OpenTransport, ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac,
+        VerifySignature, WrapKeyBlock,
     };
     match (state, operation) {
         (State::Active, _) => true,
@@ -56,7 +56,10 @@ const fn state_allows(state: State, operation: OperationKind) -> bool {
             DecryptPin | VerifyMac | VerifySignature | ReadPublicKey | DecryptData | UnwrapKeyBlock
             | ImportCryptogram | OpenTransport,
         ) => true,
-        (State::Retiring, EncryptPin | GenerateMac | Sign | EncryptData | WrapKeyBlock) => false,
+        (
+            State::Retiring,
+            EncryptPin | GenerateMac | Sign | EncryptData | WrapKeyBlock | GiveCryptogram,
+        ) => false,
         (State::Pending, operation) => matches!(operation, ReadPublicKey),
         (State::Disabled | State::Destroying | State::Destroyed, _) => false,
     }

@@ -7,12 +7,14 @@
 use crate::domain::alipay::SignType;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::Format;
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
 use crate::keys::key_policy::KeyPolicy;
 use crate::keys::key_ref::KeyName;
 use crate::keys::policy::{first_obstacle, operations};
 use crate::keys::record::Header;
+use crate::keys::sign_in;
 
 /// A key as somebody wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,9 @@ impl KeySpec {
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
         }
         self.refuse_others(&mut faults);
+        if let Err(fault) = sign_in::check(self) {
+            faults.add(fault.field, fault.why);
+        }
         if self.policy.weak && !self.is_weak() {
             faults.add("weak", "nothing about this key is weak");
         }
@@ -113,6 +118,7 @@ impl KeySpec {
             ),
             ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
+            ("sign_in", own.sign_in != other.sign_in),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -148,10 +154,10 @@ impl KeySpec {
     }
 
     fn check_cryptograms(&self, faults: &mut Faults) {
-        if self.policy.cryptograms.is_empty() {
+        if self.policy.cryptograms.is_empty() && self.policy.sign_in.is_none() {
             faults.add(
                 "cryptogram.usages",
-                "key-encryption keys list the usages of what comes in under them",
+                "key-encryption keys list the usages of what comes in under them, or have a sign_in",
             );
         }
         if self
@@ -184,12 +190,13 @@ impl KeySpec {
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
         let for_blocks = self.usage == Usage::KeyBlockProtection;
-        if !(self.usage == Usage::PinEncryption || for_blocks)
+        let signs_in = policy.sign_in.is_some();
+        if !(self.usage == Usage::PinEncryption || for_blocks || signs_in)
             && (!policy.pin_inputs.is_empty() || policy.pin_output.is_some())
         {
             faults.add("pin", "only PIN keys have PIN block formats");
         }
-        if !(self.usage.makes_macs() || for_blocks) && policy.mac.is_some() {
+        if !(self.usage.makes_macs() || for_blocks || signs_in) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
@@ -289,14 +296,15 @@ impl KeySpec {
         }
     }
 
-    fn is_weak(&self) -> bool {
+    pub(in crate::keys) fn is_weak(&self) -> bool {
         let zero_padded = self.policy.mac.is_some_and(|rule| {
             matches!(
                 rule.scheme,
                 Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4
             ) && rule.padding == Some(Padding::Method1)
         });
-        zero_padded || self.policy.signature == Some(SignType::Rsa)
+        let single_des = self.policy.sign_in.is_some_and(Layout::has_single_des);
+        zero_padded || single_des || self.policy.signature == Some(SignType::Rsa)
     }
 }
 

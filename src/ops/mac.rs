@@ -41,10 +41,7 @@ pub async fn generate(
 ) -> Result<Generated, Error> {
     bounded(message)?;
     let grant: Grant<GenerateMac> = call.key(context, key).await?;
-    let mac = mac::generate(grant.key(), grant.rule(), message).map_err(|error| match error {
-        MacError::EmptyMessage => Error::MessageEmpty,
-        MacError::SchemeMismatch => Error::MacKeyMismatch,
-    })?;
+    let mac = mac::generate(grant.key(), grant.rule(), message)?;
     Ok(Generated {
         mac,
         scheme: grant.rule().scheme,
@@ -68,9 +65,7 @@ pub async fn verify(
     let valid = match mac::verify(grant.key(), grant.rule(), message, mac) {
         Ok(()) => true,
         Err(VerifyError::Mismatch) => false,
-        Err(VerifyError::WrongLength) => return Err(Error::MacLength),
-        Err(VerifyError::EmptyMessage) => return Err(Error::MessageEmpty),
-        Err(VerifyError::SchemeMismatch) => return Err(Error::MacKeyMismatch),
+        Err(error) => return Err(error.into()),
     };
     Ok(Verified {
         valid,
@@ -84,4 +79,24 @@ fn bounded(message: &[u8]) -> Result<(), Error> {
         return Err(Error::MessageTooLong);
     }
     Ok(())
+}
+
+impl From<MacError> for Error {
+    fn from(error: MacError) -> Self {
+        match error {
+            MacError::EmptyMessage => Self::MessageEmpty,
+            MacError::SchemeMismatch => Self::MacKeyMismatch,
+        }
+    }
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            // Who tells a wrong MAC apart does so before; to all others it is one that cannot be.
+            VerifyError::Mismatch | VerifyError::WrongLength => Self::MacLength,
+            VerifyError::EmptyMessage => Self::MessageEmpty,
+            VerifyError::SchemeMismatch => Self::MacKeyMismatch,
+        }
+    }
 }

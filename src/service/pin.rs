@@ -44,7 +44,7 @@ impl TryFrom<pb::TranslatePinRequest> for ops::pin::TranslatePin {
         let (pan, pin_block) = (Secret::new(pan), Secret::new(pin_block));
         let source_key = key_ref(source_key, "source_key")?;
         let destination_key = key_ref(destination_key, "destination_key")?;
-        let source_format = format(source_format)?;
+        let source_format = format_of(source_format)?;
         if pan.expose_secret().is_empty() {
             return Err(Error::FieldMissing("pan"));
         }
@@ -69,23 +69,16 @@ impl From<ops::pin::TranslatedPin> for pb::TranslatePinResponse {
             source_key,
             destination_key,
         } = translated;
-        let format = match format {
-            Format::Iso0 => pb::PinBlockFormat::Iso0,
-            Format::Iso1 => pb::PinBlockFormat::Iso1,
-            Format::Iso3 => pb::PinBlockFormat::Iso3,
-            Format::Iso4 => pb::PinBlockFormat::Iso4,
-            Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
-        };
         Self {
             pin_block: pin_block.as_bytes().to_vec(),
-            format: format.into(),
+            format: self::format(format).into(),
             source_key: Some(key_use(source_key)),
             destination_key: Some(key_use(destination_key)),
         }
     }
 }
 
-fn format(value: i32) -> Result<Format, Error> {
+fn format_of(value: i32) -> Result<Format, Error> {
     let known = pb::PinBlockFormat::try_from(value);
     match known.map_err(|_| Error::EnumUnknown("source_format"))? {
         pb::PinBlockFormat::Unspecified => Err(Error::FieldMissing("source_format")),
@@ -94,5 +87,16 @@ fn format(value: i32) -> Result<Format, Error> {
         pb::PinBlockFormat::Iso3 => Ok(Format::Iso3),
         pb::PinBlockFormat::Iso4 => Ok(Format::Iso4),
         pb::PinBlockFormat::Sm4Fmt4Layout => Ok(Format::Sm4Fmt4Layout),
+    }
+}
+
+/// A format as the wire says it.
+pub(in crate::service) const fn format(format: Format) -> pb::PinBlockFormat {
+    match format {
+        Format::Iso0 => pb::PinBlockFormat::Iso0,
+        Format::Iso1 => pb::PinBlockFormat::Iso1,
+        Format::Iso3 => pb::PinBlockFormat::Iso3,
+        Format::Iso4 => pb::PinBlockFormat::Iso4,
+        Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
     }
 }

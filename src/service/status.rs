@@ -82,6 +82,7 @@ impl Fault {
             Operation::PinBlockRejected(_) => Self::at(Reason::PinBlockRejected, "pin_block"),
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
+            Operation::PinPlace => Self::at(Reason::PinPlace, "place"),
             Operation::MacLength => Self::at(Reason::MacLength, "mac"),
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
@@ -128,6 +129,9 @@ impl Fault {
             KeyRole::DestinationProtection => "destination_protection_key",
             KeyRole::Parent => "parent_key",
             KeyRole::Transport => "transport_key",
+            KeyRole::Terminal => "terminal_key",
+            KeyRole::IncomingMac => "incoming_mac_key",
+            KeyRole::OutgoingMac => "outgoing_mac_key",
         };
         match error {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),

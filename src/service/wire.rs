@@ -68,3 +68,11 @@ pub(in crate::service) fn timestamp(seconds: u64) -> Timestamp {
         nanos: 0,
     }
 }
+
+/// The key of this name, its active version.
+pub(in crate::service) fn named(name: &str, field: Field) -> Result<NamedKey, Error> {
+    match name {
+        "" => Err(Error::FieldMissing(field)),
+        name => NamedKey::parse(name, 0).map_err(|_| Error::KeyNameMalformed(field)),
+    }
+}

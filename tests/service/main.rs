@@ -27,5 +27,6 @@ mod random;
 mod refusal;
 mod signing;
 mod softhsm;
+mod terminal;
 mod vectors;
 mod world;

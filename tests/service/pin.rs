@@ -35,7 +35,7 @@ const DESTINATIONS: [(&str, Format); 4] = [
     ("zpk-out-sm4", Format::Sm4Fmt4Layout),
 ];
 
-fn wire(format: Format) -> PinBlockFormat {
+pub fn wire(format: Format) -> PinBlockFormat {
     match format {
         Format::Iso0 => PinBlockFormat::Iso0,
         Format::Iso1 => PinBlockFormat::Iso1,

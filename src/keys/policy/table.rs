@@ -60,7 +60,7 @@ pub(in crate::keys) fn first_obstacle(
 
 /// A set of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::keys) struct OperationSet(u16);
+pub(in crate::keys) struct OperationSet(u32);
 
 impl OperationSet {
     pub(in crate::keys) const fn contains(self, operation: OperationKind) -> bool {
@@ -134,6 +134,11 @@ const UNWRAP: &[OperationKind] = &[OperationKind::UnwrapKeyBlock];
 const WRAP: &[OperationKind] = &[OperationKind::WrapKeyBlock];
 const BOTH_BLOCK: &[OperationKind] = &[OperationKind::UnwrapKeyBlock, OperationKind::WrapKeyBlock];
 const IMPORT: &[OperationKind] = &[OperationKind::ImportCryptogram];
+const GIVE: &[OperationKind] = &[OperationKind::GiveCryptogram];
+const BOTH_CRYPTOGRAM: &[OperationKind] = &[
+    OperationKind::ImportCryptogram,
+    OperationKind::GiveCryptogram,
+];
 const OPEN_TRANSPORT: &[OperationKind] =
     &[OperationKind::OpenTransport, OperationKind::ReadPublicKey];
 
@@ -154,9 +159,11 @@ pub const TABLE: &[Row] = &[
     row(Usage::DataEncryption, Mode::Decrypt, None, DATA, DECRYPT_DATA),
     row(Usage::DataEncryption, Mode::Encrypt, None, DATA, ENCRYPT_DATA),
     row(Usage::DataEncryption, Mode::EncryptAndDecrypt, None, DATA, BOTH_DATA),
-    // K0: bare cryptograms come in under it, and face the way it faces.
+    // K0: bare cryptograms come in under it, and face the way it faces. Under a terminal's master
+    // key they also go out, at a sign-in.
+    row(Usage::KeyEncryption, Mode::Encrypt, TERMINAL, CRYPTOGRAM, GIVE),
     row(Usage::KeyEncryption, Mode::Decrypt, TERMINAL, CRYPTOGRAM, IMPORT),
-    row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, TERMINAL, CRYPTOGRAM, IMPORT),
+    row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, TERMINAL, CRYPTOGRAM, BOTH_CRYPTOGRAM),
     row(Usage::KeyEncryption, Mode::Decrypt, ZONE, CRYPTOGRAM, IMPORT),
     row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, ZONE, CRYPTOGRAM, IMPORT),
     // K1: X9.143 key blocks.

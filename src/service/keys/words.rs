@@ -9,7 +9,7 @@ use crate::keys::key_policy::KeyPolicy;
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
-use crate::keys::words::{KeyWords, PolicyWords};
+use crate::keys::words::{KeyWords, PolicyWords, SignInWords};
 use crate::service::pb::admin::v1 as pb;
 use crate::service::pb::v1::Residence as PbResidence;
 use crate::service::wire::{residence, timestamp};
@@ -68,6 +68,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -82,6 +83,22 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in: sign_in.map(sign_in_words).transpose()?,
+    })
+}
+
+fn sign_in_words(policy: pb::SignInPolicy) -> Result<SignInWords, Error> {
+    let pb::SignInPolicy {
+        layout,
+        check_value_bytes,
+        data_key,
+    } = policy;
+    let field = "policy.sign_in.check_value_bytes";
+    Ok(SignInWords {
+        layout,
+        check_value_bytes: u8::try_from(check_value_bytes)
+            .map_err(|_| Error::FieldMalformed(field))?,
+        data_key,
     })
 }
 
@@ -170,6 +187,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in,
     } = words;
     pb::KeyPolicy {
         pin_inputs,
@@ -183,6 +201,11 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in: sign_in.map(|words| pb::SignInPolicy {
+            layout: words.layout,
+            check_value_bytes: words.check_value_bytes.into(),
+            data_key: words.data_key,
+        }),
     }
 }
 

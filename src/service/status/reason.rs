@@ -68,6 +68,8 @@ reasons! {
         "the PAN's length is not one the PIN block format takes";
     PinBlockLength, "PIN_BLOCK_LENGTH", InvalidArgument,
         "the PIN block's length is not that of its format";
+    PinPlace, "PIN_PLACE", InvalidArgument,
+        "the PIN block's place does not lie within the outgoing message";
     MacLength, "MAC_LENGTH", InvalidArgument,
         "the MAC's length is not the one the key's policy names";
     MessageEmpty, "MESSAGE_EMPTY", InvalidArgument,
