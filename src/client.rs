@@ -98,6 +98,10 @@ calls! {
     sign_in: TerminalServiceClient, SignInRequest => SignInResponse;
     /// `TerminalService.SecureMessage`
     secure_message: TerminalServiceClient, SecureMessageRequest => SecureMessageResponse;
+    /// `MacService.GenerateMacs`
+    generate_macs: MacServiceClient, GenerateMacsRequest => GenerateMacsResponse;
+    /// `MacService.VerifyMacs`
+    verify_macs: MacServiceClient, VerifyMacsRequest => VerifyMacsResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
     /// `SigningService.GetPublicKey`

@@ -6,6 +6,7 @@
 
 pub mod alipay;
 pub mod approval;
+pub mod batch;
 pub mod context;
 pub mod fill;
 pub mod keys;
@@ -15,6 +16,8 @@ pub mod pin_engine;
 pub mod random;
 pub mod signing;
 pub mod terminal;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -97,6 +100,9 @@ pub enum Error {
     /// A signature just made does not verify. It is not released.
     #[error("a signature just made does not verify")]
     SignatureFault,
+    /// The error of several items of one batch: they name the same key.
+    #[error(transparent)]
+    Shared(Arc<Self>),
 }
 
 /// Which of a call's keys is meant.

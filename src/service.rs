@@ -9,6 +9,7 @@
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
 //! | `pin`, `mac`, `terminal`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
+//! | `outcome` | the refusal of one item of a batch |
 //! | `keys`, `approval` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
@@ -26,6 +27,7 @@ pub mod health;
 pub mod keys;
 pub mod mac;
 pub mod metrics;
+mod outcome;
 pub mod pb;
 pub mod pin;
 pub mod random;
@@ -73,6 +75,9 @@ pub enum Error {
     /// A field's value cannot be meant.
     #[error("{0} cannot be read")]
     FieldMalformed(Field),
+    /// More items than a batch may have.
+    #[error("more {0} than a batch may have")]
+    ItemsTooMany(Field),
     /// A key name that is not one.
     #[error("{0} is not a key name")]
     KeyNameMalformed(Field),

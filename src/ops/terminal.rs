@@ -1,7 +1,6 @@
 //! What a terminal's host asks for whole: the answer to a sign-in, and a message's way from one
 //! side to the other, MAC checked, PIN translated, MAC made again, all or nothing.
 
-use crate::domain::mac::{self, MacTag, Scheme};
 use crate::keys::attributes::Usage;
 use crate::keys::grant::{GenerateMac, Grant, VerifyMac};
 use crate::keys::key_ref::{KeyRef, NamedKey};
@@ -10,6 +9,7 @@ use crate::keys::sign_in::{self, SignedIn, Terminal};
 use crate::limits;
 use crate::ops::context::{Call, Context};
 use crate::ops::keys::{Begun, Request, begin, granted};
+use crate::ops::mac::{self, Generated};
 use crate::ops::pin::{self, TranslatePin, TranslatedPin};
 use crate::ops::{Error, KeyRole};
 use crate::secret::Secret;
@@ -102,11 +102,7 @@ pub struct Done {
     /// The PIN block, if there was one.
     pub pin: Option<TranslatedPin>,
     /// The MAC that goes.
-    pub mac: MacTag,
-    /// Its scheme.
-    pub scheme: Scheme,
-    /// Its key.
-    pub outgoing: KeyUse,
+    pub outgoing: Generated,
 }
 
 /// Verifies, translates and makes the new MAC. The PIN block is looked at only once the message
@@ -140,14 +136,11 @@ pub async fn secure_message(
     let outgoing: Grant<GenerateMac> = call.grant(role, outgoing)?;
 
     let message = incoming_message.expose_secret();
-    match mac::verify(incoming.key(), incoming.rule(), message, &incoming_mac) {
-        Ok(()) => {}
-        Err(mac::VerifyError::Mismatch) => {
-            return Ok(Secured::Refused {
-                incoming: incoming.key_use().clone(),
-            });
-        }
-        Err(error) => return Err(error.into()),
+    let verified = mac::verify_with(&incoming, message, &incoming_mac)?;
+    if !verified.valid {
+        return Ok(Secured::Refused {
+            incoming: verified.key,
+        });
     }
     let pin = match pin {
         None => None,
@@ -162,11 +155,9 @@ pub async fn secure_message(
     };
     let message = outgoing_message.expose_secret();
     Ok(Secured::Done(Box::new(Done {
-        incoming: incoming.key_use().clone(),
+        incoming: verified.key,
         pin,
-        mac: mac::generate(outgoing.key(), outgoing.rule(), message)?,
-        scheme: outgoing.rule().scheme,
-        outgoing: outgoing.key_use().clone(),
+        outgoing: mac::generate_with(&outgoing, message)?,
     })))
 }
 

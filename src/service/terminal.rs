@@ -176,10 +176,13 @@ impl From<Secured> for pb::SecureMessageResponse {
         let Done {
             incoming,
             pin,
-            mac,
-            scheme: made_by,
             outgoing,
         } = done;
+        let ops::mac::Generated {
+            mac,
+            scheme: made_by,
+            key: outgoing,
+        } = outgoing;
         let answer = Self {
             valid: true,
             incoming_mac_key: Some(key_use(incoming)),
