@@ -4,6 +4,7 @@
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::pan::{Pan, PanError};
 use crate::domain::pin_block::{self, EncryptedPinBlock, Format};
+use crate::keys::attributes::Side;
 use crate::keys::grant::{DecryptPin, EncryptPin, Grant};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
@@ -65,7 +66,11 @@ pub async fn translate(
 
     let from = (source_format, source.cipher().algorithm());
     let to = (destination.format(), destination.cipher().algorithm());
-    if !pin_block::translation_allowed(from, to) {
+    // A block without PAN goes where somebody else binds it and answers for that: to a zone, not
+    // to an issuer's key.
+    let to_no_zone = destination.side() != Some(Side::Zone);
+    let stray = source_format == Format::X98NoPan && to_no_zone;
+    if stray || !pin_block::translation_allowed(from, to) {
         return Err(Error::TranslationForbidden);
     }
     if !source.formats().contains(source_format) {

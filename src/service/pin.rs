@@ -69,19 +69,26 @@ impl From<ops::pin::TranslatedPin> for pb::TranslatePinResponse {
             source_key,
             destination_key,
         } = translated;
-        let format = match format {
-            Format::Iso0 => pb::PinBlockFormat::Iso0,
-            Format::Iso1 => pb::PinBlockFormat::Iso1,
-            Format::Iso3 => pb::PinBlockFormat::Iso3,
-            Format::Iso4 => pb::PinBlockFormat::Iso4,
-            Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
-        };
         Self {
             pin_block: pin_block.as_bytes().to_vec(),
-            format: format.into(),
+            format: wire(format).into(),
             source_key: Some(key_use(source_key)),
             destination_key: Some(key_use(destination_key)),
         }
+    }
+}
+
+fn wire(format: Format) -> pb::PinBlockFormat {
+    match format {
+        Format::Iso0 => pb::PinBlockFormat::Iso0,
+        Format::Iso1 => pb::PinBlockFormat::Iso1,
+        Format::Iso3 => pb::PinBlockFormat::Iso3,
+        Format::Iso4 => pb::PinBlockFormat::Iso4,
+        Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
+        Format::Sm4Unionpay16 => pb::PinBlockFormat::Sm4Unionpay16,
+        Format::Sm4Unionpay8pad => pb::PinBlockFormat::Sm4Unionpay8pad,
+        Format::Iso4Pan12 => pb::PinBlockFormat::Iso4Pan12,
+        Format::X98NoPan => pb::PinBlockFormat::X98NoPan,
     }
 }
 
@@ -94,5 +101,9 @@ fn format(value: i32) -> Result<Format, Error> {
         pb::PinBlockFormat::Iso3 => Ok(Format::Iso3),
         pb::PinBlockFormat::Iso4 => Ok(Format::Iso4),
         pb::PinBlockFormat::Sm4Fmt4Layout => Ok(Format::Sm4Fmt4Layout),
+        pb::PinBlockFormat::Sm4Unionpay16 => Ok(Format::Sm4Unionpay16),
+        pb::PinBlockFormat::Sm4Unionpay8pad => Ok(Format::Sm4Unionpay8pad),
+        pb::PinBlockFormat::Iso4Pan12 => Ok(Format::Iso4Pan12),
+        pb::PinBlockFormat::X98NoPan => Ok(Format::X98NoPan),
     }
 }
