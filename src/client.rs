@@ -93,6 +93,10 @@ calls! {
     generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
     /// `MacService.VerifyMac`
     verify_mac: MacServiceClient, VerifyMacRequest => VerifyMacResponse;
+    /// `MacService.GenerateMacs`
+    generate_macs: MacServiceClient, GenerateMacsRequest => GenerateMacsResponse;
+    /// `MacService.VerifyMacs`
+    verify_macs: MacServiceClient, VerifyMacsRequest => VerifyMacsResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
     /// `SigningService.GetPublicKey`

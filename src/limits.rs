@@ -7,6 +7,12 @@ use std::time::Duration;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Largest gRPC message accepted, bytes: a whole message plus its framing and names.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
+/// Items of one batch call, at most.
+pub const BATCH_ITEMS_MAX: usize = 1024;
+/// Largest message of a batch call, bytes: all items together, with their keys.
+pub const BATCH_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of messages that a batch computes on before it lets other calls run.
+pub const BATCH_TURN_BYTES: usize = 16 * 1024;
 /// Most random bytes in one answer.
 pub const RANDOM_BYTES_MAX: usize = 1024;
 /// Most parameters of one Alipay request.
@@ -198,7 +204,7 @@ pub const AUDIT_QUEUE_MAX: usize = 8192;
 pub const AUDIT_BATCH_MAX: usize = 1024;
 /// Longest caller name or request id in an audit record, bytes.
 pub const AUDIT_NAME_BYTES_MAX: usize = 256;
-/// Most keys named by one audit record.
+/// Most keys named by one audit record; a call of more has more records.
 pub const AUDIT_KEYS_MAX: usize = 16;
 /// Longest line of an audit journal, its newline included, bytes.
 pub const AUDIT_LINE_BYTES_MAX: usize = 4096;
@@ -301,6 +307,11 @@ const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_M
 const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);
 
 const _: () = assert!(GRPC_MESSAGE_BYTES_MAX > MESSAGE_BYTES_MAX);
+const _: () = assert!(BATCH_MESSAGE_BYTES_MAX > GRPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(
+    2 * BATCH_ITEMS_MAX / AUDIT_KEYS_MAX < AUDIT_QUEUE_MAX / 8,
+    "the records of a batch with two keys an item find room"
+);
 const _: () = assert!(DEADLINE_DEFAULT.as_nanos() <= DEADLINE_MAX.as_nanos());
 const _: () = assert!(AUDIT_BATCH_MAX <= AUDIT_QUEUE_MAX);
 const _: () = assert!(STORE_PAGE_RECORDS >= KEY_VERSIONS_MAX);

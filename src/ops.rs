@@ -6,6 +6,7 @@
 
 pub mod alipay;
 pub mod approval;
+pub mod batch;
 pub mod context;
 pub mod fill;
 pub mod keys;
@@ -14,6 +15,8 @@ pub mod pin;
 pub mod pin_engine;
 pub mod random;
 pub mod signing;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -93,6 +96,9 @@ pub enum Error {
     /// A signature just made does not verify. It is not released.
     #[error("a signature just made does not verify")]
     SignatureFault,
+    /// The error of several items of one batch: they name the same key.
+    #[error(transparent)]
+    Shared(Arc<Self>),
 }
 
 /// Which of a call's keys is meant.

@@ -8,6 +8,7 @@
 //! | `admitted` | what the path hands to a handler, and takes back |
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
+//! | `outcome` | the refusal of one item of a batch |
 //! | `pin`, `mac`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
 //! | `keys`, `approval` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
@@ -26,6 +27,7 @@ pub mod health;
 pub mod keys;
 pub mod mac;
 pub mod metrics;
+mod outcome;
 pub mod pb;
 pub mod pin;
 pub mod random;
@@ -72,6 +74,9 @@ pub enum Error {
     /// A field's value cannot be meant.
     #[error("{0} cannot be read")]
     FieldMalformed(Field),
+    /// More items than a batch may have.
+    #[error("more {0} than a batch may have")]
+    ItemsTooMany(Field),
     /// A key name that is not one.
     #[error("{0} is not a key name")]
     KeyNameMalformed(Field),

@@ -47,7 +47,7 @@ impl std::fmt::Display for KeyName {
 pub struct NameError;
 
 /// What a call means by a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyRef {
     /// One of the catalogue's.
     Named(NamedKey),
@@ -56,7 +56,7 @@ pub enum KeyRef {
 }
 
 /// A key in an X9.143 key block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BlockRef {
     /// The key that opens the block.
     pub protection_key: NamedKey,

@@ -1,6 +1,7 @@
 //! What the operations work with ([`Context`], one per server) and what holds for one call
 //! ([`Call`]: whose keys, until when, and which were used).
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -102,13 +103,15 @@ impl Call {
         self.deadline
     }
 
-    /// The keys found so far, for the audit record.
+    /// The keys found so far, each once, for the audit record.
     #[must_use]
     pub fn keys(&self) -> Vec<(String, u32)> {
-        self.keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = HashSet::with_capacity(keys.len());
+        keys.iter()
+            .filter(|key| seen.insert(*key))
+            .cloned()
+            .collect()
     }
 
     /// Finds and opens a key of the caller's. A key outside the caller's scope is not even looked

@@ -8,6 +8,7 @@ use std::future::Future;
 
 use thiserror::Error as ThisError;
 use tokio::net::TcpListener;
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport;
 
@@ -16,6 +17,7 @@ use crate::ops::context::Context;
 use crate::service::accept::connections;
 use crate::service::alipay::Alipay;
 use crate::service::approval::Approvals;
+use crate::service::authorize::RpcRow;
 use crate::service::caller::Peer;
 use crate::service::health::Health;
 use crate::service::keys::Keys;
@@ -66,11 +68,12 @@ pub enum ServeError {
 /// One of tonic's generated servers over a handler, behind a stack.
 macro_rules! guarded {
     ($stack:expr, $context:expr, $server:ident, $handler:ident) => {
-        $stack.before(
+        $stack.before({
+            let largest = RpcRow::largest_message(<$server<$handler> as NamedService>::NAME);
             $server::new($handler($context.clone()))
-                .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX),
-        )
+                .max_decoding_message_size(largest)
+                .max_encoding_message_size(largest)
+        })
     };
 }
 

@@ -62,6 +62,7 @@ impl Fault {
             Error::FieldMissing(field) => Self::at(Reason::MissingField, field),
             Error::FieldSuperfluous(field) => Self::at(Reason::FieldSuperfluous, field),
             Error::FieldMalformed(field) => Self::at(Reason::FieldMalformed, field),
+            Error::ItemsTooMany(field) => Self::at(Reason::ItemsTooMany, field),
             Error::KeyNameMalformed(field) => Self::at(Reason::KeyNameMalformed, field),
             Error::EnumUnknown(field) => Self::at(Reason::EnumUnknown, field),
             Error::DeadlineExceeded => Self::plain(Reason::DeadlineExceeded),
@@ -76,6 +77,7 @@ impl Fault {
     fn of_operation(error: &ops::Error) -> Self {
         use crate::ops::Error as Operation;
         match error {
+            Operation::Shared(error) => Self::of_operation(error),
             Operation::PanMalformed => Self::at(Reason::PanMalformed, "pan"),
             Operation::PanLength => Self::at(Reason::PanLength, "pan"),
             Operation::PinBlockLength => Self::at(Reason::PinBlockLength, "pin_block"),

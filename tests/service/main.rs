@@ -21,6 +21,7 @@ mod key_block;
 mod key_life;
 mod keys;
 mod mac;
+mod mac_batch;
 mod path;
 mod pin;
 mod random;

@@ -14,6 +14,10 @@ pub enum Rpc {
     GenerateMac,
     /// `MacService.VerifyMac`
     VerifyMac,
+    /// `MacService.GenerateMacs`
+    GenerateMacs,
+    /// `MacService.VerifyMacs`
+    VerifyMacs,
     /// `SigningService.Verify`
     Verify,
     /// `SigningService.GetPublicKey`
@@ -98,6 +102,20 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.MacService/VerifyMac",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_mac",
+    },
+    RpcRow {
+        rpc: Rpc::GenerateMacs,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/GenerateMacs",
+        message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
+        metric: "generate_macs",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyMacs,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/VerifyMacs",
+        message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
+        metric: "verify_macs",
     },
     RpcRow {
         rpc: Rpc::Verify,
@@ -245,6 +263,8 @@ impl Rpc {
             Self::TranslatePin
             | Self::GenerateMac
             | Self::VerifyMac
+            | Self::GenerateMacs
+            | Self::VerifyMacs
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest
@@ -276,6 +296,30 @@ impl RpcRow {
     #[must_use]
     pub fn of_path(path: &str) -> Option<&'static Self> {
         RPCS.iter().find(|row| row.path == path)
+    }
+
+    /// The largest message of any call of a service, bytes: what its decoder must take.
+    #[must_use]
+    pub fn largest_message(service: &str) -> usize {
+        let of_service = |row: &&Self| {
+            let call = row.name().strip_prefix(service);
+            call.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let sizes = RPCS
+            .iter()
+            .filter(of_service)
+            .map(|row| row.message_bytes_max);
+        sizes.max().unwrap_or(0).max(limits::GRPC_MESSAGE_BYTES_MAX)
+    }
+
+    /// The places it takes among the calls in flight: one for each ordinary message that its
+    /// largest could be, so that batches do not multiply the memory that calls in flight hold.
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        let places = self
+            .message_bytes_max
+            .div_ceil(limits::GRPC_MESSAGE_BYTES_MAX);
+        u32::try_from(places).unwrap_or(u32::MAX)
     }
 
     /// `package.Service/Call`, as policy files name it.
