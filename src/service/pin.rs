@@ -7,6 +7,7 @@ use crate::ops;
 use crate::ops::context::Context;
 use crate::secret::Secret;
 use crate::service::authorize::Rpc;
+use crate::service::outcome::{counted, refusal};
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::pin_service_server::PinService;
 use crate::service::wire::{key_ref, key_use};
@@ -26,6 +27,60 @@ impl PinService for Pin {
             Ok(ops::pin::translate(&self.0, call, asked).await?.into())
         })
         .await
+    }
+
+    async fn translate_pins(
+        &self,
+        request: Request<pb::TranslatePinsRequest>,
+    ) -> Result<Response<pb::TranslatePinsResponse>, Status> {
+        use pb::translate_pins_outcome::Outcome;
+        const RPC: Rpc = Rpc::TranslatePins;
+        admitted::handle(RPC, request, async |call, message| {
+            let pb::TranslatePinsRequest { items } = message;
+            let items = counted(items, "items")?;
+            // Of all items, before the first key is looked for: card data is wiped from here on.
+            let asked: Vec<Result<ops::pin::TranslatePin, Error>> = items
+                .into_iter()
+                .map(|item| pb::TranslatePinRequest::from(item).try_into())
+                .collect();
+            let mut batch = ops::pin::Translating::new(&self.0, call);
+            let mut outcomes = Vec::with_capacity(asked.len());
+            for item in asked {
+                let translated = match item {
+                    Ok(item) => batch.item(item).await.map_err(Error::from),
+                    Err(error) => Err(error),
+                };
+                let outcome = match translated {
+                    Ok(translated) => Outcome::Translated(translated.into()),
+                    Err(error) => Outcome::Refused(refusal(RPC, &error)),
+                };
+                outcomes.push(pb::TranslatePinsOutcome {
+                    outcome: Some(outcome),
+                });
+            }
+            Ok(pb::TranslatePinsResponse { outcomes })
+        })
+        .await
+    }
+}
+
+impl From<pb::TranslatePinsItem> for pb::TranslatePinRequest {
+    /// An item is what a call of its own would be.
+    fn from(item: pb::TranslatePinsItem) -> Self {
+        let pb::TranslatePinsItem {
+            source_key,
+            destination_key,
+            source_format,
+            pan,
+            pin_block,
+        } = item;
+        Self {
+            source_key,
+            destination_key,
+            source_format,
+            pan,
+            pin_block,
+        }
     }
 }
 
