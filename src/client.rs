@@ -90,6 +90,8 @@ calls! {
     pb;
     /// `PinService.TranslatePin`
     translate_pin: PinServiceClient, TranslatePinRequest => TranslatePinResponse;
+    /// `PinService.TranslatePins`
+    translate_pins: PinServiceClient, TranslatePinsRequest => TranslatePinsResponse;
     /// `MacService.GenerateMac`
     generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
     /// `MacService.VerifyMac`

@@ -37,6 +37,7 @@ use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
 use crate::hsm::{RsaHash, Wrapped};
+use crate::keys::attributes::Side;
 use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
@@ -83,6 +84,11 @@ impl Grant<EncryptPin> {
     /// The one format that goes out.
     pub fn format(&self) -> Format {
         self.part.1
+    }
+
+    /// Which way the key faces.
+    pub fn side(&self) -> Option<Side> {
+        self.key.header().side
     }
 }
 

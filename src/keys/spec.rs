@@ -6,7 +6,7 @@
 
 use crate::domain::alipay::SignType;
 use crate::domain::mac::{Padding, Rule, Scheme};
-use crate::domain::pin_block::Format;
+use crate::domain::pin_block::{Binding, Format};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
@@ -73,7 +73,8 @@ impl KeySpec {
         if !self.policy.weak && self.is_weak() {
             faults.add(
                 "weak",
-                "SHA-1 signatures and CBC-MACs padded with zeros only are weak: write weak = true",
+                "SHA-1 signatures, CBC-MACs padded with zeros only and PIN blocks without PAN \
+                 (X98_NO_PAN) are weak: write weak = true",
             );
         }
         faults.0
@@ -171,6 +172,7 @@ impl KeySpec {
     }
 
     fn check_key_blocks(&self, faults: &mut Faults) {
+        self.check_formats(self.policy.block_side, faults);
         let tdes = matches!(self.algorithm, Algorithm::Tdes2 | Algorithm::Tdes3);
         if self.policy.legacy_blocks_until.is_some() && !tdes {
             faults.add(
@@ -235,12 +237,32 @@ impl KeySpec {
                 "keys that encrypt name their one format, others name none",
             );
         }
-        match self.policy.pin_output {
-            Some(Format::Iso1) => faults.add("pin.output", "format 1 is never an output"),
-            Some(format) if !own(format) => {
-                faults.add("pin.output", "not a format of the key's algorithm");
-            }
-            _ => {}
+        if !self.policy.pin_output.is_none_or(own) {
+            faults.add("pin.output", "not a format of the key's algorithm");
+        }
+        self.check_formats(self.side, faults);
+    }
+
+    /// What holds of formats whichever key lists them; `side` is that of the PIN keys they are for.
+    fn check_formats(&self, side: Option<Side>, faults: &mut Faults) {
+        let (inputs, output) = (self.policy.pin_inputs, self.policy.pin_output);
+        if output.is_some_and(|format| format.binding() == Binding::None) {
+            faults.add(
+                "pin.output",
+                "a block that is bound to no PAN never goes out",
+            );
+        }
+        if inputs.contains(Format::X98NoPan) && side != Some(Side::Terminal) {
+            faults.add(
+                "pin.inputs",
+                "X98_NO_PAN comes from terminals only: not for keys of another side",
+            );
+        }
+        if inputs.contains(Format::Iso4) && inputs.contains(Format::Iso4Pan12) {
+            faults.add(
+                "pin.inputs",
+                "ISO_4 or ISO_4_PAN12, not both: a caller would choose how much of the PAN is bound",
+            );
         }
     }
 
@@ -296,16 +318,23 @@ impl KeySpec {
         }
     }
 
-    pub(in crate::keys) fn is_weak(&self) -> bool {
-        let zero_padded = self.policy.mac.is_some_and(|rule| {
-            matches!(
-                rule.scheme,
-                Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4
-            ) && rule.padding == Some(Padding::Method1)
-        });
-        let single_des = self.policy.sign_in.is_some_and(Layout::has_single_des);
-        zero_padded || single_des || self.policy.signature == Some(SignType::Rsa)
+    fn is_weak(&self) -> bool {
+        is_weak(&self.policy)
     }
+}
+
+/// Whether something about a key with this policy is weak, and must be accepted in words.
+pub(in crate::keys) fn is_weak(policy: &KeyPolicy) -> bool {
+    let zero_padded = policy.mac.is_some_and(|rule| {
+        matches!(
+            rule.scheme,
+            Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4
+        ) && rule.padding == Some(Padding::Method1)
+    });
+    zero_padded
+        || policy.sign_in.is_some_and(Layout::has_single_des)
+        || policy.signature == Some(SignType::Rsa)
+        || policy.pin_inputs.contains(Format::X98NoPan)
 }
 
 struct Faults(Vec<SpecFault>);

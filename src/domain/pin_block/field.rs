@@ -86,10 +86,15 @@ impl PinField {
 
     /// Checks what [`reframe`](Self::reframe) checks and that every digit is one.
     pub(super) fn decode(&self, layout: Layout) -> Result<Pin, Rejected> {
+        self.decode_beside(layout, Choice::from(1))
+    }
+
+    /// The same, of a field whose block is good only if `rest` says so too.
+    pub(super) fn decode_beside(&self, layout: Layout, rest: Choice) -> Result<Pin, Rejected> {
         let (content, valid) = self.reframe(layout);
         let decimal = (above_nine(content.0) & DIGITS).ct_eq(&0);
         let pin = Pin::from_checked_nibbles(content.0);
-        if bool::from(valid & decimal) {
+        if bool::from(valid & decimal & rest) {
             Ok(pin)
         } else {
             Err(Rejected)
@@ -104,6 +109,20 @@ impl PinField {
     /// The inverse of [`bind`](Self::bind).
     pub(super) fn unbind(block: &ClearPinBlock<8>, pan_field: &[u8; 8]) -> Self {
         Self(u64::from_be_bytes(block.0) ^ u64::from_be_bytes(*pan_field))
+    }
+}
+
+/// What a block held: its PIN field, and whether all that stands beside the field is as it must be.
+pub(super) struct Opened {
+    pub(super) field: PinField,
+    pub(super) rest: Choice,
+}
+
+impl From<PinField> for Opened {
+    /// A field beside which nothing stands, or nothing that says anything.
+    fn from(field: PinField) -> Self {
+        let rest = Choice::from(1);
+        Self { field, rest }
     }
 }
 

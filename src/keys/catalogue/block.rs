@@ -21,7 +21,7 @@ use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::{self, CallerScope, operations};
 use crate::keys::record::{Header, Labels};
-use crate::keys::spec::KeySpec;
+use crate::keys::spec::{KeySpec, is_weak};
 use crate::limits;
 
 impl Catalogue {
@@ -127,8 +127,9 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     }
     if attributes.usage.makes_macs() {
         policy.mac = theirs.mac;
-        policy.weak = theirs.weak;
     }
+    // Accepted for the protection key, and only where there is something to accept.
+    policy.weak = theirs.weak && is_weak(&policy);
     exchange::narrowed(
         opened,
         Wanted {

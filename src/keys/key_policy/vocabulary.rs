@@ -10,7 +10,7 @@ use crate::keys::tlv::Malformed;
 
 /// A set of PIN block formats.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct FormatSet(u8);
+pub struct FormatSet(u16);
 
 impl FormatSet {
     /// Whether `format` is in the set.
@@ -36,8 +36,8 @@ impl FormatSet {
     }
 }
 
-const fn bit(format: Format) -> u8 {
-    1 << format as u8
+const fn bit(format: Format) -> u16 {
+    1 << format as u16
 }
 
 impl FromIterator<Format> for FormatSet {
@@ -151,6 +151,10 @@ pub(in crate::keys) const FORMATS: &[Named<Format>] = &[
     Named::new(Format::Iso3, 3, "ISO_3"),
     Named::new(Format::Iso4, 4, "ISO_4"),
     Named::new(Format::Sm4Fmt4Layout, 5, "SM4_FMT4_LAYOUT"),
+    Named::new(Format::Sm4Unionpay16, 6, "SM4_UNIONPAY_16"),
+    Named::new(Format::Sm4Unionpay8pad, 7, "SM4_UNIONPAY_8PAD"),
+    Named::new(Format::Iso4Pan12, 8, "ISO_4_PAN12"),
+    Named::new(Format::X98NoPan, 9, "X98_NO_PAN"),
 ];
 pub(in crate::keys) const SCHEMES: &[Named<Scheme>] = &[
     Named::new(Scheme::Iso9797Alg1Tdes, 1, "ISO9797_1_ALG1_TDES"),

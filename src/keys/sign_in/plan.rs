@@ -9,7 +9,7 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::key_policy::KeyPolicy;
-use crate::keys::spec::{KeySpec, SpecFault};
+use crate::keys::spec::{KeySpec, SpecFault, is_weak};
 
 /// The keys, in the order of their places in field 62.
 pub(super) fn working_keys(parent: &KeySpec) -> Result<Vec<KeySpec>, SpecFault> {
@@ -98,7 +98,7 @@ fn first_sound(
                 residence: Residence::Process,
                 policy: policy.clone(),
             };
-            spec.policy.weak = spec.is_weak();
+            spec.policy.weak = is_weak(&spec.policy);
             spec
         })
     });

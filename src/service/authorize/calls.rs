@@ -10,6 +10,8 @@ use crate::limits;
 pub enum Rpc {
     /// `PinService.TranslatePin`
     TranslatePin,
+    /// `PinService.TranslatePins`
+    TranslatePins,
     /// `MacService.GenerateMac`
     GenerateMac,
     /// `MacService.VerifyMac`
@@ -92,6 +94,13 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.PinService/TranslatePin",
         message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
         metric: "translate_pin",
+    },
+    RpcRow {
+        rpc: Rpc::TranslatePins,
+        plane: Plane::Data,
+        path: "/pintle.v1.PinService/TranslatePins",
+        message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
+        metric: "translate_pins",
     },
     RpcRow {
         rpc: Rpc::GenerateMac,
@@ -279,6 +288,7 @@ impl Rpc {
             | Self::UpdateKeyMetadata
             | Self::TranslateKeyBlock => true,
             Self::TranslatePin
+            | Self::TranslatePins
             | Self::GenerateMac
             | Self::VerifyMac
             | Self::SignIn
