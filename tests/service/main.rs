@@ -13,6 +13,7 @@
 
 mod alipay;
 mod approval;
+mod attack_pin;
 mod authority;
 mod blocks;
 mod caller;
@@ -24,10 +25,13 @@ mod mac;
 mod mac_batch;
 mod path;
 mod pin;
+mod pin_batch;
+mod pin_table;
 mod random;
 mod refusal;
 mod signing;
 mod softhsm;
 mod terminal;
 mod vectors;
+mod weak_translator;
 mod world;

@@ -106,14 +106,18 @@ impl World {
 
     /// Another plaintext server over the same keys, with other options.
     pub async fn server(&self, edit: impl FnOnce(&mut Options)) -> SocketAddr {
+        self.server_over(&self.context, edit).await
+    }
+
+    /// The same over another context: another engine, for one.
+    pub async fn server_over(
+        &self,
+        context: &Context,
+        edit: impl FnOnce(&mut Options),
+    ) -> SocketAddr {
         let mut options = options(Audit::DangerNone);
         edit(&mut options);
-        let routes = data_routes(
-            &self.context,
-            &Stack::new(options),
-            &self.health,
-            Reflection::Off,
-        );
+        let routes = data_routes(context, &Stack::new(options), &self.health, Reflection::Off);
         let listener = bind().await;
         let address = listener.local_addr().unwrap();
         let stop = std::future::pending();

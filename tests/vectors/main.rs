@@ -14,6 +14,7 @@ mod pin_block;
 mod report;
 mod signature;
 mod sm;
+mod unionpay_pin;
 mod unsupported;
 
 use crate::case::{Case, Op};
@@ -103,6 +104,7 @@ fn run_cases(file: &str, cases: &[Value], report: &mut Report) {
 fn operation(name: &str) -> Option<&'static Op> {
     [
         pin_block::OPS,
+        unionpay_pin::OPS,
         mac::OPS,
         check_value::OPS,
         key_block::OPS,
