@@ -37,6 +37,7 @@ use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
 use crate::hsm::{RsaHash, Wrapped};
+use crate::keys::dukpt::Way;
 use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
@@ -300,9 +301,9 @@ operations! {
     EncryptPin: "encrypt PIN blocks", (Arc<Locked<PinCipher>>, Format) =
         |key| Some((pin_cipher(key)?, key.header().policy.pin_output?));
     /// Making a MAC.
-    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Response);
     /// Checking a MAC.
-    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Request);
     /// Signing.
     Sign: "sign", SignPart = sign_part;
     /// Checking a signature.
@@ -311,9 +312,9 @@ operations! {
     ReadPublicKey: "give a public key", Option<SignType> =
         |key| key.public_key().map(|_| key.header().policy.signature);
     /// Decrypting data.
-    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Request);
     /// Encrypting data.
-    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Response);
     /// Taking keys out of key blocks.
     UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.
@@ -363,6 +364,7 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.pin_cipher(),
         _ => None,
     }
 }
@@ -377,9 +379,11 @@ fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
     }
 }
 
-fn data_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn data_cipher(key: &OpenKey, way: Way) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Cipher(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.data_cipher(way),
         _ => None,
     }
 }
@@ -392,8 +396,13 @@ fn parent_part(key: &OpenKey) -> Option<ParentPart> {
     }
 }
 
-fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn mac_key(key: &OpenKey, way: Way) -> Option<(Arc<Locked<MacKey>>, Rule)> {
     match key.material() {
+        Material::Transaction(transaction) => {
+            let rule = key.header().policy.mac?;
+            Some((transaction.mac_key(way, rule.scheme)?, rule))
+        }
         Material::Mac(mac_key) => Some((Arc::clone(mac_key), key.header().policy.mac?)),
         _ => None,
     }

@@ -11,8 +11,10 @@ use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::keys::words::PolicyWords;
 
+mod dukpt;
 pub(in crate::keys) mod vocabulary;
 
+pub use self::dukpt::{DukptPolicy, DukptWords};
 use self::vocabulary::{FORMATS, Named, PADDINGS, SCHEMES, SIGNATURES};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
@@ -38,6 +40,9 @@ pub struct KeyPolicy {
     pub block_side: Option<Side>,
     /// The usages of the bare cryptograms that come in under a key-encryption key.
     pub cryptograms: UsageSet,
+    /// What a base derivation key derives; of a key-block protection key, what those in a partner's
+    /// blocks do.
+    pub dukpt: Option<DukptPolicy>,
 }
 
 impl KeyPolicy {
@@ -72,6 +77,7 @@ impl KeyPolicy {
                 .unwrap_or_default(),
             block_side: word(self.block_side.map(Side::word)),
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+            dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
         }
     }
 
@@ -111,6 +117,7 @@ impl KeyPolicy {
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
+        DukptPolicy::encode(self.dukpt.as_ref(), &mut writer);
         writer.finish()
     }
 
@@ -158,6 +165,7 @@ impl KeyPolicy {
         if !rest.is_empty() {
             return Err(Malformed);
         }
+        policy.dukpt = DukptPolicy::decode(&mut reader)?;
         reader.end()?;
         if policy.encode() == bytes {
             Ok(policy)
@@ -199,6 +207,9 @@ impl std::fmt::Display for KeyPolicy {
             let usages: Vec<_> = self.cryptograms.iter().map(Usage::word).collect();
             parts.push(format!("cryptograms of {}", usages.join(" ")));
         }
+        if let Some(dukpt) = &self.dukpt {
+            parts.push(dukpt.to_string());
+        }
         if let Some(side) = self.block_side {
             parts.push(format!("{side} keys in blocks"));
         }
@@ -236,6 +247,8 @@ const TAG_CRYPTOGRAMS: u8 = 9;
 mod tests {
     use super::*;
 
+    use crate::keys::key_policy::vocabulary::KEY_TYPES;
+
     fn policies() -> Vec<KeyPolicy> {
         let mut policies = vec![
             KeyPolicy::default(),
@@ -264,6 +277,20 @@ mod tests {
             cryptograms: Usage::ALL.iter().copied().collect(),
             ..KeyPolicy::default()
         });
+        for (key, replay_window) in KEY_TYPES
+            .iter()
+            .zip([None, Some(0), Some(64)].iter().cycle())
+        {
+            policies.push(KeyPolicy {
+                dukpt: Some(DukptPolicy {
+                    mac_key: Some(key.value),
+                    both_ways: replay_window.is_none(),
+                    replay_window: *replay_window,
+                    ..DukptPolicy::default()
+                }),
+                ..KeyPolicy::default()
+            });
+        }
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -317,6 +344,11 @@ mod tests {
             &[TAG_CRYPTOGRAMS, 0, 2, b'P', b'9'],
             &[TAG_CRYPTOGRAMS, 0, 4, b'P', b'0', b'D', b'0'],
             &[TAG_WEAK, 0, 1, 0],
+            &[13, 0, 2, 1, 1],
+            &[13, 0, 3, 9, 0, 0],
+            &[14, 0, 0],
+            &[13, 0, 3, 1, 0, 0, 15, 0, 1, 0],
+            &[13, 0, 3, 1, 0, 0, 16, 0, 0],
             &[TAG_PIN_INPUTS, 0, 0],
             &[TAG_PIN_INPUTS, 0, 1, 9],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],

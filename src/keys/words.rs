@@ -5,11 +5,11 @@
 
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
+    CryptogramEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
     SignatureEntry,
 };
 use crate::keys::exchange::Wanted;
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{DukptWords, KeyPolicy};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 
@@ -59,6 +59,8 @@ pub struct PolicyWords {
     pub block_side: String,
     /// The usages under a key-encryption key.
     pub cryptogram_usages: Vec<String>,
+    /// What a base derivation key derives.
+    pub dukpt: Option<DukptWords>,
 }
 
 impl KeyWords {
@@ -177,6 +179,13 @@ impl PolicyWords {
         let cryptogram = CryptogramEntry {
             usages: self.cryptogram_usages.clone(),
         };
+        let dukpt = self.dukpt.as_ref().map(|words| DukptEntry {
+            pin: some(&words.pin_key),
+            mac: some(&words.mac_key),
+            data: some(&words.data_key),
+            both_ways: words.both_ways,
+            replay_window: words.replay_window,
+        });
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -184,6 +193,7 @@ impl PolicyWords {
             signature: signature.as_ref(),
             key_block: Some(&key_block),
             cryptogram: Some(&cryptogram),
+            dukpt: dukpt.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

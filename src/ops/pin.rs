@@ -4,9 +4,10 @@
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::pan::{Pan, PanError};
 use crate::domain::pin_block::{self, EncryptedPinBlock, Format};
-use crate::keys::grant::{DecryptPin, EncryptPin, Grant};
+use crate::keys;
+use crate::keys::grant::{DecryptPin, EncryptPin, Grant, OperationKind};
 use crate::keys::key_ref::KeyRef;
-use crate::keys::open_key::KeyUse;
+use crate::keys::open_key::{KeyUse, OpenKey};
 use crate::limits;
 use crate::ops::context::{Call, Context};
 use crate::ops::pin_engine::Translation;
@@ -60,6 +61,11 @@ pub async fn translate(
     let destination = call
         .resolve(context, KeyRole::Destination, &destination_key)
         .await?;
+    refuse_towards_a_device(&source, &destination)?;
+    call.note_ksn::<DecryptPin>(context, KeyRole::Source, &source)
+        .await?;
+    call.note_ksn::<EncryptPin>(context, KeyRole::Destination, &destination)
+        .await?;
     let source: Grant<DecryptPin> = call.grant(KeyRole::Source, source)?;
     let destination: Grant<EncryptPin> = call.grant(KeyRole::Destination, destination)?;
 
@@ -91,6 +97,17 @@ pub async fn translate(
         source_key: source.key_use().clone(),
         destination_key: destination.key_use().clone(),
     })
+}
+
+/// A PIN goes to a device only where it came from one: a zone's PIN under a terminal's key is nobody's
+/// but a thief's.
+fn refuse_towards_a_device(source: &OpenKey, destination: &OpenKey) -> Result<(), Error> {
+    if destination.is_derived() && !source.is_derived() {
+        let what = OperationKind::EncryptPin;
+        let refused = keys::error::Error::UsageRefused { what };
+        return Err(Error::Key(KeyRole::Destination, refused));
+    }
+    Ok(())
 }
 
 /// The PAN, of a length that both formats take and that cards have.

@@ -2,6 +2,7 @@
 //! templates and listings, and sets of such values. Codes never change.
 
 use crate::domain::alipay::SignType;
+use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
 use crate::keys::attributes::Usage;
@@ -169,4 +170,14 @@ pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
     Named::new(SignType::Rsa, 1, "RSA"),
     Named::new(SignType::Rsa2, 2, "RSA2"),
     Named::new(SignType::Sm2, 3, "SM2"),
+];
+pub(in crate::keys) const KEY_TYPES: &[Named<KeyType>] = &[
+    Named::new(KeyType::Tdes2, 1, "TDES-2"),
+    Named::new(KeyType::Tdes3, 2, "TDES-3"),
+    Named::new(KeyType::Aes128, 3, "AES-128"),
+    Named::new(KeyType::Aes192, 4, "AES-192"),
+    Named::new(KeyType::Aes256, 5, "AES-256"),
+    Named::new(KeyType::Hmac128, 6, "HMAC-128"),
+    Named::new(KeyType::Hmac192, 7, "HMAC-192"),
+    Named::new(KeyType::Hmac256, 8, "HMAC-256"),
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 
 use crate::keys::attributes::{Exportability, Residence, State};
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{DukptWords, KeyPolicy};
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
@@ -68,6 +68,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        dukpt,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -82,7 +83,25 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        dukpt: dukpt.map(dukpt_words),
     })
+}
+
+fn dukpt_words(policy: pb::DukptPolicy) -> DukptWords {
+    let pb::DukptPolicy {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    } = policy;
+    DukptWords {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    }
 }
 
 /// Labels within bounds, each name once.
@@ -170,6 +189,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        dukpt,
     } = words;
     pb::KeyPolicy {
         pin_inputs,
@@ -183,6 +203,22 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        dukpt: dukpt.map(|words| {
+            let DukptWords {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            } = words;
+            pb::DukptPolicy {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            }
+        }),
     }
 }
 
