@@ -7,6 +7,7 @@
 pub mod alipay;
 pub mod check_value;
 pub mod cipher;
+pub mod dukpt;
 pub mod key_block;
 pub mod mac;
 pub mod pan;

@@ -15,6 +15,7 @@ pub mod ceremony;
 pub mod checkpoint;
 pub mod component;
 mod document;
+pub mod dukpt;
 pub mod enrol;
 pub mod entry;
 pub mod error;

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
-use crate::keys::key_policy::vocabulary::{self, FORMATS, LAYOUTS, Named, SCHEMES, SIGNATURES};
-use crate::keys::key_policy::{FormatSet, KeyPolicy, UsageSet};
+use crate::keys::key_policy::vocabulary::{
+    self, FORMATS, KEY_TYPES, LAYOUTS, Named, SCHEMES, SIGNATURES,
+};
+use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 use crate::secret::Secret;
@@ -36,6 +38,7 @@ pub(in crate::keys) struct KeyEntry {
     key_block: Option<KeyBlockEntry>,
     cryptogram: Option<CryptogramEntry>,
     sign_in: Option<SignInEntry>,
+    dukpt: Option<DukptEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -93,6 +96,17 @@ pub(in crate::keys) struct SignInEntry {
     /// Of layouts SM4 and KEY_BLOCKS: whether a track key is made.
     #[serde(default)]
     pub(in crate::keys) data_key: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct DukptEntry {
+    pub(in crate::keys) pin: Option<String>,
+    pub(in crate::keys) mac: Option<String>,
+    pub(in crate::keys) data: Option<String>,
+    #[serde(default)]
+    pub(in crate::keys) both_ways: bool,
+    pub(in crate::keys) replay_window: Option<u32>,
 }
 
 /// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
@@ -265,6 +279,7 @@ impl KeyEntry {
             key_block: self.key_block.as_ref(),
             cryptogram: self.cryptogram.as_ref(),
             sign_in: self.sign_in.as_ref(),
+            dukpt: self.dukpt.as_ref(),
         }
     }
 }
@@ -278,6 +293,7 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
     pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
     pub(in crate::keys) sign_in: Option<&'a SignInEntry>,
+    pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -329,6 +345,10 @@ impl PolicyEntries<'_> {
             policy.sign_in = sign_in.read(faults);
             complete &= policy.sign_in.is_some();
         }
+        if let Some(dukpt) = &self.dukpt {
+            policy.dukpt = dukpt.read(faults);
+            complete &= policy.dukpt.is_some();
+        }
         complete.then_some(policy)
     }
 }
@@ -367,6 +387,25 @@ impl KeyBlockEntry {
             policy.block_side = attribute!(faults, "key_block.side", Side, side);
         }
         faults.found.len() == found
+    }
+}
+
+impl DukptEntry {
+    /// The policy; none, with the reasons in `faults`, where a word is none.
+    fn read(&self, faults: &mut Faults<'_>) -> Option<DukptPolicy> {
+        let mut key = |field, word: &Option<String>| match word {
+            None => Some(None),
+            Some(word) => faults.named(field, word, KEY_TYPES).map(Some),
+        };
+        let (pin_key, mac_key) = (key("dukpt.pin", &self.pin), key("dukpt.mac", &self.mac));
+        let data_key = key("dukpt.data", &self.data);
+        Some(DukptPolicy {
+            pin_key: pin_key?,
+            mac_key: mac_key?,
+            data_key: data_key?,
+            both_ways: self.both_ways,
+            replay_window: self.replay_window,
+        })
     }
 }
 

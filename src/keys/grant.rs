@@ -38,6 +38,7 @@ use crate::domain::pin_block::Format;
 use crate::domain::sm2;
 use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::attributes::Side;
+use crate::keys::dukpt::Way;
 use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
@@ -55,6 +56,11 @@ impl<Op: Operation> Grant<Op> {
     /// Takes the proof that `keys::policy` checked `key` for `Op`, which nobody else can make.
     pub(in crate::keys) fn new(_checked: Checked, key: Arc<OpenKey>, part: Op::Part) -> Self {
         Self { key, part }
+    }
+
+    /// Whether the key was derived for one transaction of a device.
+    pub fn is_derived(&self) -> bool {
+        self.key.is_derived()
     }
 
     /// Which key answers, and where it is clear.
@@ -315,9 +321,9 @@ operations! {
     EncryptPin: "encrypt PIN blocks", (Arc<Locked<PinCipher>>, Format) =
         |key| Some((pin_cipher(key)?, key.header().policy.pin_output?));
     /// Making a MAC.
-    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Response);
     /// Checking a MAC.
-    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Request);
     /// Signing.
     Sign: "sign", SignPart = sign_part;
     /// Checking a signature.
@@ -326,9 +332,9 @@ operations! {
     ReadPublicKey: "give a public key", Option<SignType> =
         |key| key.public_key().map(|_| key.header().policy.signature);
     /// Decrypting data.
-    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Request);
     /// Encrypting data.
-    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Response);
     /// Taking keys out of key blocks.
     UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.
@@ -389,6 +395,7 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.pin_cipher(),
         _ => None,
     }
 }
@@ -403,9 +410,11 @@ fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
     }
 }
 
-fn data_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn data_cipher(key: &OpenKey, way: Way) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Cipher(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.data_cipher(way),
         _ => None,
     }
 }
@@ -418,8 +427,13 @@ fn parent_part(key: &OpenKey) -> Option<ParentPart> {
     }
 }
 
-fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn mac_key(key: &OpenKey, way: Way) -> Option<(Arc<Locked<MacKey>>, Rule)> {
     match key.material() {
+        Material::Transaction(transaction) => {
+            let rule = key.header().policy.mac?;
+            Some((transaction.mac_key(way, rule.scheme)?, rule))
+        }
         Material::Mac(mac_key) => Some((Arc::clone(mac_key), key.header().policy.mac?)),
         _ => None,
     }

@@ -12,8 +12,10 @@ use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::keys::words::{PolicyWords, SignInWords};
 
+mod dukpt;
 pub(in crate::keys) mod vocabulary;
 
+pub use self::dukpt::{DukptPolicy, DukptWords};
 use self::vocabulary::{FORMATS, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES, form};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
@@ -42,6 +44,9 @@ pub struct KeyPolicy {
     /// What a terminal signs in to under this key. Its PIN key's formats and its MAC key's rule are
     /// this policy's.
     pub sign_in: Option<Layout>,
+    /// What a base derivation key derives; of a key-block protection key, what those in a partner's
+    /// blocks do.
+    pub dukpt: Option<DukptPolicy>,
 }
 
 impl KeyPolicy {
@@ -77,6 +82,7 @@ impl KeyPolicy {
             block_side: word(self.block_side.map(Side::word)),
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
             sign_in: self.sign_in.map(SignInWords::of),
+            dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
         }
     }
 
@@ -116,6 +122,7 @@ impl KeyPolicy {
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
+        DukptPolicy::encode(self.dukpt.as_ref(), &mut writer);
         let sign_in = self.sign_in.map(vocabulary::layout_bytes);
         writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
         writer.finish()
@@ -165,6 +172,7 @@ impl KeyPolicy {
         if !rest.is_empty() {
             return Err(Malformed);
         }
+        policy.dukpt = DukptPolicy::decode(&mut reader)?;
         if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
             policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
         }
@@ -212,6 +220,9 @@ impl std::fmt::Display for KeyPolicy {
         if let Some(layout) = self.sign_in {
             parts.push(format!("sign-in {}", Named::word_of(LAYOUTS, form(layout))));
         }
+        if let Some(dukpt) = &self.dukpt {
+            parts.push(dukpt.to_string());
+        }
         if let Some(side) = self.block_side {
             parts.push(format!("{side} keys in blocks"));
         }
@@ -249,6 +260,8 @@ const TAG_SIGN_IN: u8 = 28;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::keys::key_policy::vocabulary::KEY_TYPES;
 
     fn policies() -> Vec<KeyPolicy> {
         let mut policies = vec![
@@ -288,6 +301,20 @@ mod tests {
                     ..KeyPolicy::default()
                 }));
             }
+        }
+        for (key, replay_window) in KEY_TYPES
+            .iter()
+            .zip([None, Some(0), Some(64)].iter().cycle())
+        {
+            policies.push(KeyPolicy {
+                dukpt: Some(DukptPolicy {
+                    mac_key: Some(key.value),
+                    both_ways: replay_window.is_none(),
+                    replay_window: *replay_window,
+                    ..DukptPolicy::default()
+                }),
+                ..KeyPolicy::default()
+            });
         }
         for row in FORMATS {
             policies.push(KeyPolicy {
@@ -348,6 +375,11 @@ mod tests {
             &[TAG_SIGN_IN, 0, 3, 6, 9, 0],
             &[TAG_SIGN_IN, 0, 3, 7, 0, 2],
             &[TAG_WEAK, 0, 1, 0],
+            &[13, 0, 2, 1, 1],
+            &[13, 0, 3, 9, 0, 0],
+            &[14, 0, 0],
+            &[13, 0, 3, 1, 0, 0, 15, 0, 1, 0],
+            &[13, 0, 3, 1, 0, 0, 16, 0, 0],
             &[TAG_PIN_INPUTS, 0, 0],
             &[TAG_PIN_INPUTS, 0, 1, 9],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],

@@ -6,12 +6,12 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries, SignInEntry,
-    SignatureEntry,
+    CryptogramEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
+    SignInEntry, SignatureEntry,
 };
 use crate::keys::exchange::Wanted;
-use crate::keys::key_policy::KeyPolicy;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
+use crate::keys::key_policy::{DukptWords, KeyPolicy};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 
@@ -63,6 +63,8 @@ pub struct PolicyWords {
     pub cryptogram_usages: Vec<String>,
     /// What a terminal signs in to.
     pub sign_in: Option<SignInWords>,
+    /// What a base derivation key derives.
+    pub dukpt: Option<DukptWords>,
 }
 
 /// A sign-in's layout in words.
@@ -208,6 +210,13 @@ impl PolicyWords {
             check_value_bytes: words.check_value_bytes,
             data_key: words.data_key,
         });
+        let dukpt = self.dukpt.as_ref().map(|words| DukptEntry {
+            pin: some(&words.pin_key),
+            mac: some(&words.mac_key),
+            data: some(&words.data_key),
+            both_ways: words.both_ways,
+            replay_window: words.replay_window,
+        });
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -216,6 +225,7 @@ impl PolicyWords {
             key_block: Some(&key_block),
             cryptogram: Some(&cryptogram),
             sign_in: sign_in.as_ref(),
+            dukpt: dukpt.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

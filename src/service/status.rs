@@ -11,8 +11,10 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::dukpt::KsnError;
 use crate::hsm;
 use crate::keys;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::exchange::ExchangeError;
 use crate::ops::{self, KeyRole, fill};
 use crate::service::{Error, Field};
@@ -146,6 +148,7 @@ impl Fault {
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
+            Key::Ksn(fault) => Self::of_ksn(role, *fault),
             Key::Exchange(error) => Self::of_exchange(error, field),
             Key::KeyExists { .. } => Self::at(Reason::KeyExists, field),
             Key::StateOrder { .. } => Self::at(Reason::KeyStateOrder, field),
@@ -173,6 +176,34 @@ impl Fault {
             | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
+        }
+    }
+
+    fn of_ksn(role: KeyRole, fault: KsnFault) -> Self {
+        let field = match role {
+            KeyRole::Only => "key.ksn",
+            KeyRole::Source => "source_key.ksn",
+            KeyRole::Destination => "destination_key.ksn",
+            KeyRole::IncomingMac => "incoming_mac_key.ksn",
+            KeyRole::OutgoingMac => "outgoing_mac_key.ksn",
+            // Calls that take no KSN at all.
+            KeyRole::Named
+            | KeyRole::Protection
+            | KeyRole::SourceProtection
+            | KeyRole::DestinationProtection
+            | KeyRole::Parent
+            | KeyRole::Terminal
+            | KeyRole::Transport => "ksn",
+        };
+        match fault {
+            KsnFault::Missing => Self::at(Reason::MissingField, field),
+            KsnFault::Superfluous => Self::at(Reason::FieldSuperfluous, field),
+            KsnFault::Refused(KsnError::Length) => Self::at(Reason::KsnMalformed, field),
+            KsnFault::Refused(KsnError::CounterZero | KsnError::CounterWeight) => {
+                Self::at(Reason::KsnCounterRefused, field)
+            }
+            KsnFault::Replayed => Self::at(Reason::KsnReplayed, field),
+            KsnFault::NotNoted => Self::plain(Reason::Internal),
         }
     }
 

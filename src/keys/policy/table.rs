@@ -111,6 +111,7 @@ const HMAC: &[Algorithm] = &[HmacSha256];
 const SIGNATURE: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096, Sm2];
 const DATA: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
 const BLOCK_PROTECTION: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256];
+const BASE: &[Algorithm] = &[Tdes2, Aes128, Aes192, Aes256];
 const CRYPTOGRAM: &[Algorithm] = &[Tdes2, Tdes3, Sm4];
 const TRANSPORT: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096];
 
@@ -142,6 +143,15 @@ const BOTH_CRYPTOGRAM: &[OperationKind] = &[
 const OPEN_TRANSPORT: &[OperationKind] =
     &[OperationKind::OpenTransport, OperationKind::ReadPublicKey];
 
+const DERIVED: &[OperationKind] = &[
+    OperationKind::DecryptPin,
+    OperationKind::EncryptPin,
+    OperationKind::GenerateMac,
+    OperationKind::VerifyMac,
+    OperationKind::DecryptData,
+    OperationKind::EncryptData,
+];
+
 const TERMINAL: Option<Side> = Some(Side::Terminal);
 const ZONE: Option<Side> = Some(Side::Zone);
 const ISSUER: Option<Side> = Some(Side::Issuer);
@@ -149,6 +159,9 @@ const ISSUER: Option<Side> = Some(Side::Issuer);
 /// The whole table.
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
+    // B0: by a derived key of one transaction, never the key itself; of those, the ones its policy
+    // names. A PIN goes out under one only where it came in under one (`ops::pin`).
+    row(Usage::BaseDerivation, Mode::Derive, None, BASE, DERIVED),
     // P0: terminal keys only decrypt, zone keys by their mode, issuer keys only encrypt.
     row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, PIN_ALGORITHMS, DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Decrypt, ZONE, PIN_ALGORITHMS, DECRYPT_PIN),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 
 use crate::keys::attributes::{Exportability, Residence, State};
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{DukptWords, KeyPolicy};
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
@@ -69,6 +69,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         block_side,
         cryptogram_usages,
         sign_in,
+        dukpt,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -84,6 +85,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         block_side,
         cryptogram_usages,
         sign_in: sign_in.map(sign_in_words).transpose()?,
+        dukpt: dukpt.map(dukpt_words),
     })
 }
 
@@ -100,6 +102,23 @@ fn sign_in_words(policy: pb::SignInPolicy) -> Result<SignInWords, Error> {
             .map_err(|_| Error::FieldMalformed(field))?,
         data_key,
     })
+}
+
+fn dukpt_words(policy: pb::DukptPolicy) -> DukptWords {
+    let pb::DukptPolicy {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    } = policy;
+    DukptWords {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    }
 }
 
 /// Labels within bounds, each name once.
@@ -188,6 +207,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         block_side,
         cryptogram_usages,
         sign_in,
+        dukpt,
     } = words;
     pb::KeyPolicy {
         pin_inputs,
@@ -205,6 +225,22 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
             layout: words.layout,
             check_value_bytes: words.check_value_bytes.into(),
             data_key: words.data_key,
+        }),
+        dukpt: dukpt.map(|words| {
+            let DukptWords {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            } = words;
+            pb::DukptPolicy {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            }
         }),
     }
 }
