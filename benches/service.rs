@@ -23,7 +23,10 @@ use pintle::service::caller::DANGER_DEV_PLAINTEXT;
 use pintle::service::health::Health;
 use pintle::service::pb::v1::pin_service_client::PinServiceClient;
 use pintle::service::pb::v1::pin_service_server::{PinService, PinServiceServer};
-use pintle::service::pb::v1::{KeyRef, PinBlockFormat, TranslatePinRequest, TranslatePinResponse};
+use pintle::service::pb::v1::{
+    KeyRef, PinBlockFormat, TranslatePinRequest, TranslatePinResponse, TranslatePinsRequest,
+    TranslatePinsResponse,
+};
 use pintle::service::server::{Reflection, danger_serve_plaintext_on_loopback, data_routes};
 use pintle::service::stack::{Audit, Options, Stack};
 use pintle::{config, limits};
@@ -85,6 +88,13 @@ impl PinService for Echo {
             source_key: used(asked.source_key),
             destination_key: used(asked.destination_key),
         }))
+    }
+
+    async fn translate_pins(
+        &self,
+        _: Request<TranslatePinsRequest>,
+    ) -> Result<Response<TranslatePinsResponse>, Status> {
+        Err(Status::unimplemented("only one call is compared"))
     }
 }
 

@@ -318,7 +318,7 @@ mod tests {
             &[TAG_CRYPTOGRAMS, 0, 4, b'P', b'0', b'D', b'0'],
             &[TAG_WEAK, 0, 1, 0],
             &[TAG_PIN_INPUTS, 0, 0],
-            &[TAG_PIN_INPUTS, 0, 1, 9],
+            &[TAG_PIN_INPUTS, 0, 1, 99],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],
             &[TAG_PIN_INPUTS, 0, 2, 1, 1],
             &[TAG_PIN_OUTPUT, 0, 2, 1, 1],
