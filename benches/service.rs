@@ -92,9 +92,9 @@ impl PinService for Echo {
 
     async fn translate_pins(
         &self,
-        _request: Request<TranslatePinsRequest>,
+        _: Request<TranslatePinsRequest>,
     ) -> Result<Response<TranslatePinsResponse>, Status> {
-        Err(Status::unimplemented("an echo of single calls"))
+        Err(Status::unimplemented("only one call is compared"))
     }
 }
 

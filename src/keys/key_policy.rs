@@ -381,7 +381,7 @@ mod tests {
             &[13, 0, 3, 1, 0, 0, 15, 0, 1, 0],
             &[13, 0, 3, 1, 0, 0, 16, 0, 0],
             &[TAG_PIN_INPUTS, 0, 0],
-            &[TAG_PIN_INPUTS, 0, 1, 9],
+            &[TAG_PIN_INPUTS, 0, 1, 99],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],
             &[TAG_PIN_INPUTS, 0, 2, 1, 1],
             &[TAG_PIN_OUTPUT, 0, 2, 1, 1],
