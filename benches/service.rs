@@ -27,7 +27,7 @@ use pintle::service::pb::v1::pin_service_server::{PinService, PinServiceServer};
 use pintle::service::pb::v1::{
     GeneratePinReferenceRequest, GeneratePinReferenceResponse, GeneratePinRequest,
     GeneratePinResponse, KeyRef, PinBlockFormat, TranslatePinRequest, TranslatePinResponse,
-    VerifyPinRequest, VerifyPinResponse,
+    TranslatePinsRequest, TranslatePinsResponse, VerifyPinRequest, VerifyPinResponse,
 };
 use pintle::service::server::{Reflection, danger_serve_plaintext_on_loopback, data_routes};
 use pintle::service::stack::{Audit, Options, Stack};
@@ -90,6 +90,13 @@ impl PinService for Echo {
             source_key: used(asked.source_key),
             destination_key: used(asked.destination_key),
         }))
+    }
+
+    async fn translate_pins(
+        &self,
+        _: Request<TranslatePinsRequest>,
+    ) -> Result<Response<TranslatePinsResponse>, Status> {
+        Err(Status::unimplemented("only one call is compared"))
     }
 
     async fn verify_pin(

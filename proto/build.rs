@@ -6,8 +6,10 @@ use std::path::PathBuf;
 /// Every file of the wire contract, relative to `proto/`.
 const FILES: &[&str] = &[
     "pintle/v1/key.proto",
+    "pintle/v1/outcome.proto",
     "pintle/v1/pin_service.proto",
     "pintle/v1/mac_service.proto",
+    "pintle/v1/terminal_service.proto",
     "pintle/v1/signing_service.proto",
     "pintle/v1/alipay_service.proto",
     "pintle/v1/random_service.proto",

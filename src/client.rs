@@ -21,6 +21,7 @@ use crate::service::pb::v1::mac_service_client::MacServiceClient;
 use crate::service::pb::v1::pin_service_client::PinServiceClient;
 use crate::service::pb::v1::random_service_client::RandomServiceClient;
 use crate::service::pb::v1::signing_service_client::SigningServiceClient;
+use crate::service::pb::v1::terminal_service_client::TerminalServiceClient;
 
 /// One connection to one server.
 #[derive(Clone)]
@@ -90,6 +91,8 @@ calls! {
     pb;
     /// `PinService.TranslatePin`
     translate_pin: PinServiceClient, TranslatePinRequest => TranslatePinResponse;
+    /// `PinService.TranslatePins`
+    translate_pins: PinServiceClient, TranslatePinsRequest => TranslatePinsResponse;
     /// `PinService.VerifyPin`
     verify_pin: PinServiceClient, VerifyPinRequest => VerifyPinResponse;
     /// `PinService.GeneratePinReference`
@@ -101,6 +104,14 @@ calls! {
     generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
     /// `MacService.VerifyMac`
     verify_mac: MacServiceClient, VerifyMacRequest => VerifyMacResponse;
+    /// `TerminalService.SignIn`
+    sign_in: TerminalServiceClient, SignInRequest => SignInResponse;
+    /// `TerminalService.SecureMessage`
+    secure_message: TerminalServiceClient, SecureMessageRequest => SecureMessageResponse;
+    /// `MacService.GenerateMacs`
+    generate_macs: MacServiceClient, GenerateMacsRequest => GenerateMacsResponse;
+    /// `MacService.VerifyMacs`
+    verify_macs: MacServiceClient, VerifyMacsRequest => VerifyMacsResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
     /// `SigningService.GetPublicKey`

@@ -7,6 +7,7 @@
 pub mod alipay;
 pub mod check_value;
 pub mod cipher;
+pub mod dukpt;
 pub mod key_block;
 pub mod mac;
 pub mod pan;
@@ -15,3 +16,4 @@ pub mod pin_block;
 pub mod pin_verification;
 pub mod rsa;
 pub mod sm2;
+pub mod unionpay;

@@ -7,6 +7,14 @@ use std::time::Duration;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Largest gRPC message accepted, bytes: a whole message plus its framing and names.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
+/// Longest of the two messages that one `SecureMessage` carries, bytes.
+pub const SECURE_MESSAGE_BYTES_MAX: usize = 32 * 1024;
+/// Items of one batch call, at most.
+pub const BATCH_ITEMS_MAX: usize = 1024;
+/// Largest message of a batch call, bytes: all items together, with their keys.
+pub const BATCH_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of messages that a batch computes on before it lets other calls run.
+pub const BATCH_TURN_BYTES: usize = 16 * 1024;
 /// Most random bytes in one answer.
 pub const RANDOM_BYTES_MAX: usize = 1024;
 /// Most parameters of one Alipay request.
@@ -60,6 +68,15 @@ pub const HMAC_KEY_BYTES_MIN: usize = 16;
 pub const HMAC_KEY_BYTES_MAX: usize = 64;
 /// Shortest check value worth comparing, bytes.
 pub const CHECK_VALUE_BYTES_MIN: usize = 3;
+
+/// One-bits of a TDES DUKPT counter, at most: a device skips the others (X9.24-1:2009, A.1).
+pub const DUKPT_TDES_ONES_MAX: u32 = 10;
+/// One-bits of an AES DUKPT counter, at most: a device skips the others (X9.24-3:2017, 6.1).
+pub const DUKPT_AES_ONES_MAX: u32 = 16;
+/// Widest window of counters below a device's highest that still pass, once each: one word of bits.
+pub const DUKPT_WINDOW_MAX: u32 = 64;
+/// Initial keys remembered of one base derivation key; a forgotten one is derived again.
+pub const DUKPT_INITIAL_KEYS_MAX: usize = 4096;
 
 /// Longest key block, characters: what its length field can say (9,999), rounded down to a whole
 /// AES block of hexadecimal; RSA-4096 keys with a certificate chain fit.
@@ -226,7 +243,7 @@ pub const AUDIT_QUEUE_MAX: usize = 8192;
 pub const AUDIT_BATCH_MAX: usize = 1024;
 /// Longest caller name or request id in an audit record, bytes.
 pub const AUDIT_NAME_BYTES_MAX: usize = 256;
-/// Most keys named by one audit record.
+/// Most keys named by one audit record; a call of more has more records.
 pub const AUDIT_KEYS_MAX: usize = 16;
 /// Longest line of an audit journal, its newline included, bytes.
 pub const AUDIT_LINE_BYTES_MAX: usize = 4096;
@@ -329,6 +346,11 @@ const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_M
 const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);
 
 const _: () = assert!(GRPC_MESSAGE_BYTES_MAX > MESSAGE_BYTES_MAX);
+const _: () = assert!(BATCH_MESSAGE_BYTES_MAX > GRPC_MESSAGE_BYTES_MAX);
+const _: () = assert!(
+    2 * BATCH_ITEMS_MAX / AUDIT_KEYS_MAX < AUDIT_QUEUE_MAX / 8,
+    "the records of a batch with two keys an item find room"
+);
 const _: () = assert!(DEADLINE_DEFAULT.as_nanos() <= DEADLINE_MAX.as_nanos());
 const _: () = assert!(AUDIT_BATCH_MAX <= AUDIT_QUEUE_MAX);
 const _: () = assert!(STORE_PAGE_RECORDS >= KEY_VERSIONS_MAX);

@@ -6,6 +6,7 @@
 
 pub mod alipay;
 pub mod approval;
+pub mod batch;
 pub mod context;
 pub mod decimalisation;
 pub mod fill;
@@ -16,6 +17,9 @@ pub mod pin_engine;
 pub mod pin_verification;
 pub mod random;
 pub mod signing;
+pub mod terminal;
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -49,6 +53,9 @@ pub enum Error {
     /// The key's scheme cannot authenticate nothing.
     #[error("the message is empty")]
     MessageEmpty,
+    /// A PIN block's place is not within the message.
+    #[error("the PIN block's place is not within the message")]
+    PinPlace,
     /// The MAC does not have the length that the key's policy names.
     #[error("the MAC does not have the policy's length")]
     MacLength,
@@ -110,6 +117,9 @@ pub enum Error {
     /// A signature just made does not verify. It is not released.
     #[error("a signature just made does not verify")]
     SignatureFault,
+    /// The error of several items of one batch: they name the same key.
+    #[error(transparent)]
+    Shared(Arc<Self>),
 }
 
 /// Which of a call's keys is meant.
@@ -135,4 +145,10 @@ pub enum KeyRole {
     Parent,
     /// The one under whose public half another HSM wrapped.
     Transport,
+    /// A terminal's master key.
+    Terminal,
+    /// The one of the MAC that came.
+    IncomingMac,
+    /// The one of the MAC that goes.
+    OutgoingMac,
 }

@@ -8,7 +8,8 @@
 //! | `admitted` | what the path hands to a handler, and takes back |
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
-//! | `pin`, `mac`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
+//! | `pin`, `mac`, `terminal`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
+//! | `outcome` | the refusal of one item of a batch |
 //! | `keys`, `approval`, `decimalisation` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
@@ -27,6 +28,7 @@ pub mod health;
 pub mod keys;
 pub mod mac;
 pub mod metrics;
+mod outcome;
 pub mod pb;
 pub mod pin;
 pub mod random;
@@ -34,6 +36,7 @@ pub mod server;
 pub mod signing;
 pub mod stack;
 pub mod status;
+pub mod terminal;
 pub mod tls;
 mod wire;
 
@@ -73,6 +76,9 @@ pub enum Error {
     /// A field's value cannot be meant.
     #[error("{0} cannot be read")]
     FieldMalformed(Field),
+    /// More items than a batch may have.
+    #[error("more {0} than a batch may have")]
+    ItemsTooMany(Field),
     /// A key name that is not one.
     #[error("{0} is not a key name")]
     KeyNameMalformed(Field),

@@ -1,4 +1,4 @@
-//! The primary account number (ISO/IEC 7812-1), and the two fields that PIN blocks bind it by
+//! The primary account number (ISO/IEC 7812-1), and the fields that PIN blocks bind it by
 //! (ISO 9564-1:2017, 9.3.2.3 and 9.4.2.2.3).
 //!
 //! The check digit is not verified: a PIN block binds whatever number the terminal saw. How many
@@ -77,6 +77,16 @@ impl Pan {
     }
 }
 
+impl Pan {
+    /// The PAN field of format 4 where only the twelve rightmost digits without the check digit
+    /// are bound: zero, those digits, zeros, as if they were a whole PAN of twelve. Refused below
+    /// 13 digits.
+    pub fn field_format4_of_12(&self) -> Result<[u8; 16], PanError> {
+        let twelve = u128::from(u64::from_be_bytes(self.field12()?));
+        Ok((twelve << FORMAT_4_SHIFT).to_be_bytes())
+    }
+}
+
 /// A PAN that will not do: the caller's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PanError {
@@ -86,10 +96,13 @@ pub enum PanError {
     /// A character that is not 0 to 9.
     #[error("a PAN has digits only")]
     NotDigits,
-    /// Fewer than 13 digits where formats 0 and 3 bind twelve and skip the check digit.
-    #[error("formats 0 and 3 need a PAN of at least 13 digits")]
+    /// Fewer than 13 digits where a format binds twelve and skips the check digit.
+    #[error("formats that bind twelve digits need a PAN of at least 13")]
     TooShort,
 }
+
+/// From the lower 48 bits to behind the first nibble of sixteen bytes.
+const FORMAT_4_SHIFT: u32 = 128 - 4 - 48;
 
 /// Two nibbles to a byte, the first one high.
 fn pack<const NIBBLES: usize, const BYTES: usize>(nibbles: &[u8; NIBBLES]) -> [u8; BYTES] {
@@ -140,6 +153,17 @@ mod tests {
                 0..13 => assert_eq!(field, Err(PanError::TooShort)),
                 _ => assert_eq!(field, Ok(format!("0000{}", &text[length - 13..length - 1]))),
             }
+        }
+    }
+
+    #[test]
+    fn the_twelve_digit_form_of_format_4_is_format_4_of_those_digits_alone() {
+        for length in 1..=19 {
+            let text = digits(length);
+            let field = Pan::parse(&text).unwrap().field_format4_of_12();
+            let twelve = length.checked_sub(13).map(|start| &text[start..length - 1]);
+            let expected = twelve.map(|twelve| Pan::parse(twelve).unwrap().field_format4());
+            assert_eq!(field, expected.ok_or(PanError::TooShort));
         }
     }
 

@@ -7,13 +7,12 @@
 //! Every failure that depends on the clear block takes the same work and gives the same
 //! [`Rejected`]. Strict decoding, digits and all, is [`decipher`], for verification alone.
 //!
-//! Which key may be used with which format is not decided here, nor are PVVs, offsets or the
-//! UnionPay layouts of SM4.
+//! Which key may be used with which format is not decided here, nor are PVVs and offsets.
 
 use core::convert::Infallible;
 
 use subtle::Choice;
-use zeroize::ZeroizeOnDrop;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::domain::cipher::{BlockAlgorithm, BlockCipher, PinCipher};
 use crate::domain::pan::{Pan, PanError};
@@ -26,10 +25,12 @@ pub mod format_1;
 pub mod format_3;
 pub mod format_4;
 mod translation;
+mod unionpay;
+mod x98;
 
 pub use self::translation::translation_allowed;
 
-use self::field::{Content, Layout, PinField};
+use self::field::{Content, Layout, Opened, PinField};
 
 /// Re-enciphers a PIN block for the same PAN, from one framing to another.
 ///
@@ -75,8 +76,8 @@ pub fn encipher(
 
 /// Deciphers a block and decodes it strictly: control, length, fill and digits.
 pub fn decipher(framing: Framing<'_>, pan: &Pan, block: &[u8]) -> Result<Pin, Rejected> {
-    let field = open(framing, pan, block)?;
-    field.decode(framing.format.layout())
+    let Opened { field, rest } = open(framing, pan, block)?;
+    field.decode_beside(framing.format.layout(), rest)
 }
 
 /// The same, with a PIN to go on working with where the block is not sound, so that what follows
@@ -86,18 +87,29 @@ pub(in crate::domain) fn decipher_always(
     pan: &Pan,
     block: &[u8],
 ) -> Result<(Pin, Choice), Rejected> {
-    let field = open(framing, pan, block)?;
-    Ok(field.decode_always(framing.format.layout()))
+    let Opened { field, rest } = open(framing, pan, block)?;
+    Ok(field.decode_always(framing.format.layout(), rest))
 }
 
-/// How many digits of PAN a format can bind: 13 to 19 for formats 0 and 3, 1 to 19 for format 4
-/// and its SM4 layout, any number for format 1, which binds none.
+/// How many digits of PAN a format can bind: 13 to 19 for those that bind twelve and skip the
+/// check digit, 1 to 19 for format 4 and its SM4 layout, any number for those that bind none.
 pub const fn pan_length_allowed(format: Format, digits: usize) -> bool {
-    match format {
-        Format::Iso0 | Format::Iso3 => PAN_DIGITS_MIN_BOUND <= digits && digits <= PAN_DIGITS_MAX,
-        Format::Iso4 | Format::Sm4Fmt4Layout => 1 <= digits && digits <= PAN_DIGITS_MAX,
-        Format::Iso1 => true,
+    match format.binding() {
+        Binding::Twelve => PAN_DIGITS_MIN_BOUND <= digits && digits <= PAN_DIGITS_MAX,
+        Binding::Whole => 1 <= digits && digits <= PAN_DIGITS_MAX,
+        Binding::None => true,
     }
+}
+
+/// What of the PAN a block is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// Every digit, and how many there are.
+    Whole,
+    /// The twelve rightmost digits without the check digit.
+    Twelve,
+    /// Nothing: the block goes with any PAN.
+    None,
 }
 
 /// The layout of a PIN block.
@@ -113,24 +125,51 @@ pub enum Format {
     Iso4,
     /// The layout of format 4 under SM4. No published standard.
     Sm4Fmt4Layout,
+    /// UnionPay's sixteen bytes under SM4: the PIN in one half, the PAN over the fill of the other.
+    Sm4Unionpay16,
+    /// UnionPay's eight bytes under SM4: format 0, then eight zero bytes.
+    Sm4Unionpay8pad,
+    /// Format 4 bound to twelve digits of the PAN only, as some hosts make it.
+    Iso4Pan12,
+    /// Format 0 without the PAN (UnionPay's field 53, "without PAN"). Weak, and input only.
+    X98NoPan,
 }
 
 impl Format {
-    /// Every format, in the order of the translation table.
-    pub const ALL: [Self; 5] = [
+    /// Every format, in the order of the translation table and of the codes on the wire.
+    pub const ALL: [Self; 9] = [
         Self::Iso0,
         Self::Iso1,
         Self::Iso3,
         Self::Iso4,
         Self::Sm4Fmt4Layout,
+        Self::Sm4Unionpay16,
+        Self::Sm4Unionpay8pad,
+        Self::Iso4Pan12,
+        Self::X98NoPan,
     ];
 
     /// The one cipher that a format goes with.
     pub const fn algorithm(self) -> BlockAlgorithm {
         match self {
-            Self::Iso0 | Self::Iso1 | Self::Iso3 => BlockAlgorithm::Tdes,
-            Self::Iso4 => BlockAlgorithm::Aes,
-            Self::Sm4Fmt4Layout => BlockAlgorithm::Sm4,
+            Self::Iso0 | Self::Iso1 | Self::Iso3 | Self::X98NoPan => BlockAlgorithm::Tdes,
+            Self::Iso4 | Self::Iso4Pan12 => BlockAlgorithm::Aes,
+            Self::Sm4Fmt4Layout | Self::Sm4Unionpay16 | Self::Sm4Unionpay8pad => {
+                BlockAlgorithm::Sm4
+            }
+        }
+    }
+
+    /// What of the PAN it is bound to.
+    pub const fn binding(self) -> Binding {
+        match self {
+            Self::Iso0
+            | Self::Iso3
+            | Self::Sm4Unionpay16
+            | Self::Sm4Unionpay8pad
+            | Self::Iso4Pan12 => Binding::Twelve,
+            Self::Iso4 | Self::Sm4Fmt4Layout => Binding::Whole,
+            Self::Iso1 | Self::X98NoPan => Binding::None,
         }
     }
 
@@ -144,7 +183,9 @@ impl Format {
             Self::Iso0 => format_0::LAYOUT,
             Self::Iso1 => format_1::LAYOUT,
             Self::Iso3 => format_3::LAYOUT,
-            Self::Iso4 | Self::Sm4Fmt4Layout => format_4::LAYOUT,
+            Self::Iso4 | Self::Sm4Fmt4Layout | Self::Iso4Pan12 => format_4::LAYOUT,
+            Self::Sm4Unionpay16 | Self::Sm4Unionpay8pad => unionpay::LAYOUT,
+            Self::X98NoPan => x98::LAYOUT,
         }
     }
 }
@@ -232,32 +273,42 @@ pub enum EncodeError {
 /// Opens a block and checks all but its digits. The error is a wrong length or cipher; whether
 /// the content is good is the [`Choice`].
 fn reframe(from: Framing<'_>, pan: &Pan, block: &[u8]) -> Result<(Content, Choice), Rejected> {
-    let field = open(from, pan, block)?;
-    Ok(field.reframe(from.format.layout()))
+    let Opened { field, rest } = open(from, pan, block)?;
+    let (content, valid) = field.reframe(from.format.layout());
+    Ok((content, valid & rest))
 }
 
 /// Deciphers a block down to its PIN field, PAN taken away.
-fn open(from: Framing<'_>, pan: &Pan, block: &[u8]) -> Result<PinField, Rejected> {
-    match (from.format, from.cipher) {
+fn open(from: Framing<'_>, pan: &Pan, block: &[u8]) -> Result<Opened, Rejected> {
+    let twelve = || pan.field12().map_err(|_| Rejected);
+    let Ok(opened): Result<_, Infallible> = match (from.format, from.cipher) {
         (Format::Iso0 | Format::Iso3, PinCipher::Tdes(tdes)) => {
-            let pan_field = pan.field12().map_err(|_| Rejected)?;
-            let Ok(field) = open_8(tdes, &pan_field, ClearPinBlock::holding(block)?);
-            Ok(field)
+            open_8(tdes, &twelve()?, ClearPinBlock::holding(block)?)
         }
-        (Format::Iso1, PinCipher::Tdes(tdes)) => {
-            let Ok(field) = open_8(tdes, &[0; 8], ClearPinBlock::holding(block)?);
-            Ok(field)
+        (Format::Iso1 | Format::X98NoPan, PinCipher::Tdes(tdes)) => {
+            open_8(tdes, &[0; 8], ClearPinBlock::holding(block)?)
         }
         (Format::Iso4, PinCipher::Aes(aes)) => {
-            let Ok(field) = format_4::open(aes, pan, ClearPinBlock::holding(block)?);
-            Ok(field)
+            let pan_field = Zeroizing::new(pan.field_format4());
+            format_4::open(aes, &pan_field, ClearPinBlock::holding(block)?)
+        }
+        (Format::Iso4Pan12, PinCipher::Aes(aes)) => {
+            let pan_field = Zeroizing::new(pan.field_format4_of_12().map_err(|_| Rejected)?);
+            format_4::open(aes, &pan_field, ClearPinBlock::holding(block)?)
         }
         (Format::Sm4Fmt4Layout, PinCipher::Sm4(sm4)) => {
-            let Ok(field) = format_4::open(sm4, pan, ClearPinBlock::holding(block)?);
-            Ok(field)
+            let pan_field = Zeroizing::new(pan.field_format4());
+            format_4::open(sm4, &pan_field, ClearPinBlock::holding(block)?)
         }
-        _ => Err(Rejected),
-    }
+        (Format::Sm4Unionpay16, PinCipher::Sm4(sm4)) => {
+            unionpay::open_16(sm4, &twelve()?, ClearPinBlock::holding(block)?)
+        }
+        (Format::Sm4Unionpay8pad, PinCipher::Sm4(sm4)) => {
+            unionpay::open_8pad(sm4, &twelve()?, ClearPinBlock::holding(block)?)
+        }
+        _ => return Err(Rejected),
+    };
+    Ok(opened)
 }
 
 /// Lays out and enciphers what [`reframe`] found or a PIN holds.
@@ -273,9 +324,23 @@ fn enframe(
         (Format::Iso0 | Format::Iso3, PinCipher::Tdes(tdes)) => {
             close_8(tdes, &pan.field12()?, &field)
         }
-        (Format::Iso1, PinCipher::Tdes(tdes)) => close_8(tdes, &[0; 8], &field),
-        (Format::Iso4, PinCipher::Aes(aes)) => format_4::close(aes, pan, &field, fill),
-        (Format::Sm4Fmt4Layout, PinCipher::Sm4(sm4)) => format_4::close(sm4, pan, &field, fill),
+        (Format::Iso1 | Format::X98NoPan, PinCipher::Tdes(tdes)) => close_8(tdes, &[0; 8], &field),
+        (Format::Iso4, PinCipher::Aes(aes)) => {
+            format_4::close(aes, &Zeroizing::new(pan.field_format4()), &field, fill)
+        }
+        (Format::Iso4Pan12, PinCipher::Aes(aes)) => {
+            let pan_field = Zeroizing::new(pan.field_format4_of_12()?);
+            format_4::close(aes, &pan_field, &field, fill)
+        }
+        (Format::Sm4Fmt4Layout, PinCipher::Sm4(sm4)) => {
+            format_4::close(sm4, &Zeroizing::new(pan.field_format4()), &field, fill)
+        }
+        (Format::Sm4Unionpay16, PinCipher::Sm4(sm4)) => {
+            unionpay::close_16(sm4, &pan.field12()?, &field)
+        }
+        (Format::Sm4Unionpay8pad, PinCipher::Sm4(sm4)) => {
+            unionpay::close_8pad(sm4, &pan.field12()?, &field)
+        }
         _ => return Err(EncodeError::Cipher),
     };
     Ok(block)
@@ -297,9 +362,9 @@ fn open_8<C: BlockCipher<8>>(
     cipher: &C,
     pan_field: &[u8; 8],
     mut block: ClearPinBlock<8>,
-) -> Result<PinField, C::Error> {
+) -> Result<Opened, C::Error> {
     cipher.decrypt_block(&mut block.0)?;
-    Ok(PinField::unbind(&block, pan_field))
+    Ok(Opened::from(PinField::unbind(&block, pan_field)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use subtle::{Choice, ConstantTimeEq};
 use crate::domain::cipher::Tdes;
 use crate::domain::pan::Pan;
 use crate::domain::pin::Pin;
-use crate::domain::pin_block::{self, Format, Framing, Rejected};
+use crate::domain::pin_block::{self, Binding, Format, Framing, Rejected};
 use crate::limits::{PIN_DIGITS_MAX, PIN_DIGITS_MIN};
 
 pub mod decimalisation;
@@ -148,9 +148,9 @@ pub fn reference_of(
 /// Whether a format ties the PIN to the PAN. Without that, a block of one card would verify, or
 /// give a reference, for every other (Berkman and Ostrovsky 2007).
 pub const fn format_binds_pan(format: Format) -> bool {
-    match format {
-        Format::Iso0 | Format::Iso3 | Format::Iso4 | Format::Sm4Fmt4Layout => true,
-        Format::Iso1 => false,
+    match format.binding() {
+        Binding::Whole | Binding::Twelve => true,
+        Binding::None => false,
     }
 }
 

@@ -7,15 +7,18 @@
 use crate::domain::alipay::SignType;
 use crate::domain::mac;
 use crate::domain::pin_block::Format;
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
-use crate::keys::words::PolicyWords;
+use crate::keys::words::{PolicyWords, SignInWords};
 
+mod dukpt;
 pub(in crate::keys) mod verification;
 pub(in crate::keys) mod vocabulary;
 
+pub use self::dukpt::{DukptPolicy, DukptWords};
 pub use self::verification::{PinVerification, PinVerificationWords};
-use self::vocabulary::{FORMATS, Named, PADDINGS, SCHEMES, SIGNATURES};
+use self::vocabulary::{FORMATS, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES, form};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
 /// The policy of one key.
@@ -40,6 +43,12 @@ pub struct KeyPolicy {
     pub block_side: Option<Side>,
     /// The usages of the bare cryptograms that come in under a key-encryption key.
     pub cryptograms: UsageSet,
+    /// What a terminal signs in to under this key. Its PIN key's formats and its MAC key's rule are
+    /// this policy's.
+    pub sign_in: Option<Layout>,
+    /// What a base derivation key derives; of a key-block protection key, what those in a partner's
+    /// blocks do.
+    pub dukpt: Option<DukptPolicy>,
     /// How a PIN verification key verifies.
     pub pin_verification: Option<PinVerification>,
 }
@@ -76,6 +85,8 @@ impl KeyPolicy {
                 .unwrap_or_default(),
             block_side: word(self.block_side.map(Side::word)),
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+            sign_in: self.sign_in.map(SignInWords::of),
+            dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
             pin_verification: self
                 .pin_verification
                 .as_ref()
@@ -120,9 +131,12 @@ impl KeyPolicy {
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
+        DukptPolicy::encode(self.dukpt.as_ref(), &mut writer);
         if let Some(rule) = &self.pin_verification {
             rule.encode(&mut writer);
         }
+        let sign_in = self.sign_in.map(vocabulary::layout_bytes);
+        writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
         writer.finish()
     }
 
@@ -170,7 +184,11 @@ impl KeyPolicy {
         if !rest.is_empty() {
             return Err(Malformed);
         }
+        policy.dukpt = DukptPolicy::decode(&mut reader)?;
         policy.pin_verification = PinVerification::decode(&mut reader)?;
+        if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
+            policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
+        }
         reader.end()?;
         if policy.encode() == bytes {
             Ok(policy)
@@ -212,6 +230,12 @@ impl std::fmt::Display for KeyPolicy {
             let usages: Vec<_> = self.cryptograms.iter().map(Usage::word).collect();
             parts.push(format!("cryptograms of {}", usages.join(" ")));
         }
+        if let Some(layout) = self.sign_in {
+            parts.push(format!("sign-in {}", Named::word_of(LAYOUTS, form(layout))));
+        }
+        if let Some(dukpt) = &self.dukpt {
+            parts.push(dukpt.to_string());
+        }
         if let Some(rule) = &self.pin_verification {
             parts.push(rule.to_string());
         }
@@ -247,12 +271,14 @@ const TAG_LEGACY_BLOCKS: u8 = 6;
 const TAG_SM4_CODE: u8 = 7;
 const TAG_BLOCK_SIDE: u8 = 8;
 const TAG_CRYPTOGRAMS: u8 = 9;
+const TAG_SIGN_IN: u8 = 28;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::pin_verification::ibm3624::{Rule, Validation};
     use crate::domain::pin_verification::visa_pvv::Pvki;
+    use crate::keys::key_policy::vocabulary::KEY_TYPES;
     use crate::keys::key_ref::KeyName;
 
     fn policies() -> Vec<KeyPolicy> {
@@ -283,6 +309,31 @@ mod tests {
             cryptograms: Usage::ALL.iter().copied().collect(),
             ..KeyPolicy::default()
         });
+        for row in LAYOUTS {
+            for data_key in [false, true] {
+                let bytes = if row.value == form(row.value) { 4 } else { 0 };
+                let layouts =
+                    [0, bytes].map(|bytes| vocabulary::layout(row.value, bytes, data_key));
+                policies.extend(layouts.into_iter().flatten().map(|layout| KeyPolicy {
+                    sign_in: Some(layout),
+                    ..KeyPolicy::default()
+                }));
+            }
+        }
+        for (key, replay_window) in KEY_TYPES
+            .iter()
+            .zip([None, Some(0), Some(64)].iter().cycle())
+        {
+            policies.push(KeyPolicy {
+                dukpt: Some(DukptPolicy {
+                    mac_key: Some(key.value),
+                    both_ways: replay_window.is_none(),
+                    replay_window: *replay_window,
+                    ..DukptPolicy::default()
+                }),
+                ..KeyPolicy::default()
+            });
+        }
         for pvki in [0, 9] {
             policies.push(KeyPolicy {
                 pin_verification: Pvki::new(pvki).map(PinVerification::VisaPvv),
@@ -358,9 +409,20 @@ mod tests {
             &[TAG_CRYPTOGRAMS, 0, 1, b'P'],
             &[TAG_CRYPTOGRAMS, 0, 2, b'P', b'9'],
             &[TAG_CRYPTOGRAMS, 0, 4, b'P', b'0', b'D', b'0'],
+            &[TAG_SIGN_IN, 0, 2, 1, 0],
+            &[TAG_SIGN_IN, 0, 3, 1, 4, 0],
+            &[TAG_SIGN_IN, 0, 3, 2, 0, 1],
+            &[TAG_SIGN_IN, 0, 3, 6, 2, 0],
+            &[TAG_SIGN_IN, 0, 3, 6, 9, 0],
+            &[TAG_SIGN_IN, 0, 3, 7, 0, 2],
             &[TAG_WEAK, 0, 1, 0],
+            &[13, 0, 2, 1, 1],
+            &[13, 0, 3, 9, 0, 0],
+            &[14, 0, 0],
+            &[13, 0, 3, 1, 0, 0, 15, 0, 1, 0],
+            &[13, 0, 3, 1, 0, 0, 16, 0, 0],
             &[TAG_PIN_INPUTS, 0, 0],
-            &[TAG_PIN_INPUTS, 0, 1, 9],
+            &[TAG_PIN_INPUTS, 0, 1, 99],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],
             &[TAG_PIN_INPUTS, 0, 2, 1, 1],
             &[TAG_PIN_OUTPUT, 0, 2, 1, 1],

@@ -1,6 +1,7 @@
 //! What the operations work with ([`Context`], one per server) and what holds for one call
 //! ([`Call`]: whose keys, until when, and which were used).
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -105,13 +106,15 @@ impl Call {
         self.deadline
     }
 
-    /// The keys found so far, for the audit record.
+    /// The keys found so far, each once, for the audit record.
     #[must_use]
     pub fn keys(&self) -> Vec<(String, u32)> {
-        self.keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = HashSet::with_capacity(keys.len());
+        keys.iter()
+            .filter(|key| seen.insert(*key))
+            .cloned()
+            .collect()
     }
 
     /// Finds and opens a key of the caller's. A key outside the caller's scope is not even looked
@@ -129,10 +132,30 @@ impl Call {
         let found = match key {
             KeyRef::Named(key) => catalogue.resolve(scope, key, self.deadline).await,
             KeyRef::Block(key) => catalogue.resolve_block(scope, key, self.deadline).await,
+            KeyRef::Dukpt(key) => {
+                catalogue
+                    .resolve_transaction(scope, key, self.deadline)
+                    .await
+            }
         };
         let found = found.map_err(|error| Error::Key(role, error))?;
         self.note(found.key_use().audit_name(), found.header().version);
         Ok(found)
+    }
+
+    /// Notes that a derived key is used for one operation, where its base key's policy asks whether its
+    /// KSN came before; does nothing for any other key. Without it [`Call::grant`] refuses such a key.
+    ///
+    /// # Errors
+    /// [`Error::Key`] with the key's role.
+    pub async fn note_ksn<O: Operation>(
+        &self,
+        context: &Context,
+        role: KeyRole,
+        key: &OpenKey,
+    ) -> Result<(), Error> {
+        let noted = context.catalogue.note_ksn::<O>(key, self.deadline).await;
+        noted.map_err(|error| Error::Key(role, error))
     }
 
     /// The proof that this caller may use the key for one operation.
@@ -143,7 +166,7 @@ impl Call {
         policy::grant::<O>(&self.scope, key).map_err(|error| Error::Key(role, error))
     }
 
-    /// Both, where a call has one key.
+    /// All of it, where a call has one key.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -155,7 +178,7 @@ impl Call {
         self.granted(context, KeyRole::Only, key).await
     }
 
-    /// Both, one after the other.
+    /// All of it: the key found, its KSN noted if it is derived, and the proof.
     ///
     /// # Errors
     /// [`Error::Key`] with the key's role.
@@ -166,6 +189,7 @@ impl Call {
         key: &KeyRef,
     ) -> Result<Grant<O>, Error> {
         let found = self.resolve(context, role, key).await?;
+        self.note_ksn::<O>(context, role, &found).await?;
         self.grant(role, found)
     }
 }

@@ -334,7 +334,7 @@ pub(in crate::ops) fn own(call: &Call, name: &KeyName) -> Result<KeyName, Error>
     KeyName::parse(tenant).map_err(|_| unknown())
 }
 
-async fn granted<O: Operation>(
+pub(in crate::ops) async fn granted<O: Operation>(
     context: &Context,
     call: &Call,
     role: KeyRole,

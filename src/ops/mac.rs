@@ -6,8 +6,9 @@ use crate::keys::grant::{GenerateMac, Grant, VerifyMac};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::limits;
-use crate::ops::Error;
+use crate::ops::batch::{Keys, Turn};
 use crate::ops::context::{Call, Context};
+use crate::ops::{Error, KeyRole};
 
 /// A MAC and how it was made.
 pub struct Generated {
@@ -40,16 +41,7 @@ pub async fn generate(
     message: &[u8],
 ) -> Result<Generated, Error> {
     bounded(message)?;
-    let grant: Grant<GenerateMac> = call.key(context, key).await?;
-    let mac = mac::generate(grant.key(), grant.rule(), message).map_err(|error| match error {
-        MacError::EmptyMessage => Error::MessageEmpty,
-        MacError::SchemeMismatch => Error::MacKeyMismatch,
-    })?;
-    Ok(Generated {
-        mac,
-        scheme: grant.rule().scheme,
-        key: grant.key_use().clone(),
-    })
+    generate_with(&call.key(context, key).await?, message)
 }
 
 /// Checks a MAC. One that does not match is an answer, not an error.
@@ -64,7 +56,100 @@ pub async fn verify(
     mac: &[u8],
 ) -> Result<Verified, Error> {
     bounded(message)?;
-    let grant: Grant<VerifyMac> = call.key(context, key).await?;
+    verify_with(&call.key(context, key).await?, message, mac)
+}
+
+/// The MACs of one batch call, made one item at a time.
+pub struct Generating<'a> {
+    context: &'a Context,
+    call: &'a Call,
+    keys: Keys<GenerateMac>,
+    turn: Turn,
+}
+
+impl<'a> Generating<'a> {
+    /// Before the first item.
+    #[must_use]
+    pub fn new(context: &'a Context, call: &'a Call) -> Self {
+        Self {
+            context,
+            call,
+            keys: Keys::new(KeyRole::Only),
+            turn: Turn::default(),
+        }
+    }
+
+    /// Makes the MAC of one item, as [`generate`] does.
+    ///
+    /// # Errors
+    /// See [`enum@Error`].
+    pub async fn item(&mut self, key: &KeyRef, message: &[u8]) -> Result<Generated, Error> {
+        bounded(message)?;
+        self.turn.count(message.len()).await;
+        let grant = self.keys.grant(self.context, self.call, key).await?;
+        generate_with(grant, message)
+    }
+}
+
+/// The MACs of one batch call, checked one item at a time.
+pub struct Verifying<'a> {
+    context: &'a Context,
+    call: &'a Call,
+    keys: Keys<VerifyMac>,
+    turn: Turn,
+}
+
+impl<'a> Verifying<'a> {
+    /// Before the first item.
+    #[must_use]
+    pub fn new(context: &'a Context, call: &'a Call) -> Self {
+        Self {
+            context,
+            call,
+            keys: Keys::new(KeyRole::Only),
+            turn: Turn::default(),
+        }
+    }
+
+    /// Checks the MAC of one item, as [`verify`] does.
+    ///
+    /// # Errors
+    /// See [`enum@Error`].
+    pub async fn item(
+        &mut self,
+        key: &KeyRef,
+        message: &[u8],
+        mac: &[u8],
+    ) -> Result<Verified, Error> {
+        bounded(message)?;
+        self.turn.count(message.len()).await;
+        let grant = self.keys.grant(self.context, self.call, key).await?;
+        verify_with(grant, message, mac)
+    }
+}
+
+/// Makes a MAC under a key that was granted.
+pub(in crate::ops) fn generate_with(
+    grant: &Grant<GenerateMac>,
+    message: &[u8],
+) -> Result<Generated, Error> {
+    let mac = mac::generate(grant.key(), grant.rule(), message).map_err(|error| match error {
+        MacError::EmptyMessage => Error::MessageEmpty,
+        MacError::SchemeMismatch => Error::MacKeyMismatch,
+    })?;
+    Ok(Generated {
+        mac,
+        scheme: grant.rule().scheme,
+        key: grant.key_use().clone(),
+    })
+}
+
+/// Checks a MAC under a key that was granted.
+pub(in crate::ops) fn verify_with(
+    grant: &Grant<VerifyMac>,
+    message: &[u8],
+    mac: &[u8],
+) -> Result<Verified, Error> {
     let valid = match mac::verify(grant.key(), grant.rule(), message, mac) {
         Ok(()) => true,
         Err(VerifyError::Mismatch) => false,

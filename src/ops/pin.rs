@@ -4,10 +4,13 @@
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::pan::{Pan, PanError};
 use crate::domain::pin_block::{self, EncryptedPinBlock, Format};
-use crate::keys::grant::{DecryptPin, EncryptPin, Grant};
+use crate::keys;
+use crate::keys::attributes::Side;
+use crate::keys::grant::{DecryptPin, EncryptPin, Grant, OperationKind};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::limits;
+use crate::ops::batch::{Keys, Turn};
 use crate::ops::context::{Call, Context};
 use crate::ops::pin_engine::Translation;
 use crate::ops::{Error, KeyRole};
@@ -49,37 +52,88 @@ pub async fn translate(
     call: &Call,
     asked: TranslatePin,
 ) -> Result<TranslatedPin, Error> {
+    let (role, key) = (KeyRole::Source, &asked.source_key);
+    let source = call.granted(context, role, key).await?;
+    let (role, key) = (KeyRole::Destination, &asked.destination_key);
+    let destination = call.granted(context, role, key).await?;
+    translate_with(context, call, &source, &destination, &asked).await
+}
+
+/// The PIN blocks of one batch call, translated one item at a time.
+pub struct Translating<'a> {
+    context: &'a Context,
+    call: &'a Call,
+    sources: Keys<DecryptPin>,
+    destinations: Keys<EncryptPin>,
+    turn: Turn,
+}
+
+impl<'a> Translating<'a> {
+    /// Before the first item.
+    #[must_use]
+    pub fn new(context: &'a Context, call: &'a Call) -> Self {
+        Self {
+            context,
+            call,
+            sources: Keys::new(KeyRole::Source),
+            destinations: Keys::new(KeyRole::Destination),
+            turn: Turn::default(),
+        }
+    }
+
+    /// Translates the block of one item, as [`translate`] does.
+    ///
+    /// # Errors
+    /// See [`enum@Error`].
+    pub async fn item(&mut self, asked: TranslatePin) -> Result<TranslatedPin, Error> {
+        let (context, call) = (self.context, self.call);
+        let block_bytes = asked.pin_block.expose_secret().len();
+        self.turn.count(block_bytes).await;
+        let source = self.sources.grant(context, call, &asked.source_key).await?;
+        let destination = self
+            .destinations
+            .grant(context, call, &asked.destination_key)
+            .await?;
+        translate_with(context, call, source, destination, &asked).await
+    }
+}
+
+async fn translate_with(
+    context: &Context,
+    call: &Call,
+    source: &Grant<DecryptPin>,
+    destination: &Grant<EncryptPin>,
+    asked: &TranslatePin,
+) -> Result<TranslatedPin, Error> {
     let TranslatePin {
-        source_key,
-        destination_key,
+        source_key: _,
+        destination_key: _,
         source_format,
         pan,
         pin_block,
     } = asked;
-    let source = call.resolve(context, KeyRole::Source, &source_key).await?;
-    let destination = call
-        .resolve(context, KeyRole::Destination, &destination_key)
-        .await?;
-    let source: Grant<DecryptPin> = call.grant(KeyRole::Source, source)?;
-    let destination: Grant<EncryptPin> = call.grant(KeyRole::Destination, destination)?;
-
-    let from = (source_format, source.cipher().algorithm());
+    let from = (*source_format, source.cipher().algorithm());
+    refuse_towards_a_device(source, destination)?;
     let to = (destination.format(), destination.cipher().algorithm());
-    if !pin_block::translation_allowed(from, to) {
+    // A block without PAN goes where somebody else binds it and answers for that: to a zone, not
+    // to an issuer's key.
+    let to_no_zone = destination.side() != Some(Side::Zone);
+    let stray = from.0 == Format::X98NoPan && to_no_zone;
+    if stray || !pin_block::translation_allowed(from, to) {
         return Err(Error::TranslationForbidden);
     }
-    if !source.formats().contains(source_format) {
+    if !source.formats().contains(from.0) {
         return Err(Error::PinFormatRefused);
     }
     let pan = parse_pan(pan.expose_secret(), from, to)?;
     let block = pin_block.expose_secret();
-    if block.len() != source_format.block_bytes() {
+    if block.len() != from.0.block_bytes() {
         return Err(Error::PinBlockLength);
     }
     let translation = Translation {
-        source: &source,
-        source_format,
-        destination: &destination,
+        source,
+        source_format: from.0,
+        destination,
         pan: &pan,
         block,
         deadline: call.deadline(),
@@ -91,6 +145,20 @@ pub async fn translate(
         source_key: source.key_use().clone(),
         destination_key: destination.key_use().clone(),
     })
+}
+
+/// A PIN goes to a device only where it came from one: a zone's PIN under a terminal's key is nobody's
+/// but a thief's.
+fn refuse_towards_a_device(
+    source: &Grant<DecryptPin>,
+    destination: &Grant<EncryptPin>,
+) -> Result<(), Error> {
+    if destination.is_derived() && !source.is_derived() {
+        let what = OperationKind::EncryptPin;
+        let refused = keys::error::Error::UsageRefused { what };
+        return Err(Error::Key(KeyRole::Destination, refused));
+    }
+    Ok(())
 }
 
 /// The PAN, of a length that both formats take and that cards have.

@@ -6,7 +6,7 @@ use crate::keys::decimalisation::StoredTable;
 use crate::ops;
 use crate::ops::context::Context;
 use crate::service::authorize::Rpc;
-use crate::service::keys::{changing, key_name};
+use crate::service::keys::key_name;
 use crate::service::pb::admin::v1 as pb;
 use crate::service::pb::admin::v1::decimalisation_service_server::DecimalisationService;
 use crate::service::wire::timestamp;
@@ -21,7 +21,7 @@ impl DecimalisationService for Decimalisation {
         &self,
         request: Request<pb::CreateDecimalisationTableRequest>,
     ) -> Result<Response<pb::CreateDecimalisationTableResponse>, Status> {
-        changing(
+        admitted::changing(
             Rpc::CreateDecimalisationTable,
             request,
             async |call, asked, message| {

@@ -6,6 +6,7 @@ use crate::domain::mac::Scheme;
 use crate::ops;
 use crate::ops::context::Context;
 use crate::service::authorize::Rpc;
+use crate::service::outcome::{counted, refusal};
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::mac_service_server::MacService;
 use crate::service::wire::{key_ref, key_use};
@@ -23,17 +24,8 @@ impl MacService for Mac {
         admitted::handle(Rpc::GenerateMac, request, async |call, message| {
             let pb::GenerateMacRequest { key, message } = message;
             let key = key_ref(key, "key")?;
-            let generated = ops::mac::generate(&self.0, call, &key, &message).await?;
-            let ops::mac::Generated {
-                mac,
-                scheme: made_by,
-                key,
-            } = generated;
-            Ok(pb::GenerateMacResponse {
-                mac: mac.as_bytes().to_vec(),
-                scheme: scheme(made_by).into(),
-                key: Some(key_use(key)),
-            })
+            let made = ops::mac::generate(&self.0, call, &key, &message).await?;
+            Ok(generated(made))
         })
         .await
     }
@@ -45,26 +37,117 @@ impl MacService for Mac {
         admitted::handle(Rpc::VerifyMac, request, async |call, message| {
             let pb::VerifyMacRequest { key, message, mac } = message;
             let key = key_ref(key, "key")?;
-            if mac.is_empty() {
-                return Err(Error::FieldMissing("mac"));
+            let mac = given(mac)?;
+            let checked = ops::mac::verify(&self.0, call, &key, &message, &mac).await?;
+            Ok(verified(checked))
+        })
+        .await
+    }
+
+    async fn generate_macs(
+        &self,
+        request: Request<pb::GenerateMacsRequest>,
+    ) -> Result<Response<pb::GenerateMacsResponse>, Status> {
+        use pb::generate_macs_outcome::Outcome;
+        const RPC: Rpc = Rpc::GenerateMacs;
+        admitted::handle(RPC, request, async |call, message| {
+            let pb::GenerateMacsRequest { items } = message;
+            let items = counted(items, "items")?;
+            let mut batch = ops::mac::Generating::new(&self.0, call);
+            let mut outcomes = Vec::with_capacity(items.len());
+            for item in items {
+                let outcome = match generate_item(&mut batch, item).await {
+                    Ok(made) => Outcome::Made(generated(made)),
+                    Err(error) => Outcome::Refused(refusal(RPC, &error)),
+                };
+                outcomes.push(pb::GenerateMacsOutcome {
+                    outcome: Some(outcome),
+                });
             }
-            let verified = ops::mac::verify(&self.0, call, &key, &message, &mac).await?;
-            let ops::mac::Verified {
-                valid,
-                scheme: made_by,
-                key,
-            } = verified;
-            Ok(pb::VerifyMacResponse {
-                valid,
-                scheme: scheme(made_by).into(),
-                key: Some(key_use(key)),
-            })
+            Ok(pb::GenerateMacsResponse { outcomes })
+        })
+        .await
+    }
+
+    async fn verify_macs(
+        &self,
+        request: Request<pb::VerifyMacsRequest>,
+    ) -> Result<Response<pb::VerifyMacsResponse>, Status> {
+        use pb::verify_macs_outcome::Outcome;
+        const RPC: Rpc = Rpc::VerifyMacs;
+        admitted::handle(RPC, request, async |call, message| {
+            let pb::VerifyMacsRequest { items } = message;
+            let items = counted(items, "items")?;
+            let mut batch = ops::mac::Verifying::new(&self.0, call);
+            let mut outcomes = Vec::with_capacity(items.len());
+            for item in items {
+                let outcome = match verify_item(&mut batch, item).await {
+                    Ok(checked) => Outcome::Checked(verified(checked)),
+                    Err(error) => Outcome::Refused(refusal(RPC, &error)),
+                };
+                outcomes.push(pb::VerifyMacsOutcome {
+                    outcome: Some(outcome),
+                });
+            }
+            Ok(pb::VerifyMacsResponse { outcomes })
         })
         .await
     }
 }
 
-fn scheme(scheme: Scheme) -> pb::MacScheme {
+async fn generate_item(
+    batch: &mut ops::mac::Generating<'_>,
+    item: pb::GenerateMacsItem,
+) -> Result<ops::mac::Generated, Error> {
+    let pb::GenerateMacsItem { key, message } = item;
+    let key = key_ref(key, "key")?;
+    Ok(batch.item(&key, &message).await?)
+}
+
+async fn verify_item(
+    batch: &mut ops::mac::Verifying<'_>,
+    item: pb::VerifyMacsItem,
+) -> Result<ops::mac::Verified, Error> {
+    let pb::VerifyMacsItem { key, message, mac } = item;
+    let key = key_ref(key, "key")?;
+    let mac = given(mac)?;
+    Ok(batch.item(&key, &message, &mac).await?)
+}
+
+fn given(mac: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if mac.is_empty() {
+        return Err(Error::FieldMissing("mac"));
+    }
+    Ok(mac)
+}
+
+fn generated(made: ops::mac::Generated) -> pb::GenerateMacResponse {
+    let ops::mac::Generated {
+        mac,
+        scheme: made_by,
+        key,
+    } = made;
+    pb::GenerateMacResponse {
+        mac: mac.as_bytes().to_vec(),
+        scheme: scheme(made_by).into(),
+        key: Some(key_use(key)),
+    }
+}
+
+fn verified(checked: ops::mac::Verified) -> pb::VerifyMacResponse {
+    let ops::mac::Verified {
+        valid,
+        scheme: made_by,
+        key,
+    } = checked;
+    pb::VerifyMacResponse {
+        valid,
+        scheme: scheme(made_by).into(),
+        key: Some(key_use(key)),
+    }
+}
+
+pub(in crate::service) fn scheme(scheme: Scheme) -> pb::MacScheme {
     match scheme {
         Scheme::Iso9797Alg1Tdes => pb::MacScheme::Iso97971Alg1Tdes,
         Scheme::Iso9797Alg1Sm4 => pb::MacScheme::Iso97971Alg1Sm4,

@@ -8,6 +8,7 @@ use std::future::Future;
 
 use thiserror::Error as ThisError;
 use tokio::net::TcpListener;
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport;
 
@@ -16,6 +17,7 @@ use crate::ops::context::Context;
 use crate::service::accept::connections;
 use crate::service::alipay::Alipay;
 use crate::service::approval::Approvals;
+use crate::service::authorize::RpcRow;
 use crate::service::caller::Peer;
 use crate::service::decimalisation::Decimalisation;
 use crate::service::health::Health;
@@ -30,10 +32,12 @@ use crate::service::pb::v1::mac_service_server::MacServiceServer;
 use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
 use crate::service::pb::v1::signing_service_server::SigningServiceServer;
+use crate::service::pb::v1::terminal_service_server::TerminalServiceServer;
 use crate::service::pin::Pin;
 use crate::service::random::Random;
 use crate::service::signing::Signing;
 use crate::service::stack::Stack;
+use crate::service::terminal::Terminal;
 use crate::service::tls::Tls;
 
 /// Whether a listener tells strangers what it serves.
@@ -68,11 +72,12 @@ pub enum ServeError {
 /// One of tonic's generated servers over a handler, behind a stack.
 macro_rules! guarded {
     ($stack:expr, $context:expr, $server:ident, $handler:ident) => {
-        $stack.before(
+        $stack.before({
+            let largest = RpcRow::largest_message(<$server<$handler> as NamedService>::NAME);
             $server::new($handler($context.clone()))
-                .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
-                .max_encoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX),
-        )
+                .max_decoding_message_size(largest)
+                .max_encoding_message_size(largest)
+        })
     };
 }
 
@@ -89,6 +94,7 @@ pub fn data_routes(
     let routes = Routes::new(health.server())
         .add_service(guarded!(stack, context, PinServiceServer, Pin))
         .add_service(guarded!(stack, context, MacServiceServer, Mac))
+        .add_service(guarded!(stack, context, TerminalServiceServer, Terminal))
         .add_service(guarded!(stack, context, SigningServiceServer, Signing))
         .add_service(guarded!(stack, context, AlipayServiceServer, Alipay))
         .add_service(guarded!(stack, context, RandomServiceServer, Random));

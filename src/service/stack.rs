@@ -47,7 +47,7 @@ pub struct Options {
     pub audit: Audit,
     /// Every answer says that this is no production server.
     pub development: bool,
-    /// Calls in flight, at most [`limits::CALLS_IN_FLIGHT_MAX`].
+    /// Calls in flight, at most [`limits::CALLS_IN_FLIGHT_MAX`]; a batch counts as several.
     pub calls_in_flight: usize,
     /// The deadline of a call that brings none.
     pub deadline_default: Duration,
@@ -70,6 +70,7 @@ struct Shared {
     audit: Audit,
     development: bool,
     in_flight: Semaphore,
+    places: u32,
     deadlines: Deadlines,
     metrics: Metrics,
     request_ids: RequestIds,
@@ -88,12 +89,14 @@ impl Stack {
             deadline_default,
             deadline_max,
         } = options;
+        let places = calls_in_flight.min(limits::CALLS_IN_FLIGHT_MAX);
         Self(Arc::new(Shared {
             plane,
             policy,
             audit,
             development,
-            in_flight: Semaphore::new(calls_in_flight.min(limits::CALLS_IN_FLIGHT_MAX)),
+            in_flight: Semaphore::new(places),
+            places: u32::try_from(places).unwrap_or(u32::MAX),
             deadlines: Deadlines::new(deadline_default, deadline_max),
             metrics: Metrics::new(),
             request_ids: RequestIds::new(),
@@ -166,9 +169,9 @@ impl Passage {
         let row = self.row.filter(|row| row.plane == shared.plane);
         let principal = shared.policy.authorize(caller, row)?;
         let row = row.ok_or(Error::CallUnknown)?;
-        let _place = shared
+        let _places = shared
             .in_flight
-            .try_acquire()
+            .try_acquire_many(row.places().min(shared.places))
             .map_err(|_| Error::Overloaded)?;
 
         let call = Call::new(caller.shared(), Arc::clone(principal.scope()), deadline)
@@ -187,8 +190,7 @@ impl Passage {
         mut self,
         outcome: Result<http::Response<Body>, Error>,
     ) -> http::Response<Body> {
-        let record = self.record(outcome.as_ref().err());
-        let durable = self.shared.audit.append(record);
+        let durable = self.append_records(outcome.as_ref().err());
         self.recorded = true;
         let outcome = durable.await.and(outcome);
         let fault = outcome.as_ref().err().map(Fault::of);
@@ -217,7 +219,35 @@ impl Passage {
         response
     }
 
-    fn record(&self, refused: Option<&Error>) -> audit::Record {
+    /// Queues the call's records at once: one, or where a batch used many keys as many as it takes
+    /// to name each of them once. The future is done when all are durable.
+    fn append_records(
+        &self,
+        refused: Option<&Error>,
+    ) -> impl Future<Output = Result<(), Error>> + use<> {
+        let keys = self
+            .admitted
+            .as_ref()
+            .map(|admitted| admitted.call().keys());
+        let keys = keys.unwrap_or_default();
+        let mut parts: Vec<_> = keys
+            .chunks(limits::AUDIT_KEYS_MAX)
+            .map(<[_]>::to_vec)
+            .collect();
+        if parts.is_empty() {
+            parts.push(Vec::new());
+        }
+        let record = |keys| self.shared.audit.append(self.record(refused, keys));
+        let queued: Vec<_> = parts.into_iter().map(record).collect();
+        async {
+            for durable in queued {
+                durable.await?;
+            }
+            Ok(())
+        }
+    }
+
+    fn record(&self, refused: Option<&Error>, keys: Vec<(String, u32)>) -> audit::Record {
         let reason = refused.map(|error| Fault::of(error).reason);
         audit::Record {
             caller: self
@@ -227,11 +257,7 @@ impl Passage {
                 .unwrap_or_default(),
             rpc: self.row.map_or("", RpcRow::name),
             request_id: self.request_id.clone(),
-            keys: self
-                .admitted
-                .as_ref()
-                .map(|admitted| admitted.call().keys())
-                .unwrap_or_default(),
+            keys,
             outcome: reason.map_or("OK", Reason::code_name),
             reason: reason.map(Reason::as_str),
         }
@@ -266,7 +292,7 @@ impl Drop for Passage {
             .metrics
             .record(self.row, Some(reason), self.started.elapsed());
         // Queued at once and written whether or not anybody waits.
-        drop(self.shared.audit.append(self.record(Some(&error))));
+        drop(self.append_records(Some(&error)));
     }
 }
 

@@ -11,8 +11,10 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::dukpt::KsnError;
 use crate::hsm;
 use crate::keys;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::exchange::ExchangeError;
 use crate::ops::{self, KeyRole, fill};
 use crate::service::{Error, Field};
@@ -62,6 +64,7 @@ impl Fault {
             Error::FieldMissing(field) => Self::at(Reason::MissingField, field),
             Error::FieldSuperfluous(field) => Self::at(Reason::FieldSuperfluous, field),
             Error::FieldMalformed(field) => Self::at(Reason::FieldMalformed, field),
+            Error::ItemsTooMany(field) => Self::at(Reason::ItemsTooMany, field),
             Error::KeyNameMalformed(field) => Self::at(Reason::KeyNameMalformed, field),
             Error::EnumUnknown(field) => Self::at(Reason::EnumUnknown, field),
             Error::DeadlineExceeded => Self::plain(Reason::DeadlineExceeded),
@@ -76,6 +79,7 @@ impl Fault {
     fn of_operation(error: &ops::Error) -> Self {
         use crate::ops::Error as Operation;
         match error {
+            Operation::Shared(error) => Self::of_operation(error),
             Operation::PanMalformed => Self::at(Reason::PanMalformed, "pan"),
             Operation::PanLength => Self::at(Reason::PanLength, "pan"),
             Operation::PinBlockLength => Self::at(Reason::PinBlockLength, "pin_block"),
@@ -85,6 +89,7 @@ impl Fault {
             Operation::NoNaturalPin => Self::at(Reason::NoNaturalPin, "choice"),
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
+            Operation::PinPlace => Self::at(Reason::PinPlace, "place"),
             Operation::MacLength => Self::at(Reason::MacLength, "mac"),
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
@@ -135,6 +140,9 @@ impl Fault {
             KeyRole::DestinationProtection => "destination_protection_key",
             KeyRole::Parent => "parent_key",
             KeyRole::Transport => "transport_key",
+            KeyRole::Terminal => "terminal_key",
+            KeyRole::IncomingMac => "incoming_mac_key",
+            KeyRole::OutgoingMac => "outgoing_mac_key",
         };
         match error {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),
@@ -147,6 +155,7 @@ impl Fault {
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
+            Key::Ksn(fault) => Self::of_ksn(role, *fault),
             Key::Exchange(error) => Self::of_exchange(error, field),
             Key::KeyExists { .. } => Self::at(Reason::KeyExists, field),
             Key::StateOrder { .. } => Self::at(Reason::KeyStateOrder, field),
@@ -180,6 +189,34 @@ impl Fault {
             | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
+        }
+    }
+
+    fn of_ksn(role: KeyRole, fault: KsnFault) -> Self {
+        let field = match role {
+            KeyRole::Only => "key.ksn",
+            KeyRole::Source => "source_key.ksn",
+            KeyRole::Destination => "destination_key.ksn",
+            KeyRole::IncomingMac => "incoming_mac_key.ksn",
+            KeyRole::OutgoingMac => "outgoing_mac_key.ksn",
+            // Calls that take no KSN at all.
+            KeyRole::Named
+            | KeyRole::Protection
+            | KeyRole::SourceProtection
+            | KeyRole::DestinationProtection
+            | KeyRole::Parent
+            | KeyRole::Terminal
+            | KeyRole::Transport => "ksn",
+        };
+        match fault {
+            KsnFault::Missing => Self::at(Reason::MissingField, field),
+            KsnFault::Superfluous => Self::at(Reason::FieldSuperfluous, field),
+            KsnFault::Refused(KsnError::Length) => Self::at(Reason::KsnMalformed, field),
+            KsnFault::Refused(KsnError::CounterZero | KsnError::CounterWeight) => {
+                Self::at(Reason::KsnCounterRefused, field)
+            }
+            KsnFault::Replayed => Self::at(Reason::KsnReplayed, field),
+            KsnFault::NotNoted => Self::plain(Reason::Internal),
         }
     }
 

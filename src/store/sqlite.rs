@@ -7,6 +7,7 @@
 
 mod budgets;
 mod documents;
+mod ksn;
 mod reader;
 mod snapshot;
 mod writer;
@@ -91,6 +92,15 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, caller, request_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_expires ON idempotency (expires);
+CREATE TABLE ksn_mark (
+    tenant    TEXT NOT NULL,
+    base      TEXT NOT NULL,
+    device    BLOB NOT NULL CHECK (length(device) = 8),
+    operation INTEGER NOT NULL,
+    highest   INTEGER NOT NULL CHECK (highest BETWEEN 1 AND 4294967295),
+    below     INTEGER NOT NULL,
+    PRIMARY KEY (tenant, base, device, operation)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE budget (
     subject BLOB NOT NULL CHECK (length(subject) = 32),
     ends    INTEGER NOT NULL,

@@ -17,6 +17,11 @@ use crate::world::{key, world};
 
 /// A block under one of the protection keys of `keys.toml`, of a key of `keys.toml`.
 fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
+    block_of(protection, codes, &blocks::value(value))
+}
+
+/// The same of any key.
+pub fn block_of(protection: &str, codes: &[u8; 5], value: &[u8]) -> String {
     let [u0, u1, algorithm, mode, exportability] = *codes;
     let version = match protection {
         "kbpk-tdes" => Version::B,
@@ -33,9 +38,8 @@ fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
             Exportability::new([exportability]).unwrap(),
         )
     };
-    let value = blocks::value(value);
     let random = vec![0x5A; padding_bytes(version, value.len(), Masking::NONE)];
-    wrap(&keys, &header, &value, Masking::NONE, &random).unwrap()
+    wrap(&keys, &header, value, Masking::NONE, &random).unwrap()
 }
 
 fn brought(protection: &str, block: &str) -> Option<KeyRef> {

@@ -13,6 +13,8 @@
 
 mod alipay;
 mod approval;
+mod attack_pin;
+mod attack_verification;
 mod authority;
 mod blocks;
 mod caller;
@@ -22,13 +24,17 @@ mod key_block;
 mod key_life;
 mod keys;
 mod mac;
+mod mac_batch;
 mod path;
 mod pin;
-mod pin_attack;
+mod pin_batch;
+mod pin_table;
 mod pin_verification;
 mod random;
 mod refusal;
 mod signing;
 mod softhsm;
+mod terminal;
 mod vectors;
+mod weak_translator;
 mod world;

@@ -109,20 +109,18 @@ impl World {
 
     /// Another plaintext server over the same keys, with other options.
     pub async fn server(&self, edit: impl FnOnce(&mut Options)) -> SocketAddr {
+        self.server_over(&self.context, edit).await
+    }
+
+    /// The same over another context: another engine, for one.
+    pub async fn server_over(
+        &self,
+        context: &Context,
+        edit: impl FnOnce(&mut Options),
+    ) -> SocketAddr {
         let mut options = options(Audit::DangerNone);
         edit(&mut options);
-        self.serve(&self.context, options).await
-    }
-
-    /// A client of another plaintext server, with keys and budgets of its own.
-    pub async fn client_with(&self, context: &Context) -> Client {
-        let address = self.serve(context, options(Audit::DangerNone)).await;
-        client_of(address).await
-    }
-
-    async fn serve(&self, context: &Context, options: Options) -> SocketAddr {
-        let stack = Stack::new(options);
-        let routes = data_routes(context, &stack, &self.health, Reflection::Off);
+        let routes = data_routes(context, &Stack::new(options), &self.health, Reflection::Off);
         let listener = bind().await;
         let address = listener.local_addr().unwrap();
         let stop = std::future::pending();
@@ -132,6 +130,11 @@ impl World {
             stop,
         ));
         address
+    }
+
+    /// A client of another plaintext server, with keys and budgets of its own.
+    pub async fn client_with(&self, context: &Context) -> Client {
+        client_of(self.server_over(context, |_| ()).await).await
     }
 
     /// A client of the control plane over plaintext.

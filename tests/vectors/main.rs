@@ -8,6 +8,7 @@
 mod alipay;
 mod case;
 mod check_value;
+mod dukpt;
 mod key_block;
 mod mac;
 mod pin_block;
@@ -15,6 +16,7 @@ mod pin_verification;
 mod report;
 mod signature;
 mod sm;
+mod unionpay_pin;
 mod unsupported;
 
 use crate::case::{Case, Op};
@@ -104,9 +106,11 @@ fn run_cases(file: &str, cases: &[Value], report: &mut Report) {
 fn operation(name: &str) -> Option<&'static Op> {
     [
         pin_block::OPS,
+        unionpay_pin::OPS,
         pin_verification::OPS,
         mac::OPS,
         check_value::OPS,
+        dukpt::OPS,
         key_block::OPS,
         signature::OPS,
         sm::OPS,

@@ -86,7 +86,12 @@ impl PinField {
 
     /// Checks what [`reframe`](Self::reframe) checks and that every digit is one.
     pub(super) fn decode(&self, layout: Layout) -> Result<Pin, Rejected> {
-        match self.decode_always(layout) {
+        self.decode_beside(layout, Choice::from(1))
+    }
+
+    /// The same, of a field whose block is good only if `rest` says so too.
+    pub(super) fn decode_beside(&self, layout: Layout, rest: Choice) -> Result<Pin, Rejected> {
+        match self.decode_always(layout, rest) {
             (pin, sound) if bool::from(sound) => Ok(pin),
             _ => Err(Rejected),
         }
@@ -94,10 +99,10 @@ impl PinField {
 
     /// The same, with a PIN to go on working with where the field is not sound: its digits may then
     /// be none.
-    pub(super) fn decode_always(&self, layout: Layout) -> (Pin, Choice) {
+    pub(super) fn decode_always(&self, layout: Layout, rest: Choice) -> (Pin, Choice) {
         let (content, valid) = self.reframe(layout);
         let decimal = (above_nine(content.0) & DIGITS).ct_eq(&0);
-        (Pin::from_checked_nibbles(content.0), valid & decimal)
+        (Pin::from_checked_nibbles(content.0), valid & decimal & rest)
     }
 
     /// The clear block of formats 0 and 3: the PIN field ⊕ the PAN field.
@@ -108,6 +113,20 @@ impl PinField {
     /// The inverse of [`bind`](Self::bind).
     pub(super) fn unbind(block: &ClearPinBlock<8>, pan_field: &[u8; 8]) -> Self {
         Self(u64::from_be_bytes(block.0) ^ u64::from_be_bytes(*pan_field))
+    }
+}
+
+/// What a block held: its PIN field, and whether all that stands beside the field is as it must be.
+pub(super) struct Opened {
+    pub(super) field: PinField,
+    pub(super) rest: Choice,
+}
+
+impl From<PinField> for Opened {
+    /// A field beside which nothing stands, or nothing that says anything.
+    fn from(field: PinField) -> Self {
+        let rest = Choice::from(1);
+        Self { field, rest }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Format 4 (ISO 9564-1:2017, 9.4.2): E(E(PIN field) ⊕ PAN field), 16 bytes under AES.
 //!
 //! PIN field: `4‖length‖PIN‖A…` in eight bytes, then eight random bytes. The same layout under
-//! SM4 has no published standard; it is what `SM4_FMT4_LAYOUT` names. The ep2 form that binds
-//! twelve digits only is not here.
+//! SM4 has no published standard; it is what `SM4_FMT4_LAYOUT` names. `ISO_4_PAN12` is the form of
+//! hosts that bind twelve digits only: the same, but for its PAN field.
 
 use core::convert::Infallible;
 
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::domain::cipher::BlockCipher;
 use crate::domain::pan::Pan;
 use crate::domain::pin::Pin;
-use crate::domain::pin_block::field::{Content, Fill, Layout, PinField};
+use crate::domain::pin_block::field::{Content, Fill, Layout, Opened, PinField};
 use crate::domain::pin_block::{ClearPinBlock, EncryptedPinBlock, Rejected};
 
 pub(super) const LAYOUT: Layout = Layout {
@@ -26,7 +26,8 @@ pub fn encipher<C: BlockCipher<16>>(
     pan: &Pan,
     random: &[u8; 8],
 ) -> Result<EncryptedPinBlock, C::Error> {
-    close(cipher, pan, &compose(pin), random)
+    let pan_field = Zeroizing::new(pan.field_format4());
+    close(cipher, &pan_field, &compose(pin), random)
 }
 
 /// Deciphers a block of 16 bytes and decodes it strictly. Not for translation.
@@ -35,8 +36,9 @@ pub fn decipher<C: BlockCipher<16, Error = Infallible>>(
     block: &[u8],
     pan: &Pan,
 ) -> Result<Pin, Rejected> {
-    let Ok(field) = open(cipher, pan, ClearPinBlock::holding(block)?);
-    field.decode(LAYOUT)
+    let pan_field = Zeroizing::new(pan.field_format4());
+    let Ok(Opened { field, rest }) = open(cipher, &pan_field, ClearPinBlock::holding(block)?);
+    field.decode_beside(LAYOUT, rest)
 }
 
 /// The PIN field in clear (9.4.2.2.2).
@@ -52,13 +54,13 @@ pub fn decode_pin_field(field: &[u8]) -> Result<Pin, Rejected> {
 /// Two encipherments with the PAN field between them (9.4.2.3).
 pub(super) fn close<C: BlockCipher<16>>(
     cipher: &C,
-    pan: &Pan,
+    pan_field: &[u8; 16],
     field: &PinField,
     random: &[u8; 8],
 ) -> Result<EncryptedPinBlock, C::Error> {
     let mut block = lengthen(field, random);
     cipher.encrypt_block(&mut block.0)?;
-    add(&mut block, pan);
+    add(&mut block, pan_field);
     cipher.encrypt_block(&mut block.0)?;
     Ok(EncryptedPinBlock::from(&block.0))
 }
@@ -66,13 +68,13 @@ pub(super) fn close<C: BlockCipher<16>>(
 /// The inverse of [`close`].
 pub(super) fn open<C: BlockCipher<16>>(
     cipher: &C,
-    pan: &Pan,
+    pan_field: &[u8; 16],
     mut block: ClearPinBlock<16>,
-) -> Result<PinField, C::Error> {
+) -> Result<Opened, C::Error> {
     cipher.decrypt_block(&mut block.0)?;
-    add(&mut block, pan);
+    add(&mut block, pan_field);
     cipher.decrypt_block(&mut block.0)?;
-    Ok(shorten(&block))
+    Ok(Opened::from(shorten(&block)))
 }
 
 fn compose(pin: &Pin) -> PinField {
@@ -93,9 +95,8 @@ fn shorten(block: &ClearPinBlock<16>) -> PinField {
     PinField::unbind(&half, &[0; 8])
 }
 
-fn add(block: &mut ClearPinBlock<16>, pan: &Pan) {
-    let pan_field = Zeroizing::new(pan.field_format4());
-    for (byte, pan_byte) in block.0.iter_mut().zip(pan_field.iter()) {
+fn add(block: &mut ClearPinBlock<16>, pan_field: &[u8; 16]) {
+    for (byte, pan_byte) in block.0.iter_mut().zip(pan_field) {
         *byte ^= pan_byte;
     }
 }

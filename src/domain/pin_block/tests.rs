@@ -7,8 +7,8 @@ use crate::domain::cipher::{BlockAlgorithm, BlockCipher, PinCipher, Tdes};
 use crate::domain::pan::Pan;
 use crate::domain::pin::Pin;
 use crate::domain::pin_block::{
-    EncodeError, Format, Framing, Rejected, decipher, encipher, format_0, format_1, format_3,
-    pan_length_allowed, translate, translation_allowed,
+    Binding, EncodeError, Format, Framing, Rejected, decipher, encipher, format_0, format_1,
+    format_3, pan_length_allowed, translate, translation_allowed,
 };
 
 const ALGORITHMS: [BlockAlgorithm; 3] = [
@@ -20,11 +20,16 @@ const ALGORITHMS: [BlockAlgorithm; 3] = [
 /// What is expected of every cell, written as rules and not as a table.
 fn expected(from: (Format, BlockAlgorithm), to: (Format, BlockAlgorithm)) -> bool {
     let exists = |(format, algorithm)| match format {
-        Format::Iso4 => algorithm == BlockAlgorithm::Aes,
-        Format::Sm4Fmt4Layout => algorithm == BlockAlgorithm::Sm4,
-        _ => algorithm == BlockAlgorithm::Tdes,
+        Format::Iso4 | Format::Iso4Pan12 => algorithm == BlockAlgorithm::Aes,
+        Format::Sm4Fmt4Layout | Format::Sm4Unionpay16 | Format::Sm4Unionpay8pad => {
+            algorithm == BlockAlgorithm::Sm4
+        }
+        Format::Iso0 | Format::Iso1 | Format::Iso3 | Format::X98NoPan => {
+            algorithm == BlockAlgorithm::Tdes
+        }
     };
-    exists(from) && exists(to) && to.0 != Format::Iso1
+    let bound_to_no_pan = [Format::Iso1, Format::X98NoPan];
+    exists(from) && exists(to) && !bound_to_no_pan.contains(&to.0)
 }
 
 fn cipher(algorithm: BlockAlgorithm, seed: u8) -> PinCipher {
@@ -74,6 +79,13 @@ fn translate_field(format: Format, field: u64) -> Result<Vec<u8>, Rejected> {
 }
 
 #[test]
+fn the_order_of_the_table_is_that_of_the_formats() {
+    for (at, format) in Format::ALL.into_iter().enumerate() {
+        assert_eq!(format as usize, at);
+    }
+}
+
+#[test]
 fn every_cell_of_the_translation_table_is_as_the_rules_say() {
     let mut allowed = 0;
     for from in Format::ALL {
@@ -88,7 +100,7 @@ fn every_cell_of_the_translation_table_is_as_the_rules_say() {
             }
         }
     }
-    assert_eq!(allowed, 20, "five inputs, four outputs");
+    assert_eq!(allowed, 63, "nine inputs, seven outputs");
 }
 
 /// Translates a PIN of every length, and says whether all, or none, came out as they went in.
@@ -176,13 +188,17 @@ fn a_format_under_another_cipher_encodes_nothing() {
 }
 
 #[test]
-fn formats_0_and_3_bind_13_to_19_digits_and_format_4_1_to_19() {
+fn formats_that_bind_twelve_digits_take_13_to_19_and_those_that_bind_all_take_1_to_19() {
     for digits in 0..=25 {
         for format in Format::ALL {
             let expected = match format {
-                Format::Iso0 | Format::Iso3 => (13..=19).contains(&digits),
+                Format::Iso0
+                | Format::Iso3
+                | Format::Sm4Unionpay16
+                | Format::Sm4Unionpay8pad
+                | Format::Iso4Pan12 => (13..=19).contains(&digits),
                 Format::Iso4 | Format::Sm4Fmt4Layout => (1..=19).contains(&digits),
-                Format::Iso1 => true,
+                Format::Iso1 | Format::X98NoPan => true,
             };
             assert_eq!(pan_length_allowed(format, digits), expected);
         }
@@ -357,6 +373,72 @@ fn format_4_blocks_differ_when_the_random_does_and_rejects_a_wrong_fill_or_contr
     let one = encipher(framing, &pin, &pan, &[1; 8]).unwrap();
     let two = encipher(framing, &pin, &pan, &[2; 8]).unwrap();
     assert_ne!(one.as_bytes(), two.as_bytes());
+}
+
+/// Holds that a block made for [`DIGITS`] binds exactly those of its 19 digits that `bound` covers:
+/// another digit there is seen by whoever decodes, at least for one of its values (formats 0 and 3
+/// take some for other digits of the PIN or for other fill), and elsewhere never.
+fn sees_exactly(format: Format, bound: core::ops::Range<usize>) {
+    let key = cipher(format.algorithm(), 7);
+    let framing = Framing {
+        format,
+        cipher: &key,
+    };
+    let pin = Pin::parse("9999").unwrap();
+    let block = encipher(framing, &pin, &pan(DIGITS), &FILL).unwrap();
+    let opens_for = |pan_text: &str| {
+        let read = decipher(framing, &pan(pan_text), block.as_bytes());
+        read.is_ok_and(|read| bool::from(read.ct_eq(&pin)))
+    };
+    for place in 0..DIGITS.len() {
+        let seen = (b'0'..=b'9').any(|digit| {
+            let mut other = DIGITS.as_bytes().to_vec();
+            other[place] = digit;
+            !opens_for(std::str::from_utf8(&other).unwrap())
+        });
+        assert_eq!(seen, bound.contains(&place), "{format:?}, digit {place}");
+    }
+}
+
+#[test]
+fn each_format_binds_the_digits_of_the_pan_that_it_says() {
+    for format in Format::ALL {
+        match format.binding() {
+            Binding::Whole => sees_exactly(format, 0..19),
+            Binding::Twelve => sees_exactly(format, 6..18),
+            Binding::None => sees_exactly(format, 0..0),
+        }
+    }
+}
+
+#[test]
+fn a_block_of_one_layout_does_not_open_as_another_of_its_cipher() {
+    let pan = pan(DIGITS);
+    for made in Format::ALL {
+        for read in Format::ALL {
+            if made == read || made.algorithm() != read.algorithm() {
+                continue;
+            }
+            let key = cipher(made.algorithm(), 7);
+            let framing = |format| Framing {
+                format,
+                cipher: &key,
+            };
+            let pin = Pin::parse("1234").unwrap();
+            let block = encipher(framing(made), &pin, &pan, &FILL).unwrap();
+            let out = translate(
+                framing(read),
+                Framing {
+                    format: Format::Iso4,
+                    cipher: &cipher(BlockAlgorithm::Aes, 5),
+                },
+                &pan,
+                block.as_bytes(),
+                &FILL,
+            );
+            assert!(out.is_err(), "{made:?} as {read:?}");
+        }
+    }
 }
 
 #[test]

@@ -2,14 +2,16 @@
 //! templates and listings, and sets of such values. Codes never change.
 
 use crate::domain::alipay::SignType;
+use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::Usage;
 use crate::keys::tlv::Malformed;
 
 /// A set of PIN block formats.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct FormatSet(u8);
+pub struct FormatSet(u16);
 
 impl FormatSet {
     /// Whether `format` is in the set.
@@ -35,8 +37,8 @@ impl FormatSet {
     }
 }
 
-const fn bit(format: Format) -> u8 {
-    1 << format as u8
+const fn bit(format: Format) -> u16 {
+    1 << format as u16
 }
 
 impl FromIterator<Format> for FormatSet {
@@ -150,6 +152,10 @@ pub(in crate::keys) const FORMATS: &[Named<Format>] = &[
     Named::new(Format::Iso3, 3, "ISO_3"),
     Named::new(Format::Iso4, 4, "ISO_4"),
     Named::new(Format::Sm4Fmt4Layout, 5, "SM4_FMT4_LAYOUT"),
+    Named::new(Format::Sm4Unionpay16, 6, "SM4_UNIONPAY_16"),
+    Named::new(Format::Sm4Unionpay8pad, 7, "SM4_UNIONPAY_8PAD"),
+    Named::new(Format::Iso4Pan12, 8, "ISO_4_PAN12"),
+    Named::new(Format::X98NoPan, 9, "X98_NO_PAN"),
 ];
 pub(in crate::keys) const SCHEMES: &[Named<Scheme>] = &[
     Named::new(Scheme::Iso9797Alg1Tdes, 1, "ISO9797_1_ALG1_TDES"),
@@ -169,4 +175,84 @@ pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
     Named::new(SignType::Rsa, 1, "RSA"),
     Named::new(SignType::Rsa2, 2, "RSA2"),
     Named::new(SignType::Sm2, 3, "SM2"),
+];
+/// Layouts of a sign-in's answer, by their form: the numbers in them stand beside.
+pub(in crate::keys) const LAYOUTS: &[Named<Layout>] = &[
+    Named::new(Layout::Unionpay001, 1, "UNIONPAY_001"),
+    Named::new(Layout::Unionpay003, 2, "UNIONPAY_003"),
+    Named::new(Layout::Unionpay004, 3, "UNIONPAY_004"),
+    Named::new(Layout::Unionpay003DoubleMac, 4, "UNIONPAY_003_DOUBLE_MAC"),
+    Named::new(Layout::Unionpay004DoubleMac, 5, "UNIONPAY_004_DOUBLE_MAC"),
+    Named::new(SM4, 6, "SM4"),
+    Named::new(KEY_BLOCKS, 7, "KEY_BLOCKS"),
+];
+
+const SM4: Layout = Layout::Sm4 {
+    check_value_bytes: 0,
+    data_key: false,
+};
+const KEY_BLOCKS: Layout = Layout::KeyBlocks { data_key: false };
+
+/// A layout without its numbers.
+pub(in crate::keys) const fn form(layout: Layout) -> Layout {
+    match layout {
+        Layout::Sm4 { .. } => SM4,
+        Layout::KeyBlocks { .. } => KEY_BLOCKS,
+        other => other,
+    }
+}
+
+/// A form with these numbers; none where it has no such numbers.
+pub(in crate::keys) fn layout(
+    form: Layout,
+    check_value_bytes: u8,
+    data_key: bool,
+) -> Option<Layout> {
+    let layout = match (form, check_value_bytes, data_key) {
+        (Layout::Sm4 { .. }, check_value_bytes, data_key) => Layout::Sm4 {
+            check_value_bytes,
+            data_key,
+        },
+        (Layout::KeyBlocks { .. }, 0, data_key) => Layout::KeyBlocks { data_key },
+        (other, 0, false) => other,
+        _ => return None,
+    };
+    layout.is_sound().then_some(layout)
+}
+
+/// The numbers of a layout, where it has any of its own.
+pub(in crate::keys) const fn numbers(layout: Layout) -> (u8, bool) {
+    match layout {
+        Layout::Sm4 {
+            check_value_bytes,
+            data_key,
+        } => (check_value_bytes, data_key),
+        Layout::KeyBlocks { data_key } => (0, data_key),
+        _ => (0, false),
+    }
+}
+
+pub(in crate::keys) fn layout_bytes(layout: Layout) -> [u8; 3] {
+    let (check_value_bytes, data_key) = numbers(layout);
+    let code = Named::code_of(LAYOUTS, form(layout));
+    [code, check_value_bytes, data_key.into()]
+}
+
+pub(in crate::keys) fn layout_of_bytes(bytes: &[u8]) -> Result<Layout, Malformed> {
+    let [code, check_value_bytes, data_key @ (0 | 1)] = *bytes else {
+        return Err(Malformed);
+    };
+    let form = Named::of_code(LAYOUTS, code)?;
+    layout(form, check_value_bytes, data_key == 1).ok_or(Malformed)
+}
+
+pub(in crate::keys) const KEY_TYPES: &[Named<KeyType>] = &[
+    Named::new(KeyType::Tdes2, 1, "TDES-2"),
+    Named::new(KeyType::Tdes3, 2, "TDES-3"),
+    Named::new(KeyType::Aes128, 3, "AES-128"),
+    Named::new(KeyType::Aes192, 4, "AES-192"),
+    Named::new(KeyType::Aes256, 5, "AES-256"),
+    Named::new(KeyType::Hmac128, 6, "HMAC-128"),
+    Named::new(KeyType::Hmac192, 7, "HMAC-192"),
+    Named::new(KeyType::Hmac256, 8, "HMAC-256"),
 ];

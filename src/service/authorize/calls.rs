@@ -10,6 +10,8 @@ use crate::limits;
 pub enum Rpc {
     /// `PinService.TranslatePin`
     TranslatePin,
+    /// `PinService.TranslatePins`
+    TranslatePins,
     /// `PinService.VerifyPin`
     VerifyPin,
     /// `PinService.GeneratePinReference`
@@ -20,6 +22,14 @@ pub enum Rpc {
     GenerateMac,
     /// `MacService.VerifyMac`
     VerifyMac,
+    /// `TerminalService.SignIn`
+    SignIn,
+    /// `TerminalService.SecureMessage`
+    SecureMessage,
+    /// `MacService.GenerateMacs`
+    GenerateMacs,
+    /// `MacService.VerifyMacs`
+    VerifyMacs,
     /// `SigningService.Verify`
     Verify,
     /// `SigningService.GetPublicKey`
@@ -96,6 +106,13 @@ pub const RPCS: &[RpcRow] = &[
         metric: "translate_pin",
     },
     RpcRow {
+        rpc: Rpc::TranslatePins,
+        plane: Plane::Data,
+        path: "/pintle.v1.PinService/TranslatePins",
+        message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
+        metric: "translate_pins",
+    },
+    RpcRow {
         rpc: Rpc::VerifyPin,
         plane: Plane::Data,
         path: "/pintle.v1.PinService/VerifyPin",
@@ -129,6 +146,34 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.MacService/VerifyMac",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_mac",
+    },
+    RpcRow {
+        rpc: Rpc::SignIn,
+        plane: Plane::Data,
+        path: "/pintle.v1.TerminalService/SignIn",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "sign_in",
+    },
+    RpcRow {
+        rpc: Rpc::SecureMessage,
+        plane: Plane::Data,
+        path: "/pintle.v1.TerminalService/SecureMessage",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "secure_message",
+    },
+    RpcRow {
+        rpc: Rpc::GenerateMacs,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/GenerateMacs",
+        message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
+        metric: "generate_macs",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyMacs,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/VerifyMacs",
+        message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
+        metric: "verify_macs",
     },
     RpcRow {
         rpc: Rpc::Verify,
@@ -289,11 +334,16 @@ impl Rpc {
             | Self::TranslateKeyBlock
             | Self::CreateDecimalisationTable => true,
             Self::TranslatePin
+            | Self::TranslatePins
             | Self::VerifyPin
             | Self::GeneratePinReference
             | Self::GeneratePin
             | Self::GenerateMac
             | Self::VerifyMac
+            | Self::SignIn
+            | Self::SecureMessage
+            | Self::GenerateMacs
+            | Self::VerifyMacs
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest
@@ -326,6 +376,30 @@ impl RpcRow {
     #[must_use]
     pub fn of_path(path: &str) -> Option<&'static Self> {
         RPCS.iter().find(|row| row.path == path)
+    }
+
+    /// The largest message of any call of a service, bytes: what its decoder must take.
+    #[must_use]
+    pub fn largest_message(service: &str) -> usize {
+        let of_service = |row: &&Self| {
+            let call = row.name().strip_prefix(service);
+            call.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let sizes = RPCS
+            .iter()
+            .filter(of_service)
+            .map(|row| row.message_bytes_max);
+        sizes.max().unwrap_or(0).max(limits::GRPC_MESSAGE_BYTES_MAX)
+    }
+
+    /// The places it takes among the calls in flight: one for each ordinary message that its
+    /// largest could be, so that batches do not multiply the memory that calls in flight hold.
+    #[must_use]
+    pub fn places(&self) -> u32 {
+        let places = self
+            .message_bytes_max
+            .div_ceil(limits::GRPC_MESSAGE_BYTES_MAX);
+        u32::try_from(places).unwrap_or(u32::MAX)
     }
 
     /// `package.Service/Call`, as policy files name it.

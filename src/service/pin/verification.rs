@@ -7,7 +7,7 @@ use crate::ops::pin_verification::{
 use crate::secret::Secret;
 use crate::service::Error;
 use crate::service::pb::v1 as pb;
-use crate::service::pin::{format, wire_format};
+use crate::service::pin::{format, format_of};
 use crate::service::wire::{key_ref, key_use};
 
 /// The parts of a block whose PIN is looked into, in the order of the messages.
@@ -129,7 +129,7 @@ impl From<GeneratedPin> for pb::GeneratePinResponse {
         } = generated;
         Self {
             pin_block: pin_block.as_bytes().to_vec(),
-            format: wire_format(format).into(),
+            format: self::format(format).into(),
             reference: reference.to_string(),
             destination_key: Some(key_use(destination_key)),
             verification_key: Some(key_use(verification_key)),
@@ -141,7 +141,7 @@ fn incoming(parts: Parts) -> Result<IncomingPin, Error> {
     let (source_key, verification_key, source_format, pan, pin_block) = parts;
     let source_key = key_ref(source_key, "source_key")?;
     let verification_key = key_ref(verification_key, "verification_key")?;
-    let source_format = format(source_format)?;
+    let source_format = format_of(source_format)?;
     if pan.expose_secret().is_empty() {
         return Err(Error::FieldMissing("pan"));
     }

@@ -68,12 +68,16 @@ reasons! {
         "the PAN's length is not one the PIN block format takes";
     PinBlockLength, "PIN_BLOCK_LENGTH", InvalidArgument,
         "the PIN block's length is not that of its format";
+    PinPlace, "PIN_PLACE", InvalidArgument,
+        "the PIN block's place does not lie within the outgoing message";
     PinReferenceMalformed, "PIN_REFERENCE_MALFORMED", InvalidArgument,
         "a PVV has 4 digits, an offset as many as the key's policy says";
     MacLength, "MAC_LENGTH", InvalidArgument,
         "the MAC's length is not the one the key's policy names";
     MessageEmpty, "MESSAGE_EMPTY", InvalidArgument,
         "the key's scheme cannot authenticate an empty message";
+    ItemsTooMany, "ITEMS_TOO_MANY", InvalidArgument,
+        "a batch has at most 1024 items";
     RandomLength, "RANDOM_LENGTH", InvalidArgument,
         "the length must be 1 to 1024";
     ParameterMissing, "PARAMETER_MISSING", InvalidArgument,
@@ -86,6 +90,12 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    KsnMalformed, "KSN_MALFORMED", InvalidArgument,
+        "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
+    KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,
+        "the counter of the KSN is one that no device counts to";
+    KsnReplayed, "KSN_REPLAYED", FailedPrecondition,
+        "the KSN came before, or is too old to tell";
     // What depends on the clear PIN block. One reason, for ever.
     PinBlockRejected, "PIN_BLOCK_REJECTED", InvalidArgument,
         "the PIN block was rejected";

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use pintle::domain::alipay::SignType;
+use pintle::domain::cipher::BlockAlgorithm;
 use pintle::domain::mac::{Rule, Scheme};
 use pintle::domain::pin_block::Format;
 use pintle::keys::attributes::{Algorithm, Exportability, Mode, Side, Usage};
@@ -32,17 +33,18 @@ impl Keys {
 
     /// A terminal's PIN key; none where this value or length is no key.
     pub async fn pin(&self, format: Format, value: &[u8]) -> Option<KeyRef> {
-        let algorithm = match (format, value.len()) {
-            (Format::Iso4, 16) => Algorithm::Aes128,
-            (Format::Iso4, 24) => Algorithm::Aes192,
-            (Format::Iso4, 32) => Algorithm::Aes256,
-            (Format::Sm4Fmt4Layout, 16) => Algorithm::Sm4,
-            (Format::Iso0 | Format::Iso1 | Format::Iso3, 16) => Algorithm::Tdes2,
-            (Format::Iso0 | Format::Iso1 | Format::Iso3, 24) => Algorithm::Tdes3,
+        let algorithm = match (format.algorithm(), value.len()) {
+            (BlockAlgorithm::Aes, 16) => Algorithm::Aes128,
+            (BlockAlgorithm::Aes, 24) => Algorithm::Aes192,
+            (BlockAlgorithm::Aes, 32) => Algorithm::Aes256,
+            (BlockAlgorithm::Sm4, 16) => Algorithm::Sm4,
+            (BlockAlgorithm::Tdes, 16) => Algorithm::Tdes2,
+            (BlockAlgorithm::Tdes, 24) => Algorithm::Tdes3,
             _ => return None,
         };
         let policy = KeyPolicy {
             pin_inputs: [format].into_iter().collect(),
+            weak: format == Format::X98NoPan,
             ..KeyPolicy::default()
         };
         let spec = (
