@@ -347,7 +347,7 @@ fn the_file_is_kept_in_wal_with_full_synchronization() {
             |row| row.get(0),
         )
         .unwrap();
-    assert_eq!(strict, 7);
+    assert_eq!(strict, 8);
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod approval;
 mod authority;
 mod blocks;
 mod caller;
+mod dukpt;
 mod exchange;
 mod key_block;
 mod key_life;
