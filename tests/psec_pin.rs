@@ -116,7 +116,7 @@ impl One {
 fn spoiled(one: &One, block: &[u8], place: usize, nibble: u8) -> Vec<u8> {
     let change = |clear: &mut [u8]| {
         let place = place % (2 * clear.len());
-        let shift = if place % 2 == 0 { 4 } else { 0 };
+        let shift = if place.is_multiple_of(2) { 4 } else { 0 };
         clear[place / 2] = clear[place / 2] & !(0xF << shift) | (nibble << shift);
     };
     let pan = Pan::parse(&one.pan).unwrap();
