@@ -20,6 +20,7 @@ use crate::service::pb::v1::mac_service_client::MacServiceClient;
 use crate::service::pb::v1::pin_service_client::PinServiceClient;
 use crate::service::pb::v1::random_service_client::RandomServiceClient;
 use crate::service::pb::v1::signing_service_client::SigningServiceClient;
+use crate::service::pb::v1::terminal_service_client::TerminalServiceClient;
 
 /// One connection to one server.
 #[derive(Clone)]
@@ -95,6 +96,10 @@ calls! {
     generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
     /// `MacService.VerifyMac`
     verify_mac: MacServiceClient, VerifyMacRequest => VerifyMacResponse;
+    /// `TerminalService.SignIn`
+    sign_in: TerminalServiceClient, SignInRequest => SignInResponse;
+    /// `TerminalService.SecureMessage`
+    secure_message: TerminalServiceClient, SecureMessageRequest => SecureMessageResponse;
     /// `MacService.GenerateMacs`
     generate_macs: MacServiceClient, GenerateMacsRequest => GenerateMacsResponse;
     /// `MacService.VerifyMacs`

@@ -7,6 +7,7 @@
 pub mod alipay;
 pub mod check_value;
 pub mod cipher;
+pub mod dukpt;
 pub mod key_block;
 pub mod mac;
 pub mod pan;
@@ -14,3 +15,4 @@ pub mod pin;
 pub mod pin_block;
 pub mod rsa;
 pub mod sm2;
+pub mod unionpay;

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Largest gRPC message accepted, bytes: a whole message plus its framing and names.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
+/// Longest of the two messages that one `SecureMessage` carries, bytes.
+pub const SECURE_MESSAGE_BYTES_MAX: usize = 32 * 1024;
 /// Items of one batch call, at most.
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Largest message of a batch call, bytes: all items together, with their keys.
@@ -38,6 +40,15 @@ pub const HMAC_KEY_BYTES_MIN: usize = 16;
 pub const HMAC_KEY_BYTES_MAX: usize = 64;
 /// Shortest check value worth comparing, bytes.
 pub const CHECK_VALUE_BYTES_MIN: usize = 3;
+
+/// One-bits of a TDES DUKPT counter, at most: a device skips the others (X9.24-1:2009, A.1).
+pub const DUKPT_TDES_ONES_MAX: u32 = 10;
+/// One-bits of an AES DUKPT counter, at most: a device skips the others (X9.24-3:2017, 6.1).
+pub const DUKPT_AES_ONES_MAX: u32 = 16;
+/// Widest window of counters below a device's highest that still pass, once each: one word of bits.
+pub const DUKPT_WINDOW_MAX: u32 = 64;
+/// Initial keys remembered of one base derivation key; a forgotten one is derived again.
+pub const DUKPT_INITIAL_KEYS_MAX: usize = 4096;
 
 /// Longest key block, characters: what its length field can say (9,999), rounded down to a whole
 /// AES block of hexadecimal; RSA-4096 keys with a certificate chain fit.

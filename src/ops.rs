@@ -15,6 +15,7 @@ pub mod pin;
 pub mod pin_engine;
 pub mod random;
 pub mod signing;
+pub mod terminal;
 
 use std::sync::Arc;
 
@@ -47,6 +48,9 @@ pub enum Error {
     /// The key's scheme cannot authenticate nothing.
     #[error("the message is empty")]
     MessageEmpty,
+    /// A PIN block's place is not within the message.
+    #[error("the PIN block's place is not within the message")]
+    PinPlace,
     /// The MAC does not have the length that the key's policy names.
     #[error("the MAC does not have the policy's length")]
     MacLength,
@@ -122,4 +126,10 @@ pub enum KeyRole {
     Parent,
     /// The one under whose public half another HSM wrapped.
     Transport,
+    /// A terminal's master key.
+    Terminal,
+    /// The one of the MAC that came.
+    IncomingMac,
+    /// The one of the MAC that goes.
+    OutgoingMac,
 }

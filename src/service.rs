@@ -8,8 +8,8 @@
 //! | `admitted` | what the path hands to a handler, and takes back |
 //! | `deadline` | `grpc-timeout`, bounded |
 //! | `status` | the only file that makes a `tonic::Status` |
+//! | `pin`, `mac`, `terminal`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
 //! | `outcome` | the refusal of one item of a batch |
-//! | `pin`, `mac`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
 //! | `keys`, `approval` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
@@ -35,6 +35,7 @@ pub mod server;
 pub mod signing;
 pub mod stack;
 pub mod status;
+pub mod terminal;
 pub mod tls;
 mod wire;
 

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 pub use sqlite::{DirectoryRow, RecordRow, Snapshot};
 
 use crate::limits;
-use crate::store::change::{Beside, Change, Document, RequestId, RowTag, StoredRoot};
+use crate::store::change::{Beside, Change, Document, KsnNote, RequestId, RowTag, StoredRoot};
 use crate::store::error::Error;
 use crate::store::lock::LockGuard;
 use crate::store::reply::Reply;
@@ -162,6 +162,14 @@ impl Store {
         self.inner
             .readers
             .submit(deadline, move |reader| reader.answer(&request, now))
+    }
+
+    /// Notes one use of a transaction of a device; false where it was noted before, or is further below
+    /// the device's highest than its window. Durable before it is answered.
+    pub fn note_ksn(&self, deadline: Instant, note: KsnNote) -> Reply<bool> {
+        self.inner
+            .writer
+            .submit(deadline, move |writer| writer.note_ksn(&note))
     }
 
     /// The store as it is now, to be streamed. Opens a connection of its own; blocks.

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub version: u32,
     /// A key block, and the check value of the key inside, where the answer is one.
     pub block: Option<(String, Vec<u8>)>,
+    /// The rest of the answer, where there is more of it.
+    pub content: Option<Vec<u8>>,
 }
 
 impl Act {
@@ -210,6 +212,7 @@ fn encode(hash: [u8; 32], outcome: &Outcome) -> Vec<u8> {
         writer.put(4, block.as_bytes());
         writer.put(5, check_value);
     }
+    writer.put_some(6, outcome.content.as_deref());
     writer.finish()
 }
 
@@ -226,11 +229,13 @@ fn decode(bytes: &[u8]) -> Result<([u8; 32], Outcome), Malformed> {
         }
         None => None,
     };
+    let content = reader.take_if(6)?.map(<[u8]>::to_vec);
     reader.end()?;
     let outcome = Outcome {
         name: KeyName::parse(&name).map_err(|_| Malformed)?,
         version: u32::from_be_bytes(version),
         block,
+        content,
     };
     Ok((hash, outcome))
 }
@@ -244,11 +249,13 @@ mod tests {
 
     #[test]
     fn an_outcome_is_read_back() {
-        for block in [None, Some(("D0112P0AE00E0000".to_owned(), vec![1, 2, 3]))] {
+        let block = || Some(("D0112P0AE00E0000".to_owned(), vec![1, 2, 3]));
+        for (block, content) in [(None, None), (block(), None), (block(), Some(vec![0; 300]))] {
             let outcome = Outcome {
                 name: KeyName::parse("zpk").unwrap(),
                 version: 7,
                 block,
+                content,
             };
             let bytes = encode([9; 32], &outcome);
             assert_eq!(decode(&bytes), Ok(([9; 32], outcome)));

@@ -55,6 +55,8 @@ macro_rules! attribute {
 attribute! {
     /// What a key is for: the two characters of X9.143 (table "key usage").
     Usage: [u8; 2] {
+        /// B0: base derivation keys of DUKPT.
+        BaseDerivation = *b"B0", "base_derivation";
         /// D0: data encryption.
         DataEncryption = *b"D0", "data_encryption";
         /// K0: encryption of other keys.
@@ -278,11 +280,14 @@ impl Mode {
 }
 
 impl Usage {
-    /// Whether keys of this usage protect other keys.
+    /// Whether keys of this usage protect or derive other keys.
     pub const fn protects_keys(self) -> bool {
         matches!(
             self,
-            Self::KeyEncryption | Self::KeyBlockProtection | Self::KeyTransport
+            Self::BaseDerivation
+                | Self::KeyEncryption
+                | Self::KeyBlockProtection
+                | Self::KeyTransport
         )
     }
 
@@ -310,9 +315,15 @@ impl Usage {
     }
 
     /// Where the clear key is used unless something else is asked for: keys that protect others,
-    /// and RSA keys, stay in the token.
+    /// and RSA keys, stay in the token. A TDES base key would need a second object there, of its
+    /// masked form, which no token makes of a key it has (decision 0013).
     pub const fn residence(self, algorithm: Algorithm) -> Residence {
-        if self.protects_keys() || algorithm.rsa_bits().is_some() {
+        if matches!(
+            (self, algorithm),
+            (Self::BaseDerivation, Algorithm::Tdes2 | Algorithm::Tdes3)
+        ) {
+            Residence::Process
+        } else if self.protects_keys() || algorithm.rsa_bits().is_some() {
             Residence::Token
         } else {
             Residence::Process

@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::domain::mac::{Padding, Rule, RuleError};
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
-use crate::keys::key_policy::vocabulary::{FORMATS, Named, SCHEMES, SIGNATURES};
-use crate::keys::key_policy::{FormatSet, KeyPolicy, UsageSet};
+use crate::keys::key_policy::vocabulary::{
+    self, FORMATS, KEY_TYPES, LAYOUTS, Named, SCHEMES, SIGNATURES,
+};
+use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 use crate::secret::Secret;
@@ -34,6 +37,8 @@ pub(in crate::keys) struct KeyEntry {
     signature: Option<SignatureEntry>,
     key_block: Option<KeyBlockEntry>,
     cryptogram: Option<CryptogramEntry>,
+    sign_in: Option<SignInEntry>,
+    dukpt: Option<DukptEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -79,6 +84,29 @@ pub(in crate::keys) struct KeyBlockEntry {
 #[serde(deny_unknown_fields)]
 pub(in crate::keys) struct CryptogramEntry {
     pub(in crate::keys) usages: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct SignInEntry {
+    pub(in crate::keys) layout: String,
+    /// Of layout SM4: bytes of check value after each key.
+    #[serde(default)]
+    pub(in crate::keys) check_value_bytes: u8,
+    /// Of layouts SM4 and KEY_BLOCKS: whether a track key is made.
+    #[serde(default)]
+    pub(in crate::keys) data_key: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct DukptEntry {
+    pub(in crate::keys) pin: Option<String>,
+    pub(in crate::keys) mac: Option<String>,
+    pub(in crate::keys) data: Option<String>,
+    #[serde(default)]
+    pub(in crate::keys) both_ways: bool,
+    pub(in crate::keys) replay_window: Option<u32>,
 }
 
 /// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
@@ -250,6 +278,8 @@ impl KeyEntry {
             signature: self.signature.as_ref(),
             key_block: self.key_block.as_ref(),
             cryptogram: self.cryptogram.as_ref(),
+            sign_in: self.sign_in.as_ref(),
+            dukpt: self.dukpt.as_ref(),
         }
     }
 }
@@ -262,6 +292,8 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) signature: Option<&'a SignatureEntry>,
     pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
     pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
+    pub(in crate::keys) sign_in: Option<&'a SignInEntry>,
+    pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -309,7 +341,30 @@ impl PolicyEntries<'_> {
             complete &= usages.is_some();
             policy.cryptograms = usages.unwrap_or_default();
         }
+        if let Some(sign_in) = &self.sign_in {
+            policy.sign_in = sign_in.read(faults);
+            complete &= policy.sign_in.is_some();
+        }
+        if let Some(dukpt) = &self.dukpt {
+            policy.dukpt = dukpt.read(faults);
+            complete &= policy.dukpt.is_some();
+        }
         complete.then_some(policy)
+    }
+}
+
+impl SignInEntry {
+    fn read(&self, faults: &mut Faults<'_>) -> Option<Layout> {
+        let form = faults.named("sign_in.layout", &self.layout, LAYOUTS)?;
+        let layout = vocabulary::layout(form, self.check_value_bytes, self.data_key);
+        if layout.is_none() {
+            faults.add(
+                "sign_in",
+                "SM4 has 3 to 8 check_value_bytes, SM4 and KEY_BLOCKS say data_key; other layouts \
+                 say neither",
+            );
+        }
+        layout
     }
 }
 
@@ -332,6 +387,25 @@ impl KeyBlockEntry {
             policy.block_side = attribute!(faults, "key_block.side", Side, side);
         }
         faults.found.len() == found
+    }
+}
+
+impl DukptEntry {
+    /// The policy; none, with the reasons in `faults`, where a word is none.
+    fn read(&self, faults: &mut Faults<'_>) -> Option<DukptPolicy> {
+        let mut key = |field, word: &Option<String>| match word {
+            None => Some(None),
+            Some(word) => faults.named(field, word, KEY_TYPES).map(Some),
+        };
+        let (pin_key, mac_key) = (key("dukpt.pin", &self.pin), key("dukpt.mac", &self.mac));
+        let data_key = key("dukpt.data", &self.data);
+        Some(DukptPolicy {
+            pin_key: pin_key?,
+            mac_key: mac_key?,
+            data_key: data_key?,
+            both_ways: self.both_ways,
+            replay_window: self.replay_window,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::hsm::{self, TokenId};
 use crate::keys::attributes::{Environment, State};
 use crate::keys::ceremony::CeremonyFault;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::entry::Fault;
 use crate::keys::exchange::ExchangeError;
 use crate::keys::grant::OperationKind;
@@ -68,6 +69,9 @@ pub enum Error {
     /// Load: the deadline passed first.
     #[error("the key was not ready in time")]
     Deadline,
+    /// The caller's: no KSN that the key derives for.
+    #[error(transparent)]
+    Ksn(#[from] KsnFault),
     /// The caller's or a partner's: the key does not come in or go out.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),

@@ -38,6 +38,7 @@ use crate::domain::pin_block::Format;
 use crate::domain::sm2;
 use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::attributes::Side;
+use crate::keys::dukpt::Way;
 use crate::keys::key_policy::FormatSet;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
@@ -55,6 +56,11 @@ impl<Op: Operation> Grant<Op> {
     /// Takes the proof that `keys::policy` checked `key` for `Op`, which nobody else can make.
     pub(in crate::keys) fn new(_checked: Checked, key: Arc<OpenKey>, part: Op::Part) -> Self {
         Self { key, part }
+    }
+
+    /// Whether the key was derived for one transaction of a device.
+    pub fn is_derived(&self) -> bool {
+        self.key.is_derived()
     }
 
     /// Which key answers, and where it is clear.
@@ -205,10 +211,19 @@ impl Grant<WrapKeyBlock> {
 impl Grant<ImportCryptogram> {
     /// The key under which cryptograms come in.
     pub fn parent(&self) -> Parent<'_> {
-        match &self.part {
-            ParentPart::Token(object_id) => Parent::Token(*object_id),
-            ParentPart::Process(cipher) => Parent::Process(cipher.expose_secret()),
-        }
+        self.part.parent()
+    }
+
+    /// What its header says.
+    pub fn header(&self) -> &Header {
+        self.key.header()
+    }
+}
+
+impl Grant<GiveCryptogram> {
+    /// The key under which cryptograms go out.
+    pub fn parent(&self) -> Parent<'_> {
+        self.part.parent()
     }
 
     /// What its header says.
@@ -229,7 +244,7 @@ impl Grant<OpenTransport> {
     }
 }
 
-/// A key under which others come in.
+/// A key under which others come in or go out.
 pub enum Parent<'a> {
     /// In the token: its `CKA_ID`.
     Token([u8; 16]),
@@ -306,9 +321,9 @@ operations! {
     EncryptPin: "encrypt PIN blocks", (Arc<Locked<PinCipher>>, Format) =
         |key| Some((pin_cipher(key)?, key.header().policy.pin_output?));
     /// Making a MAC.
-    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Response);
     /// Checking a MAC.
-    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Request);
     /// Signing.
     Sign: "sign", SignPart = sign_part;
     /// Checking a signature.
@@ -317,9 +332,9 @@ operations! {
     ReadPublicKey: "give a public key", Option<SignType> =
         |key| key.public_key().map(|_| key.header().policy.signature);
     /// Decrypting data.
-    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Request);
     /// Encrypting data.
-    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Response);
     /// Taking keys out of key blocks.
     UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.
@@ -327,6 +342,8 @@ operations! {
         |key| Some(protection_part(key)?.own);
     /// Taking in bare cryptograms.
     ImportCryptogram: "take in cryptograms", ParentPart = parent_part;
+    /// Giving out working keys as bare cryptograms, at a terminal's sign-in.
+    GiveCryptogram: "give out cryptograms", ParentPart = parent_part;
     /// Opening what came in under the public half.
     OpenTransport: "open transported keys", [u8; 16] =
         |key| match key.material() {
@@ -341,12 +358,21 @@ pub struct ProtectionPart {
     legacy: Vec<Arc<Locked<ProtectionKeys>>>,
 }
 
-/// Where a key lies under which others come in.
+/// Where a key lies under which others come in or go out.
 pub enum ParentPart {
     /// In the token.
     Token([u8; 16]),
     /// In this process.
     Process(Arc<Locked<PinCipher>>),
+}
+
+impl ParentPart {
+    fn parent(&self) -> Parent<'_> {
+        match self {
+            Self::Token(object_id) => Parent::Token(*object_id),
+            Self::Process(cipher) => Parent::Process(cipher.expose_secret()),
+        }
+    }
 }
 
 /// The private key's part in signing, with the public half that checks it.
@@ -369,6 +395,7 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.pin_cipher(),
         _ => None,
     }
 }
@@ -383,9 +410,11 @@ fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
     }
 }
 
-fn data_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn data_cipher(key: &OpenKey, way: Way) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Cipher(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.data_cipher(way),
         _ => None,
     }
 }
@@ -398,8 +427,13 @@ fn parent_part(key: &OpenKey) -> Option<ParentPart> {
     }
 }
 
-fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn mac_key(key: &OpenKey, way: Way) -> Option<(Arc<Locked<MacKey>>, Rule)> {
     match key.material() {
+        Material::Transaction(transaction) => {
+            let rule = key.header().policy.mac?;
+            Some((transaction.mac_key(way, rule.scheme)?, rule))
+        }
         Material::Mac(mac_key) => Some((Arc::clone(mac_key), key.header().policy.mac?)),
         _ => None,
     }

@@ -7,13 +7,16 @@
 use crate::domain::alipay::SignType;
 use crate::domain::mac::Rule;
 use crate::domain::pin_block::Format;
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
-use crate::keys::words::PolicyWords;
+use crate::keys::words::{PolicyWords, SignInWords};
 
+mod dukpt;
 pub(in crate::keys) mod vocabulary;
 
-use self::vocabulary::{FORMATS, Named, PADDINGS, SCHEMES, SIGNATURES};
+pub use self::dukpt::{DukptPolicy, DukptWords};
+use self::vocabulary::{FORMATS, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES, form};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
 /// The policy of one key.
@@ -38,6 +41,12 @@ pub struct KeyPolicy {
     pub block_side: Option<Side>,
     /// The usages of the bare cryptograms that come in under a key-encryption key.
     pub cryptograms: UsageSet,
+    /// What a terminal signs in to under this key. Its PIN key's formats and its MAC key's rule are
+    /// this policy's.
+    pub sign_in: Option<Layout>,
+    /// What a base derivation key derives; of a key-block protection key, what those in a partner's
+    /// blocks do.
+    pub dukpt: Option<DukptPolicy>,
 }
 
 impl KeyPolicy {
@@ -72,6 +81,8 @@ impl KeyPolicy {
                 .unwrap_or_default(),
             block_side: word(self.block_side.map(Side::word)),
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+            sign_in: self.sign_in.map(SignInWords::of),
+            dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
         }
     }
 
@@ -111,6 +122,9 @@ impl KeyPolicy {
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
+        DukptPolicy::encode(self.dukpt.as_ref(), &mut writer);
+        let sign_in = self.sign_in.map(vocabulary::layout_bytes);
+        writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
         writer.finish()
     }
 
@@ -158,6 +172,10 @@ impl KeyPolicy {
         if !rest.is_empty() {
             return Err(Malformed);
         }
+        policy.dukpt = DukptPolicy::decode(&mut reader)?;
+        if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
+            policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
+        }
         reader.end()?;
         if policy.encode() == bytes {
             Ok(policy)
@@ -199,6 +217,12 @@ impl std::fmt::Display for KeyPolicy {
             let usages: Vec<_> = self.cryptograms.iter().map(Usage::word).collect();
             parts.push(format!("cryptograms of {}", usages.join(" ")));
         }
+        if let Some(layout) = self.sign_in {
+            parts.push(format!("sign-in {}", Named::word_of(LAYOUTS, form(layout))));
+        }
+        if let Some(dukpt) = &self.dukpt {
+            parts.push(dukpt.to_string());
+        }
         if let Some(side) = self.block_side {
             parts.push(format!("{side} keys in blocks"));
         }
@@ -231,10 +255,13 @@ const TAG_LEGACY_BLOCKS: u8 = 6;
 const TAG_SM4_CODE: u8 = 7;
 const TAG_BLOCK_SIDE: u8 = 8;
 const TAG_CRYPTOGRAMS: u8 = 9;
+const TAG_SIGN_IN: u8 = 28;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::keys::key_policy::vocabulary::KEY_TYPES;
 
     fn policies() -> Vec<KeyPolicy> {
         let mut policies = vec![
@@ -264,6 +291,31 @@ mod tests {
             cryptograms: Usage::ALL.iter().copied().collect(),
             ..KeyPolicy::default()
         });
+        for row in LAYOUTS {
+            for data_key in [false, true] {
+                let bytes = if row.value == form(row.value) { 4 } else { 0 };
+                let layouts =
+                    [0, bytes].map(|bytes| vocabulary::layout(row.value, bytes, data_key));
+                policies.extend(layouts.into_iter().flatten().map(|layout| KeyPolicy {
+                    sign_in: Some(layout),
+                    ..KeyPolicy::default()
+                }));
+            }
+        }
+        for (key, replay_window) in KEY_TYPES
+            .iter()
+            .zip([None, Some(0), Some(64)].iter().cycle())
+        {
+            policies.push(KeyPolicy {
+                dukpt: Some(DukptPolicy {
+                    mac_key: Some(key.value),
+                    both_ways: replay_window.is_none(),
+                    replay_window: *replay_window,
+                    ..DukptPolicy::default()
+                }),
+                ..KeyPolicy::default()
+            });
+        }
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -316,7 +368,18 @@ mod tests {
             &[TAG_CRYPTOGRAMS, 0, 1, b'P'],
             &[TAG_CRYPTOGRAMS, 0, 2, b'P', b'9'],
             &[TAG_CRYPTOGRAMS, 0, 4, b'P', b'0', b'D', b'0'],
+            &[TAG_SIGN_IN, 0, 2, 1, 0],
+            &[TAG_SIGN_IN, 0, 3, 1, 4, 0],
+            &[TAG_SIGN_IN, 0, 3, 2, 0, 1],
+            &[TAG_SIGN_IN, 0, 3, 6, 2, 0],
+            &[TAG_SIGN_IN, 0, 3, 6, 9, 0],
+            &[TAG_SIGN_IN, 0, 3, 7, 0, 2],
             &[TAG_WEAK, 0, 1, 0],
+            &[13, 0, 2, 1, 1],
+            &[13, 0, 3, 9, 0, 0],
+            &[14, 0, 0],
+            &[13, 0, 3, 1, 0, 0, 15, 0, 1, 0],
+            &[13, 0, 3, 1, 0, 0, 16, 0, 0],
             &[TAG_PIN_INPUTS, 0, 0],
             &[TAG_PIN_INPUTS, 0, 1, 99],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],

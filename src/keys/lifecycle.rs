@@ -207,6 +207,7 @@ async fn write(
         name: header.name.clone(),
         version: header.version,
         block: None,
+        content: None,
     };
     let beside = act.beside(catalogue, &outcome).await?;
     entry.beside.documents.extend(beside.documents);

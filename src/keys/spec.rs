@@ -4,15 +4,19 @@
 //! Rules on formats and ciphers follow ISO 9564-1 and PCI PIN 3-3, on MACs ISO 9797-1; what is
 //! weak needs `weak = true`, and `weak` on a key that is not is refused too.
 
+mod base;
+
 use crate::domain::alipay::SignType;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::{Binding, Format};
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
 use crate::keys::key_policy::KeyPolicy;
 use crate::keys::key_ref::KeyName;
 use crate::keys::policy::{first_obstacle, operations};
 use crate::keys::record::Header;
+use crate::keys::sign_in;
 
 /// A key as somebody wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +64,12 @@ impl KeySpec {
             Usage::DataEncryption | Usage::KeyTransport => {}
             Usage::KeyEncryption => self.check_cryptograms(&mut faults),
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
+            Usage::BaseDerivation => base::check(self, &mut faults),
         }
         self.refuse_others(&mut faults);
+        if let Err(fault) = sign_in::check(self) {
+            faults.add(fault.field, fault.why);
+        }
         if self.policy.weak && !self.is_weak() {
             faults.add("weak", "nothing about this key is weak");
         }
@@ -114,6 +122,8 @@ impl KeySpec {
             ),
             ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
+            ("sign_in", own.sign_in != other.sign_in),
+            ("dukpt", own.dukpt != other.dukpt),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -149,10 +159,10 @@ impl KeySpec {
     }
 
     fn check_cryptograms(&self, faults: &mut Faults) {
-        if self.policy.cryptograms.is_empty() {
+        if self.policy.cryptograms.is_empty() && self.policy.sign_in.is_none() {
             faults.add(
                 "cryptogram.usages",
-                "key-encryption keys list the usages of what comes in under them",
+                "key-encryption keys list the usages of what comes in under them, or have a sign_in",
             );
         }
         if self
@@ -167,6 +177,9 @@ impl KeySpec {
 
     fn check_key_blocks(&self, faults: &mut Faults) {
         self.check_formats(self.policy.block_side, faults);
+        if let Some(dukpt) = self.policy.dukpt {
+            base::check_window(dukpt, faults);
+        }
         let tdes = matches!(self.algorithm, Algorithm::Tdes2 | Algorithm::Tdes3);
         if self.policy.legacy_blocks_until.is_some() && !tdes {
             faults.add(
@@ -186,12 +199,15 @@ impl KeySpec {
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
         let for_blocks = self.usage == Usage::KeyBlockProtection;
-        if !(self.usage == Usage::PinEncryption || for_blocks)
+        let signs_in = policy.sign_in.is_some();
+        let derives = self.usage == Usage::BaseDerivation;
+        let for_others = for_blocks || signs_in || derives;
+        if !(self.usage == Usage::PinEncryption || for_others)
             && (!policy.pin_inputs.is_empty() || policy.pin_output.is_some())
         {
             faults.add("pin", "only PIN keys have PIN block formats");
         }
-        if !(self.usage.makes_macs() || for_blocks) && policy.mac.is_some() {
+        if !(self.usage.makes_macs() || for_others) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
@@ -209,6 +225,9 @@ impl KeySpec {
         }
         if self.usage != Usage::KeyEncryption && !policy.cryptograms.is_empty() {
             faults.add("cryptogram", "only key-encryption keys take in cryptograms");
+        }
+        if !(derives || for_blocks) && policy.dukpt.is_some() {
+            faults.add("dukpt", "only base derivation keys derive others");
         }
     }
 
@@ -325,6 +344,7 @@ pub(in crate::keys) fn is_weak(policy: &KeyPolicy) -> bool {
         ) && rule.padding == Some(Padding::Method1)
     });
     zero_padded
+        || policy.sign_in.is_some_and(Layout::has_single_des)
         || policy.signature == Some(SignType::Rsa)
         || policy.pin_inputs.contains(Format::X98NoPan)
 }

@@ -3,13 +3,15 @@
 //!
 //! The first fault is the answer: unlike a file, a request is mended one thing at a time.
 
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
-    SignatureEntry,
+    CryptogramEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
+    SignInEntry, SignatureEntry,
 };
 use crate::keys::exchange::Wanted;
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
+use crate::keys::key_policy::{DukptWords, KeyPolicy};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 
@@ -59,6 +61,32 @@ pub struct PolicyWords {
     pub block_side: String,
     /// The usages under a key-encryption key.
     pub cryptogram_usages: Vec<String>,
+    /// What a terminal signs in to.
+    pub sign_in: Option<SignInWords>,
+    /// What a base derivation key derives.
+    pub dukpt: Option<DukptWords>,
+}
+
+/// A sign-in's layout in words.
+#[derive(Clone, Debug, Default)]
+pub struct SignInWords {
+    /// Its name.
+    pub layout: String,
+    /// Bytes of check value, where the layout does not say.
+    pub check_value_bytes: u8,
+    /// Whether a track key is made, where the layout does not say.
+    pub data_key: bool,
+}
+
+impl SignInWords {
+    pub(in crate::keys) fn of(layout: Layout) -> Self {
+        let (check_value_bytes, data_key) = vocabulary::numbers(layout);
+        Self {
+            layout: Named::word_of(LAYOUTS, form(layout)).to_owned(),
+            check_value_bytes,
+            data_key,
+        }
+    }
 }
 
 impl KeyWords {
@@ -177,6 +205,18 @@ impl PolicyWords {
         let cryptogram = CryptogramEntry {
             usages: self.cryptogram_usages.clone(),
         };
+        let sign_in = self.sign_in.as_ref().map(|words| SignInEntry {
+            layout: words.layout.clone(),
+            check_value_bytes: words.check_value_bytes,
+            data_key: words.data_key,
+        });
+        let dukpt = self.dukpt.as_ref().map(|words| DukptEntry {
+            pin: some(&words.pin_key),
+            mac: some(&words.mac_key),
+            data: some(&words.data_key),
+            both_ways: words.both_ways,
+            replay_window: words.replay_window,
+        });
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -184,6 +224,8 @@ impl PolicyWords {
             signature: signature.as_ref(),
             key_block: Some(&key_block),
             cryptogram: Some(&cryptogram),
+            sign_in: sign_in.as_ref(),
+            dukpt: dukpt.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

@@ -295,7 +295,7 @@ pub async fn step(
 }
 
 /// A request on its way.
-enum Begun {
+pub(in crate::ops) enum Begun {
     /// It was carried out before.
     Repeated(Outcome),
     /// It is to be carried out.
@@ -303,7 +303,7 @@ enum Begun {
 }
 
 /// Repetitions first, then the second person.
-async fn begin(
+pub(in crate::ops) async fn begin(
     context: &Context,
     call: &Call,
     request: Request<'_>,
@@ -334,7 +334,7 @@ fn own(call: &Call, name: &KeyName) -> Result<KeyName, Error> {
     KeyName::parse(tenant).map_err(|_| unknown())
 }
 
-async fn granted<O: Operation>(
+pub(in crate::ops) async fn granted<O: Operation>(
     context: &Context,
     call: &Call,
     role: KeyRole,

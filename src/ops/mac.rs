@@ -128,7 +128,11 @@ impl<'a> Verifying<'a> {
     }
 }
 
-fn generate_with(grant: &Grant<GenerateMac>, message: &[u8]) -> Result<Generated, Error> {
+/// Makes a MAC under a key that was granted.
+pub(in crate::ops) fn generate_with(
+    grant: &Grant<GenerateMac>,
+    message: &[u8],
+) -> Result<Generated, Error> {
     let mac = mac::generate(grant.key(), grant.rule(), message).map_err(|error| match error {
         MacError::EmptyMessage => Error::MessageEmpty,
         MacError::SchemeMismatch => Error::MacKeyMismatch,
@@ -140,7 +144,12 @@ fn generate_with(grant: &Grant<GenerateMac>, message: &[u8]) -> Result<Generated
     })
 }
 
-fn verify_with(grant: &Grant<VerifyMac>, message: &[u8], mac: &[u8]) -> Result<Verified, Error> {
+/// Checks a MAC under a key that was granted.
+pub(in crate::ops) fn verify_with(
+    grant: &Grant<VerifyMac>,
+    message: &[u8],
+    mac: &[u8],
+) -> Result<Verified, Error> {
     let valid = match mac::verify(grant.key(), grant.rule(), message, mac) {
         Ok(()) => true,
         Err(VerifyError::Mismatch) => false,

@@ -10,6 +10,7 @@ use prost::Message;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status};
 
+use crate::ops;
 use crate::ops::context::Call;
 use crate::service::Error;
 use crate::service::authorize::{Rpc, RpcRow};
@@ -111,4 +112,41 @@ where
         admitted.refuse(error);
         status::held_by_the_stack()
     })
+}
+
+/// What was asked, as its repetition would ask it: the message's own bytes.
+pub(in crate::service) struct Asked {
+    call: &'static str,
+    message: Vec<u8>,
+}
+
+impl Asked {
+    /// Under the caller's name for it.
+    pub(in crate::service) fn under<'a>(&'a self, id: &'a str) -> ops::keys::Request<'a> {
+        ops::keys::Request {
+            id,
+            call: self.call,
+            message: &self.message,
+        }
+    }
+}
+
+/// Runs a handler that changes something, as [`handle`] does.
+pub(in crate::service) async fn changing<M, R, F>(
+    rpc: Rpc,
+    request: Request<M>,
+    operation: F,
+) -> Result<Response<R>, Status>
+where
+    M: Message,
+    F: AsyncFnOnce(&Call, &Asked, M) -> Result<R, Error>,
+{
+    handle(rpc, request, async |call, message: M| {
+        let asked = Asked {
+            call: RpcRow::of(rpc).name(),
+            message: message.encode_to_vec(),
+        };
+        operation(call, &asked, message).await
+    })
+    .await
 }

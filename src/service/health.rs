@@ -16,6 +16,7 @@ use crate::service::pb::v1::mac_service_server::MacServiceServer;
 use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
 use crate::service::pb::v1::signing_service_server::SigningServiceServer;
+use crate::service::pb::v1::terminal_service_server::TerminalServiceServer;
 use crate::service::stack::Stack;
 
 /// What the listeners answer to health checks. Not serving until the first probe succeeds.
@@ -90,10 +91,11 @@ enum NotReady {
 }
 
 /// The server as a whole, and each service.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     PinServiceServer::<()>::NAME,
     MacServiceServer::<()>::NAME,
+    TerminalServiceServer::<()>::NAME,
     SigningServiceServer::<()>::NAME,
     AlipayServiceServer::<()>::NAME,
     RandomServiceServer::<()>::NAME,

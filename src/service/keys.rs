@@ -2,7 +2,6 @@
 
 mod words;
 
-use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::keys::attributes::{Exportability, State};
@@ -13,11 +12,12 @@ use crate::keys::record::Header;
 use crate::ops;
 use crate::ops::context::{Call, Context};
 use crate::ops::keys::{CryptogramRequest, Source, Step};
-use crate::service::authorize::{Rpc, RpcRow};
+use crate::service::authorize::Rpc;
 use crate::service::keys::words::{extras, key_version, key_words, labels, moment};
 use crate::service::pb::admin::v1 as pb;
 use crate::service::pb::admin::v1::key_service_server::KeyService;
-use crate::service::{Error, Field, admitted};
+use crate::service::wire::named;
+use crate::service::{Error, admitted};
 
 /// `pintle.admin.v1.KeyService`.
 pub struct Keys(pub Context);
@@ -28,7 +28,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::CreateKeyRequest>,
     ) -> Result<Response<pb::CreateKeyResponse>, Status> {
-        changing(Rpc::CreateKey, request, async |call, asked, message| {
+        admitted::changing(Rpc::CreateKey, request, async |call, asked, message| {
             let pb::CreateKeyRequest { request_id, spec } = message;
             let spec = spec.ok_or(Error::FieldMissing("spec"))?;
             let extras = extras(&spec)?;
@@ -46,7 +46,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::ImportKeyRequest>,
     ) -> Result<Response<pb::ImportKeyResponse>, Status> {
-        changing(Rpc::ImportKey, request, async |call, asked, message| {
+        admitted::changing(Rpc::ImportKey, request, async |call, asked, message| {
             let pb::ImportKeyRequest {
                 request_id,
                 spec,
@@ -71,7 +71,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::ImportCryptogramRequest>,
     ) -> Result<Response<pb::ImportCryptogramResponse>, Status> {
-        changing(
+        admitted::changing(
             Rpc::ImportCryptogram,
             request,
             async |call, asked, message| {
@@ -114,7 +114,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::ExportKeyRequest>,
     ) -> Result<Response<pb::ExportKeyResponse>, Status> {
-        changing(Rpc::ExportKey, request, async |call, asked, message| {
+        admitted::changing(Rpc::ExportKey, request, async |call, asked, message| {
             let pb::ExportKeyRequest {
                 request_id,
                 name,
@@ -181,7 +181,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::RotateKeyRequest>,
     ) -> Result<Response<pb::RotateKeyResponse>, Status> {
-        changing(Rpc::RotateKey, request, async |call, asked, message| {
+        admitted::changing(Rpc::RotateKey, request, async |call, asked, message| {
             let pb::RotateKeyRequest {
                 request_id,
                 name,
@@ -204,7 +204,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::SetKeyStateRequest>,
     ) -> Result<Response<pb::SetKeyStateResponse>, Status> {
-        changing(Rpc::SetKeyState, request, async |call, asked, message| {
+        admitted::changing(Rpc::SetKeyState, request, async |call, asked, message| {
             let to = match message.state() {
                 pb::KeyState::Active => State::Active,
                 pb::KeyState::Retiring => State::Retiring,
@@ -233,7 +233,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::DestroyKeyRequest>,
     ) -> Result<Response<pb::DestroyKeyResponse>, Status> {
-        changing(Rpc::DestroyKey, request, async |call, asked, message| {
+        admitted::changing(Rpc::DestroyKey, request, async |call, asked, message| {
             let pb::DestroyKeyRequest {
                 request_id,
                 name,
@@ -253,7 +253,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::RestoreKeyRequest>,
     ) -> Result<Response<pb::RestoreKeyResponse>, Status> {
-        changing(Rpc::RestoreKey, request, async |call, asked, message| {
+        admitted::changing(Rpc::RestoreKey, request, async |call, asked, message| {
             let pb::RestoreKeyRequest {
                 request_id,
                 name,
@@ -272,7 +272,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::UpdateKeyMetadataRequest>,
     ) -> Result<Response<pb::UpdateKeyMetadataResponse>, Status> {
-        changing(
+        admitted::changing(
             Rpc::UpdateKeyMetadata,
             request,
             async |call, asked, message| {
@@ -303,7 +303,7 @@ impl KeyService for Keys {
         &self,
         request: Request<pb::TranslateKeyBlockRequest>,
     ) -> Result<Response<pb::TranslateKeyBlockResponse>, Status> {
-        changing(
+        admitted::changing(
             Rpc::TranslateKeyBlock,
             request,
             async |call, asked, message| {
@@ -346,42 +346,6 @@ impl Keys {
     }
 }
 
-/// What was asked, as its repetition would ask it: the message's own bytes.
-struct Asked {
-    call: &'static str,
-    message: Vec<u8>,
-}
-
-impl Asked {
-    fn under<'a>(&'a self, id: &'a str) -> ops::keys::Request<'a> {
-        ops::keys::Request {
-            id,
-            call: self.call,
-            message: &self.message,
-        }
-    }
-}
-
-/// Runs a handler that changes something.
-async fn changing<M, R, F>(
-    rpc: Rpc,
-    request: Request<M>,
-    operation: F,
-) -> Result<Response<R>, Status>
-where
-    M: Message,
-    F: AsyncFnOnce(&Call, &Asked, M) -> Result<R, Error>,
-{
-    admitted::handle(rpc, request, async |call, message: M| {
-        let asked = Asked {
-            call: RpcRow::of(rpc).name(),
-            message: message.encode_to_vec(),
-        };
-        operation(call, &asked, message).await
-    })
-    .await
-}
-
 fn source(from: pb::import_key_request::Source) -> Result<Source, Error> {
     match from {
         pb::import_key_request::Source::KeyBlock(block) => {
@@ -404,13 +368,6 @@ fn source(from: pb::import_key_request::Source) -> Result<Source, Error> {
                 wrapped,
             })
         }
-    }
-}
-
-fn named(name: &str, field: Field) -> Result<NamedKey, Error> {
-    match name {
-        "" => Err(Error::FieldMissing(field)),
-        name => NamedKey::parse(name, 0).map_err(|_| Error::KeyNameMalformed(field)),
     }
 }
 

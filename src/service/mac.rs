@@ -147,7 +147,7 @@ fn verified(checked: ops::mac::Verified) -> pb::VerifyMacResponse {
     }
 }
 
-fn scheme(scheme: Scheme) -> pb::MacScheme {
+pub(in crate::service) fn scheme(scheme: Scheme) -> pb::MacScheme {
     match scheme {
         Scheme::Iso9797Alg1Tdes => pb::MacScheme::Iso97971Alg1Tdes,
         Scheme::Iso9797Alg1Sm4 => pb::MacScheme::Iso97971Alg1Sm4,

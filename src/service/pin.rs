@@ -99,7 +99,7 @@ impl TryFrom<pb::TranslatePinRequest> for ops::pin::TranslatePin {
         let (pan, pin_block) = (Secret::new(pan), Secret::new(pin_block));
         let source_key = key_ref(source_key, "source_key")?;
         let destination_key = key_ref(destination_key, "destination_key")?;
-        let source_format = format(source_format)?;
+        let source_format = format_of(source_format)?;
         if pan.expose_secret().is_empty() {
             return Err(Error::FieldMissing("pan"));
         }
@@ -126,28 +126,14 @@ impl From<ops::pin::TranslatedPin> for pb::TranslatePinResponse {
         } = translated;
         Self {
             pin_block: pin_block.as_bytes().to_vec(),
-            format: wire(format).into(),
+            format: self::format(format).into(),
             source_key: Some(key_use(source_key)),
             destination_key: Some(key_use(destination_key)),
         }
     }
 }
 
-fn wire(format: Format) -> pb::PinBlockFormat {
-    match format {
-        Format::Iso0 => pb::PinBlockFormat::Iso0,
-        Format::Iso1 => pb::PinBlockFormat::Iso1,
-        Format::Iso3 => pb::PinBlockFormat::Iso3,
-        Format::Iso4 => pb::PinBlockFormat::Iso4,
-        Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
-        Format::Sm4Unionpay16 => pb::PinBlockFormat::Sm4Unionpay16,
-        Format::Sm4Unionpay8pad => pb::PinBlockFormat::Sm4Unionpay8pad,
-        Format::Iso4Pan12 => pb::PinBlockFormat::Iso4Pan12,
-        Format::X98NoPan => pb::PinBlockFormat::X98NoPan,
-    }
-}
-
-fn format(value: i32) -> Result<Format, Error> {
+fn format_of(value: i32) -> Result<Format, Error> {
     let known = pb::PinBlockFormat::try_from(value);
     match known.map_err(|_| Error::EnumUnknown("source_format"))? {
         pb::PinBlockFormat::Unspecified => Err(Error::FieldMissing("source_format")),
@@ -160,5 +146,20 @@ fn format(value: i32) -> Result<Format, Error> {
         pb::PinBlockFormat::Sm4Unionpay8pad => Ok(Format::Sm4Unionpay8pad),
         pb::PinBlockFormat::Iso4Pan12 => Ok(Format::Iso4Pan12),
         pb::PinBlockFormat::X98NoPan => Ok(Format::X98NoPan),
+    }
+}
+
+/// A format as the wire says it.
+pub(in crate::service) const fn format(format: Format) -> pb::PinBlockFormat {
+    match format {
+        Format::Iso0 => pb::PinBlockFormat::Iso0,
+        Format::Iso1 => pb::PinBlockFormat::Iso1,
+        Format::Iso3 => pb::PinBlockFormat::Iso3,
+        Format::Iso4 => pb::PinBlockFormat::Iso4,
+        Format::Sm4Fmt4Layout => pb::PinBlockFormat::Sm4Fmt4Layout,
+        Format::Sm4Unionpay16 => pb::PinBlockFormat::Sm4Unionpay16,
+        Format::Sm4Unionpay8pad => pb::PinBlockFormat::Sm4Unionpay8pad,
+        Format::Iso4Pan12 => pb::PinBlockFormat::Iso4Pan12,
+        Format::X98NoPan => pb::PinBlockFormat::X98NoPan,
     }
 }

@@ -30,10 +30,12 @@ use crate::service::pb::v1::mac_service_server::MacServiceServer;
 use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
 use crate::service::pb::v1::signing_service_server::SigningServiceServer;
+use crate::service::pb::v1::terminal_service_server::TerminalServiceServer;
 use crate::service::pin::Pin;
 use crate::service::random::Random;
 use crate::service::signing::Signing;
 use crate::service::stack::Stack;
+use crate::service::terminal::Terminal;
 use crate::service::tls::Tls;
 
 /// Whether a listener tells strangers what it serves.
@@ -90,6 +92,7 @@ pub fn data_routes(
     let routes = Routes::new(health.server())
         .add_service(guarded!(stack, context, PinServiceServer, Pin))
         .add_service(guarded!(stack, context, MacServiceServer, Mac))
+        .add_service(guarded!(stack, context, TerminalServiceServer, Terminal))
         .add_service(guarded!(stack, context, SigningServiceServer, Signing))
         .add_service(guarded!(stack, context, AlipayServiceServer, Alipay))
         .add_service(guarded!(stack, context, RandomServiceServer, Random));

@@ -11,8 +11,10 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::dukpt::KsnError;
 use crate::hsm;
 use crate::keys;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::exchange::ExchangeError;
 use crate::ops::{self, KeyRole, fill};
 use crate::service::{Error, Field};
@@ -84,6 +86,7 @@ impl Fault {
             Operation::PinBlockRejected(_) => Self::at(Reason::PinBlockRejected, "pin_block"),
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
+            Operation::PinPlace => Self::at(Reason::PinPlace, "place"),
             Operation::MacLength => Self::at(Reason::MacLength, "mac"),
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
@@ -130,6 +133,9 @@ impl Fault {
             KeyRole::DestinationProtection => "destination_protection_key",
             KeyRole::Parent => "parent_key",
             KeyRole::Transport => "transport_key",
+            KeyRole::Terminal => "terminal_key",
+            KeyRole::IncomingMac => "incoming_mac_key",
+            KeyRole::OutgoingMac => "outgoing_mac_key",
         };
         match error {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),
@@ -142,6 +148,7 @@ impl Fault {
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
+            Key::Ksn(fault) => Self::of_ksn(role, *fault),
             Key::Exchange(error) => Self::of_exchange(error, field),
             Key::KeyExists { .. } => Self::at(Reason::KeyExists, field),
             Key::StateOrder { .. } => Self::at(Reason::KeyStateOrder, field),
@@ -169,6 +176,34 @@ impl Fault {
             | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
+        }
+    }
+
+    fn of_ksn(role: KeyRole, fault: KsnFault) -> Self {
+        let field = match role {
+            KeyRole::Only => "key.ksn",
+            KeyRole::Source => "source_key.ksn",
+            KeyRole::Destination => "destination_key.ksn",
+            KeyRole::IncomingMac => "incoming_mac_key.ksn",
+            KeyRole::OutgoingMac => "outgoing_mac_key.ksn",
+            // Calls that take no KSN at all.
+            KeyRole::Named
+            | KeyRole::Protection
+            | KeyRole::SourceProtection
+            | KeyRole::DestinationProtection
+            | KeyRole::Parent
+            | KeyRole::Terminal
+            | KeyRole::Transport => "ksn",
+        };
+        match fault {
+            KsnFault::Missing => Self::at(Reason::MissingField, field),
+            KsnFault::Superfluous => Self::at(Reason::FieldSuperfluous, field),
+            KsnFault::Refused(KsnError::Length) => Self::at(Reason::KsnMalformed, field),
+            KsnFault::Refused(KsnError::CounterZero | KsnError::CounterWeight) => {
+                Self::at(Reason::KsnCounterRefused, field)
+            }
+            KsnFault::Replayed => Self::at(Reason::KsnReplayed, field),
+            KsnFault::NotNoted => Self::plain(Reason::Internal),
         }
     }
 

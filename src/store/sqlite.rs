@@ -6,6 +6,7 @@
 //! behind our back it says what should be there. `deleted` names what a poll would not see gone.
 
 mod documents;
+mod ksn;
 mod reader;
 mod snapshot;
 mod writer;
@@ -27,7 +28,7 @@ pub use snapshot::{DirectoryRow, RecordRow, Snapshot};
 pub(in crate::store) use writer::Writer;
 
 /// The schema this build reads and writes.
-pub(in crate::store) const SCHEMA_VERSION: i64 = 2;
+pub(in crate::store) const SCHEMA_VERSION: i64 = 3;
 
 /// `PRAGMA application_id`: "PNTL", so that `file` and we know the file.
 const APPLICATION_ID: i64 = 0x504E_544C;
@@ -90,7 +91,16 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, caller, request_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_expires ON idempotency (expires);
-INSERT INTO meta (key, value) VALUES ('schema', 2);
+CREATE TABLE ksn_mark (
+    tenant    TEXT NOT NULL,
+    base      TEXT NOT NULL,
+    device    BLOB NOT NULL CHECK (length(device) = 8),
+    operation INTEGER NOT NULL,
+    highest   INTEGER NOT NULL CHECK (highest BETWEEN 1 AND 4294967295),
+    below     INTEGER NOT NULL,
+    PRIMARY KEY (tenant, base, device, operation)
+) STRICT, WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('schema', 3);
 ";
 
 /// Copies a store as it is at one moment into an empty file, packed.

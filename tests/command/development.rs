@@ -8,7 +8,7 @@ use crate::process::{Server, pintle, python, run};
 fn the_demo_checks_every_output_outside() {
     let (code, out, err) = run(pintle().arg("demo").env("PINTLE_PYTHON", python()));
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("7 outputs, each checked by a program that is not Pintle: all right"));
+    assert!(out.contains("10 outputs, each checked by a program that is not Pintle: all right"));
     for refused in [
         "KEY_USAGE_REFUSED",
         "PIN_FORMAT_REFUSED",
@@ -21,13 +21,15 @@ fn the_demo_checks_every_output_outside() {
 
 #[test]
 fn the_demo_exits_1_when_one_bit_of_any_output_is_wrong() {
-    for output in ["pin-aes", "pin-sm4", "pin-tdes", "mac", "rsa2", "sm2"] {
+    for output in [
+        "sign-in", "pin-aes", "pin-sm4", "pin-tdes", "mac", "rsa2", "sm2",
+    ] {
         let mut demo = pintle();
         demo.args(["demo", "--corrupt", output])
             .env("PINTLE_PYTHON", python());
         let (code, out, err) = run(&mut demo);
         assert_eq!(code, 1, "{output}: {out}{err}");
-        assert!(err.contains("1 of 7 outputs are wrong"), "{output}: {err}");
+        assert!(err.contains("1 of 10 outputs are wrong"), "{output}: {err}");
     }
 }
 

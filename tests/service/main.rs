@@ -31,6 +31,7 @@ mod random;
 mod refusal;
 mod signing;
 mod softhsm;
+mod terminal;
 mod vectors;
 mod weak_translator;
 mod world;

@@ -8,6 +8,7 @@
 mod alipay;
 mod case;
 mod check_value;
+mod dukpt;
 mod key_block;
 mod mac;
 mod pin_block;
@@ -107,6 +108,7 @@ fn operation(name: &str) -> Option<&'static Op> {
         unionpay_pin::OPS,
         mac::OPS,
         check_value::OPS,
+        dukpt::OPS,
         key_block::OPS,
         signature::OPS,
         sm::OPS,

@@ -1,6 +1,7 @@
 //! `pintle demo`: a till's day over real gRPC on loopback. Every output is recomputed or verified
 //! by an independent program in another process; one wrong byte and the demo exits 1.
 
+mod card;
 mod outside;
 mod story;
 mod terminal;

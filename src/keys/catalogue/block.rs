@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::dukpt::KeyType;
+use crate::domain::pin_block::Format;
 use crate::keys::act::now;
 use crate::keys::attributes::{Exportability, Origin, Residence, State, Usage};
 use crate::keys::catalogue::Catalogue;
@@ -63,6 +65,10 @@ impl Catalogue {
     ) -> Result<OpenKey, Error> {
         let environment = self.inner.custodian.environment();
         let opened = exchange::open(grant, environment, block, now())?;
+        let derives = opened.attributes.usage == Usage::BaseDerivation;
+        if derives && !self.inner.allow_process_kek {
+            return Err(Error::ProcessKekRefused);
+        }
         let spec = spec_of(&opened, grant.header())?;
         let header = header_of(&spec, &opened, grant.header());
         let value = opened.value.expose_secret();
@@ -87,7 +93,8 @@ impl Catalogue {
 /// in a partner's, of the protection key's policy.
 fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeError> {
     let attributes = opened.attributes;
-    if attributes.usage.protects_keys() {
+    let derives = attributes.usage == Usage::BaseDerivation;
+    if attributes.usage.protects_keys() && !derives {
         // A key that protects others has a record, an owner and a check at start.
         return Err(ExchangeError::NotOffered);
     }
@@ -119,10 +126,12 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     };
     let theirs = &protection.policy;
     let mut policy = KeyPolicy::default();
-    if granted.contains(OperationKind::DecryptPin) {
+    if derives {
+        policy = of_base_key(theirs);
+    } else if granted.contains(OperationKind::DecryptPin) {
         policy.pin_inputs = theirs.pin_inputs.iter().filter(own).collect();
     }
-    if granted.contains(OperationKind::EncryptPin) {
+    if !derives && granted.contains(OperationKind::EncryptPin) {
         policy.pin_output = theirs.pin_output.filter(own);
     }
     if attributes.usage.makes_macs() {
@@ -138,6 +147,22 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
             ..wanted
         },
     )
+}
+
+/// The policy of a base derivation key in a partner's block: of the protection key's, what is of the
+/// keys that it derives.
+fn of_base_key(theirs: &KeyPolicy) -> KeyPolicy {
+    let dukpt = theirs.dukpt.unwrap_or_default();
+    let cipher = dukpt.pin_key.and_then(KeyType::block_algorithm);
+    let own = |format: &Format| cipher == Some(format.algorithm());
+    KeyPolicy {
+        pin_inputs: theirs.pin_inputs.iter().filter(own).collect(),
+        pin_output: theirs.pin_output.filter(own),
+        mac: theirs.mac.filter(|_| dukpt.mac_key.is_some()),
+        weak: theirs.weak,
+        dukpt: theirs.dukpt,
+        ..KeyPolicy::default()
+    }
 }
 
 /// A header that no record has: the key is named by what opened it.

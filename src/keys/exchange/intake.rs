@@ -6,12 +6,14 @@
 //! remembers under which usage it came in first; under another it is refused from then on
 //! (security.md K1, K4).
 
+use std::convert::Infallible;
+
 use sha2::{Digest, Sha256};
 
 use crate::domain::cipher::{BlockCipher, PinCipher};
 use crate::hsm::{self, Direction};
 use crate::keys::act::{Act, Outcome, now, stamp, stamped};
-use crate::keys::attributes::{Exportability, Origin, Usage};
+use crate::keys::attributes::{Algorithm, Exportability, Origin, Usage};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::exchange::profile::Profile;
@@ -143,7 +145,7 @@ pub async fn import_cryptogram(
     act: &Act,
 ) -> Result<Released, Error> {
     let spec = spec_under(parent, cryptogram.wanted)?;
-    let memory = remembered(catalogue, parent, cryptogram.bytes, spec.usage).await?;
+    let memory = remembered(catalogue, parent.header(), cryptogram.bytes, spec.usage).await?;
     let rejected = |_| Error::Exchange(ExchangeError::Rejected);
     let mut value = decrypt(catalogue, parent, cryptogram.bytes).await?;
     material::admit(spec.algorithm, value.expose_secret_mut()).map_err(rejected)?;
@@ -181,6 +183,7 @@ pub async fn import_cryptogram(
         name: header.name.clone(),
         version: header.version,
         block: Some((released.block.clone(), released.check_value.clone())),
+        content: None,
     };
     let mut beside = act.beside(catalogue, &outcome).await?;
     beside.documents.extend(memory);
@@ -216,13 +219,12 @@ fn spec_under(parent: &Grant<ImportCryptogram>, wanted: Wanted) -> Result<KeySpe
 }
 
 /// What the store is to remember of a cryptogram; nothing where it knows already.
-async fn remembered(
+pub(in crate::keys) async fn remembered(
     catalogue: &Catalogue,
-    parent: &Grant<ImportCryptogram>,
+    header: &Header,
     cryptogram: &[u8],
     usage: Usage,
 ) -> Result<Option<DocumentPut>, Error> {
-    let header = parent.header();
     let kind = format!("cryptogram.{}", header.tenant);
     let id = memory_id(&header.name, cryptogram);
     let context = [kind.as_bytes(), b"/", id.as_bytes()].concat();
@@ -264,27 +266,51 @@ async fn decrypt(
     if !matches!(cryptogram.len(), 16 | 24) || !cryptogram.len().is_multiple_of(block) {
         return Err(ExchangeError::Rejected.into());
     }
-    match parent.parent() {
+    let cryptogram = Secret::new(cryptogram.to_vec());
+    let parent = (parent.parent(), header.algorithm);
+    under_parent(catalogue, parent, Direction::Decrypt, cryptogram).await
+}
+
+/// ECB under a key-encryption key, of whole blocks.
+pub(in crate::keys) async fn under_parent(
+    catalogue: &Catalogue,
+    (parent, algorithm): (Parent<'_>, Algorithm),
+    direction: Direction,
+    data: Secret<Vec<u8>>,
+) -> Result<Secret<Vec<u8>>, Error> {
+    match parent {
         Parent::Token(object_id) => {
-            let kind = secret_kind(header.algorithm).ok_or(ExchangeError::NotOffered)?;
-            let data = Secret::new(cryptogram.to_vec());
+            let kind = secret_kind(algorithm).ok_or(ExchangeError::NotOffered)?;
             let token = catalogue.custodian().token();
-            let clear = token
-                .ecb(deadline(), object_id, kind, Direction::Decrypt, data)
-                .await?;
-            Ok(clear)
+            Ok(token
+                .ecb(deadline(), object_id, kind, direction, data)
+                .await?)
         }
-        Parent::Process(cipher) => Ok(decrypt_here(cipher, cryptogram)),
+        Parent::Process(cipher) => Ok(ecb_here(cipher, direction, data)),
     }
 }
 
-fn decrypt_here(cipher: &PinCipher, cryptogram: &[u8]) -> Secret<Vec<u8>> {
-    let mut clear = Secret::new(cryptogram.to_vec());
-    let bytes = clear.expose_secret_mut();
-    let Ok(()) = match cipher {
-        PinCipher::Tdes(tdes) => tdes.decrypt_blocks(bytes.as_chunks_mut().0),
-        PinCipher::Aes(aes) => aes.decrypt_blocks(bytes.as_chunks_mut().0),
-        PinCipher::Sm4(sm4) => sm4.decrypt_blocks(bytes.as_chunks_mut().0),
-    };
-    clear
+fn ecb_here(
+    cipher: &PinCipher,
+    direction: Direction,
+    mut data: Secret<Vec<u8>>,
+) -> Secret<Vec<u8>> {
+    fn blocks<const N: usize, C: BlockCipher<N, Error = Infallible>>(
+        cipher: &C,
+        direction: Direction,
+        bytes: &mut [u8],
+    ) {
+        let (blocks, _) = bytes.as_chunks_mut();
+        let Ok(()) = match direction {
+            Direction::Encrypt => cipher.encrypt_blocks(blocks),
+            Direction::Decrypt => cipher.decrypt_blocks(blocks),
+        };
+    }
+    let bytes = data.expose_secret_mut();
+    match cipher {
+        PinCipher::Tdes(tdes) => blocks(tdes, direction, bytes),
+        PinCipher::Aes(aes) => blocks(aes, direction, bytes),
+        PinCipher::Sm4(sm4) => blocks(sm4, direction, bytes),
+    }
+    data
 }

@@ -164,6 +164,7 @@ async fn note(
         name: header.name.clone(),
         version: header.version,
         block: Some((released.block.clone(), released.check_value.clone())),
+        content: None,
     };
     let beside = act.beside(catalogue, &outcome).await?;
     Ok(catalogue.store().write_beside(deadline(), beside).await?)

@@ -2,8 +2,10 @@
 //! templates and listings, and sets of such values. Codes never change.
 
 use crate::domain::alipay::SignType;
+use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
+use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::Usage;
 use crate::keys::tlv::Malformed;
 
@@ -173,4 +175,84 @@ pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
     Named::new(SignType::Rsa, 1, "RSA"),
     Named::new(SignType::Rsa2, 2, "RSA2"),
     Named::new(SignType::Sm2, 3, "SM2"),
+];
+/// Layouts of a sign-in's answer, by their form: the numbers in them stand beside.
+pub(in crate::keys) const LAYOUTS: &[Named<Layout>] = &[
+    Named::new(Layout::Unionpay001, 1, "UNIONPAY_001"),
+    Named::new(Layout::Unionpay003, 2, "UNIONPAY_003"),
+    Named::new(Layout::Unionpay004, 3, "UNIONPAY_004"),
+    Named::new(Layout::Unionpay003DoubleMac, 4, "UNIONPAY_003_DOUBLE_MAC"),
+    Named::new(Layout::Unionpay004DoubleMac, 5, "UNIONPAY_004_DOUBLE_MAC"),
+    Named::new(SM4, 6, "SM4"),
+    Named::new(KEY_BLOCKS, 7, "KEY_BLOCKS"),
+];
+
+const SM4: Layout = Layout::Sm4 {
+    check_value_bytes: 0,
+    data_key: false,
+};
+const KEY_BLOCKS: Layout = Layout::KeyBlocks { data_key: false };
+
+/// A layout without its numbers.
+pub(in crate::keys) const fn form(layout: Layout) -> Layout {
+    match layout {
+        Layout::Sm4 { .. } => SM4,
+        Layout::KeyBlocks { .. } => KEY_BLOCKS,
+        other => other,
+    }
+}
+
+/// A form with these numbers; none where it has no such numbers.
+pub(in crate::keys) fn layout(
+    form: Layout,
+    check_value_bytes: u8,
+    data_key: bool,
+) -> Option<Layout> {
+    let layout = match (form, check_value_bytes, data_key) {
+        (Layout::Sm4 { .. }, check_value_bytes, data_key) => Layout::Sm4 {
+            check_value_bytes,
+            data_key,
+        },
+        (Layout::KeyBlocks { .. }, 0, data_key) => Layout::KeyBlocks { data_key },
+        (other, 0, false) => other,
+        _ => return None,
+    };
+    layout.is_sound().then_some(layout)
+}
+
+/// The numbers of a layout, where it has any of its own.
+pub(in crate::keys) const fn numbers(layout: Layout) -> (u8, bool) {
+    match layout {
+        Layout::Sm4 {
+            check_value_bytes,
+            data_key,
+        } => (check_value_bytes, data_key),
+        Layout::KeyBlocks { data_key } => (0, data_key),
+        _ => (0, false),
+    }
+}
+
+pub(in crate::keys) fn layout_bytes(layout: Layout) -> [u8; 3] {
+    let (check_value_bytes, data_key) = numbers(layout);
+    let code = Named::code_of(LAYOUTS, form(layout));
+    [code, check_value_bytes, data_key.into()]
+}
+
+pub(in crate::keys) fn layout_of_bytes(bytes: &[u8]) -> Result<Layout, Malformed> {
+    let [code, check_value_bytes, data_key @ (0 | 1)] = *bytes else {
+        return Err(Malformed);
+    };
+    let form = Named::of_code(LAYOUTS, code)?;
+    layout(form, check_value_bytes, data_key == 1).ok_or(Malformed)
+}
+
+pub(in crate::keys) const KEY_TYPES: &[Named<KeyType>] = &[
+    Named::new(KeyType::Tdes2, 1, "TDES-2"),
+    Named::new(KeyType::Tdes3, 2, "TDES-3"),
+    Named::new(KeyType::Aes128, 3, "AES-128"),
+    Named::new(KeyType::Aes192, 4, "AES-192"),
+    Named::new(KeyType::Aes256, 5, "AES-256"),
+    Named::new(KeyType::Hmac128, 6, "HMAC-128"),
+    Named::new(KeyType::Hmac192, 7, "HMAC-192"),
+    Named::new(KeyType::Hmac256, 8, "HMAC-256"),
 ];

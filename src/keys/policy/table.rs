@@ -60,7 +60,7 @@ pub(in crate::keys) fn first_obstacle(
 
 /// A set of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::keys) struct OperationSet(u16);
+pub(in crate::keys) struct OperationSet(u32);
 
 impl OperationSet {
     pub(in crate::keys) const fn contains(self, operation: OperationKind) -> bool {
@@ -111,6 +111,7 @@ const HMAC: &[Algorithm] = &[HmacSha256];
 const SIGNATURE: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096, Sm2];
 const DATA: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
 const BLOCK_PROTECTION: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256];
+const BASE: &[Algorithm] = &[Tdes2, Aes128, Aes192, Aes256];
 const CRYPTOGRAM: &[Algorithm] = &[Tdes2, Tdes3, Sm4];
 const TRANSPORT: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096];
 
@@ -134,8 +135,22 @@ const UNWRAP: &[OperationKind] = &[OperationKind::UnwrapKeyBlock];
 const WRAP: &[OperationKind] = &[OperationKind::WrapKeyBlock];
 const BOTH_BLOCK: &[OperationKind] = &[OperationKind::UnwrapKeyBlock, OperationKind::WrapKeyBlock];
 const IMPORT: &[OperationKind] = &[OperationKind::ImportCryptogram];
+const GIVE: &[OperationKind] = &[OperationKind::GiveCryptogram];
+const BOTH_CRYPTOGRAM: &[OperationKind] = &[
+    OperationKind::ImportCryptogram,
+    OperationKind::GiveCryptogram,
+];
 const OPEN_TRANSPORT: &[OperationKind] =
     &[OperationKind::OpenTransport, OperationKind::ReadPublicKey];
+
+const DERIVED: &[OperationKind] = &[
+    OperationKind::DecryptPin,
+    OperationKind::EncryptPin,
+    OperationKind::GenerateMac,
+    OperationKind::VerifyMac,
+    OperationKind::DecryptData,
+    OperationKind::EncryptData,
+];
 
 const TERMINAL: Option<Side> = Some(Side::Terminal);
 const ZONE: Option<Side> = Some(Side::Zone);
@@ -144,6 +159,9 @@ const ISSUER: Option<Side> = Some(Side::Issuer);
 /// The whole table.
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
+    // B0: by a derived key of one transaction, never the key itself; of those, the ones its policy
+    // names. A PIN goes out under one only where it came in under one (`ops::pin`).
+    row(Usage::BaseDerivation, Mode::Derive, None, BASE, DERIVED),
     // P0: terminal keys only decrypt, zone keys by their mode, issuer keys only encrypt.
     row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, PIN_ALGORITHMS, DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Decrypt, ZONE, PIN_ALGORITHMS, DECRYPT_PIN),
@@ -154,9 +172,11 @@ pub const TABLE: &[Row] = &[
     row(Usage::DataEncryption, Mode::Decrypt, None, DATA, DECRYPT_DATA),
     row(Usage::DataEncryption, Mode::Encrypt, None, DATA, ENCRYPT_DATA),
     row(Usage::DataEncryption, Mode::EncryptAndDecrypt, None, DATA, BOTH_DATA),
-    // K0: bare cryptograms come in under it, and face the way it faces.
+    // K0: bare cryptograms come in under it, and face the way it faces. Under a terminal's master
+    // key they also go out, at a sign-in.
+    row(Usage::KeyEncryption, Mode::Encrypt, TERMINAL, CRYPTOGRAM, GIVE),
     row(Usage::KeyEncryption, Mode::Decrypt, TERMINAL, CRYPTOGRAM, IMPORT),
-    row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, TERMINAL, CRYPTOGRAM, IMPORT),
+    row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, TERMINAL, CRYPTOGRAM, BOTH_CRYPTOGRAM),
     row(Usage::KeyEncryption, Mode::Decrypt, ZONE, CRYPTOGRAM, IMPORT),
     row(Usage::KeyEncryption, Mode::EncryptAndDecrypt, ZONE, CRYPTOGRAM, IMPORT),
     // K1: X9.143 key blocks.

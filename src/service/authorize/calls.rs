@@ -16,6 +16,10 @@ pub enum Rpc {
     GenerateMac,
     /// `MacService.VerifyMac`
     VerifyMac,
+    /// `TerminalService.SignIn`
+    SignIn,
+    /// `TerminalService.SecureMessage`
+    SecureMessage,
     /// `MacService.GenerateMacs`
     GenerateMacs,
     /// `MacService.VerifyMacs`
@@ -111,6 +115,20 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.MacService/VerifyMac",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_mac",
+    },
+    RpcRow {
+        rpc: Rpc::SignIn,
+        plane: Plane::Data,
+        path: "/pintle.v1.TerminalService/SignIn",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "sign_in",
+    },
+    RpcRow {
+        rpc: Rpc::SecureMessage,
+        plane: Plane::Data,
+        path: "/pintle.v1.TerminalService/SecureMessage",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "secure_message",
     },
     RpcRow {
         rpc: Rpc::GenerateMacs,
@@ -273,6 +291,8 @@ impl Rpc {
             | Self::TranslatePins
             | Self::GenerateMac
             | Self::VerifyMac
+            | Self::SignIn
+            | Self::SecureMessage
             | Self::GenerateMacs
             | Self::VerifyMacs
             | Self::Verify

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 
 use crate::keys::attributes::{Exportability, Residence, State};
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{DukptWords, KeyPolicy};
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
-use crate::keys::words::{KeyWords, PolicyWords};
+use crate::keys::words::{KeyWords, PolicyWords, SignInWords};
 use crate::service::pb::admin::v1 as pb;
 use crate::service::pb::v1::Residence as PbResidence;
 use crate::service::wire::{residence, timestamp};
@@ -68,6 +68,8 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in,
+        dukpt,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -82,7 +84,41 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in: sign_in.map(sign_in_words).transpose()?,
+        dukpt: dukpt.map(dukpt_words),
     })
+}
+
+fn sign_in_words(policy: pb::SignInPolicy) -> Result<SignInWords, Error> {
+    let pb::SignInPolicy {
+        layout,
+        check_value_bytes,
+        data_key,
+    } = policy;
+    let field = "policy.sign_in.check_value_bytes";
+    Ok(SignInWords {
+        layout,
+        check_value_bytes: u8::try_from(check_value_bytes)
+            .map_err(|_| Error::FieldMalformed(field))?,
+        data_key,
+    })
+}
+
+fn dukpt_words(policy: pb::DukptPolicy) -> DukptWords {
+    let pb::DukptPolicy {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    } = policy;
+    DukptWords {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    }
 }
 
 /// Labels within bounds, each name once.
@@ -170,6 +206,8 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in,
+        dukpt,
     } = words;
     pb::KeyPolicy {
         pin_inputs,
@@ -183,6 +221,27 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        sign_in: sign_in.map(|words| pb::SignInPolicy {
+            layout: words.layout,
+            check_value_bytes: words.check_value_bytes.into(),
+            data_key: words.data_key,
+        }),
+        dukpt: dukpt.map(|words| {
+            let DukptWords {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            } = words;
+            pb::DukptPolicy {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            }
+        }),
     }
 }
 

@@ -68,6 +68,8 @@ reasons! {
         "the PAN's length is not one the PIN block format takes";
     PinBlockLength, "PIN_BLOCK_LENGTH", InvalidArgument,
         "the PIN block's length is not that of its format";
+    PinPlace, "PIN_PLACE", InvalidArgument,
+        "the PIN block's place does not lie within the outgoing message";
     MacLength, "MAC_LENGTH", InvalidArgument,
         "the MAC's length is not the one the key's policy names";
     MessageEmpty, "MESSAGE_EMPTY", InvalidArgument,
@@ -86,6 +88,12 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    KsnMalformed, "KSN_MALFORMED", InvalidArgument,
+        "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
+    KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,
+        "the counter of the KSN is one that no device counts to";
+    KsnReplayed, "KSN_REPLAYED", FailedPrecondition,
+        "the KSN came before, or is too old to tell";
     // What depends on the clear PIN block. One reason, for ever.
     PinBlockRejected, "PIN_BLOCK_REJECTED", InvalidArgument,
         "the PIN block was rejected";

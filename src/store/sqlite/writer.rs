@@ -7,9 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::failpoint;
-use crate::store::change::{Beside, Change, Delete, Put, StoredRoot};
+use crate::store::change::{Beside, Change, Delete, KsnNote, Put, StoredRoot};
 use crate::store::error::Error;
-use crate::store::sqlite::{documents, flags, generation, integer};
+use crate::store::sqlite::{documents, flags, generation, integer, ksn};
 use crate::store::{sqlite, thread};
 
 pub(in crate::store) struct Writer {
@@ -78,6 +78,13 @@ impl Writer {
         documents::delete(&self.connection, kind, id, expected_revision)?;
         failpoint::hit("document.after-delete");
         Ok(())
+    }
+
+    pub(in crate::store) fn note_ksn(&mut self, note: &KsnNote) -> Result<bool, Error> {
+        let transaction = self.immediate()?;
+        let noted = ksn::note(&transaction, note)?;
+        transaction.commit()?;
+        Ok(noted)
     }
 
     fn immediate(&mut self) -> Result<Transaction<'_>, Error> {

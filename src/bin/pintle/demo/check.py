@@ -60,6 +60,20 @@ def pin_sm4(c):
     return pin == c["pin"], "openssl + psec", "opens to the PIN that was typed"
 
 
+def sign_in(c):
+    """Takes each key out of its cryptogram, recomputes its check value and lays field 62 out."""
+    tmk, sm4 = bytes.fromhex(c["key"]), c["algorithm"] == "SM4"
+    cipher, block = ("-sm4-ecb", 16) if sm4 else ("-des-ede-ecb", 8)
+    field = b""
+    for cryptogram in c["cryptograms"]:
+        cryptogram = bytes.fromhex(cryptogram)
+        key = decrypt(cipher, tmk, cryptogram)
+        zero = openssl(["enc", "-e", cipher, "-K", key.hex(), "-nopad"], bytes(block))
+        field += cryptogram + zero[: c["check_value_bytes"]]
+    same = field.hex() == c["field_62"].lower()
+    return same, "openssl", "each key opens, and field 62 says its check value"
+
+
 def retail_mac(c):
     key, data = bytes.fromhex(c["key"]), bytes.fromhex(c["message"])
     out = psec_mac.generate_retail_mac(key[:8], key[8:], data, c["padding"], c["length"])
@@ -110,7 +124,10 @@ def alipay(c):
     return verified, "openssl", "verifies under the merchant's public key"
 
 
-CHECKS = {f.__name__: f for f in (pin_iso_0, pin_iso_4, pin_sm4, retail_mac, cmac_aes, alipay)}
+CHECKS = {
+    f.__name__: f
+    for f in (sign_in, pin_iso_0, pin_iso_4, pin_sm4, retail_mac, cmac_aes, alipay)
+}
 
 
 def main():

@@ -1,23 +1,24 @@
-//! The day itself: what the till and its gateway ask of the service, and what came of it.
+//! The day itself: what the till and its gateway ask of the service, and what came of it. The
+//! card's part of it stands in `card`.
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use pintle::client::{Client, Error, Refused};
 use pintle::service::pb::v1::{
-    GenerateMacRequest, GetPublicKeyRequest, KeyRef, PinBlockFormat, Residence, SignRequestRequest,
-    TranslatePinRequest, VerifyMacRequest,
+    GetPublicKeyRequest, KeyRef, Residence, SignRequestRequest, TranslatePinRequest,
 };
 use serde_json::{Value, json};
 
 use crate::demo::outside::Outside;
-use crate::demo::terminal::{self, PAN, PIN, test_keys};
+use crate::demo::terminal::PAN;
 use crate::demo::transcript::Transcript;
 use crate::dev::DevServer;
 
 /// An output that the hidden switch can spoil.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
+    SignIn,
     PinAes,
     PinSm4,
     PinTdes,
@@ -27,7 +28,8 @@ pub enum Output {
 }
 
 /// Their names on the command line.
-const OUTPUTS: [(&str, Output); 6] = [
+const OUTPUTS: [(&str, Output); 7] = [
+    ("sign-in", Output::SignIn),
     ("pin-aes", Output::PinAes),
     ("pin-sm4", Output::PinSm4),
     ("pin-tdes", Output::PinTdes),
@@ -66,19 +68,21 @@ pub async fn tell(
     };
     println!("Pintle demo: a till's day. Everything here is test data under published test keys.");
     day.open(server).await?;
-    let block = day.card_sale().await?;
-    day.message_authentication(&block).await?;
+    let terminal = day.sign_in().await?;
+    let block = day.card_sale(&terminal).await?;
+    day.other_zones(&terminal, &block).await?;
+    day.void(&terminal).await?;
     day.huabei_sale().await?;
-    day.refusals(&block).await?;
+    day.refusals(&terminal, &block).await?;
     receipt();
     Ok(day.page.counts())
 }
 
-struct Day<'a> {
-    client: Client,
+pub(super) struct Day<'a> {
+    pub(super) client: Client,
     outside: &'a Outside,
     corrupt: Option<Output>,
-    page: Transcript,
+    pub(super) page: Transcript,
 }
 
 impl Day<'_> {
@@ -100,90 +104,6 @@ impl Day<'_> {
             &format!("{} from the token", hex::encode(&random)),
         );
         Ok(())
-    }
-
-    async fn card_sale(&mut self) -> Result<Vec<u8>> {
-        self.page.part("09:12", "A card sale, ¥258.00, with a PIN");
-        let block = terminal::pin_block()?;
-        self.page.line(
-            "till",
-            &format!("card {}, PIN typed, block under its TPK:", masked(PAN)),
-        );
-        self.page.value(&format!(
-            "{}   TDES, ISO format 0",
-            hex::encode_upper(&block)
-        ));
-        for (to, label, output, check, key) in [
-            (
-                "zpk-acquirer-aes",
-                "AES, ISO format 4",
-                Output::PinAes,
-                "pin_iso_4",
-                test_keys::ZPK_AES,
-            ),
-            (
-                "zpk-acquirer-sm4",
-                "SM4, layout of format 4",
-                Output::PinSm4,
-                "pin_sm4",
-                test_keys::ZPK_SM4,
-            ),
-            (
-                "zpk-acquirer-tdes",
-                "TDES, ISO format 0",
-                Output::PinTdes,
-                "pin_iso_0",
-                test_keys::ZPK_TDES,
-            ),
-        ] {
-            let answer = self.client.translate_pin(translation(&block, to)).await?;
-            let out = self.spoil(output, answer.pin_block);
-            self.page
-                .line("acquirer", &format!("TranslatePin tpk-pos-0001 → {to}:"));
-            self.page
-                .value(&format!("{}   {label}", hex::encode_upper(&out)));
-            self.ask_outside(json!({
-                "check": check, "key": key, "pan": PAN, "pin": PIN, "block": hex::encode(&out),
-            }))?;
-        }
-        Ok(block)
-    }
-
-    async fn message_authentication(&mut self, block: &[u8]) -> Result<()> {
-        self.page.part("09:12", "The same sale's message");
-        let sale = terminal::sale(25_800, 1, block);
-        let mac = terminal::mac(&sale)?;
-        let asked = VerifyMacRequest {
-            key: key("tak-pos-0001"),
-            message: sale.clone(),
-            mac: mac.clone(),
-        };
-        let verified = self.client.verify_mac(asked).await?;
-        if !verified.valid {
-            bail!("the till's own MAC was not accepted");
-        }
-        self.page
-            .line("till", "retail MAC (ISO 9797-1 algorithm 3) under its TAK:");
-        self.page
-            .value(&format!("{}   VerifyMac: valid", hex::encode_upper(&mac)));
-        self.ask_outside(json!({
-            "check": "retail_mac", "key": test_keys::TAK, "message": hex::encode(&sale),
-            "padding": 2, "length": 8, "mac": hex::encode(&mac),
-        }))?;
-        let asked = GenerateMacRequest {
-            key: key("zak-acquirer"),
-            message: sale.clone(),
-        };
-        let made = self.client.generate_mac(asked).await?;
-        let made = self.spoil(Output::Mac, made.mac);
-        self.page
-            .line("acquirer", "GenerateMac under the zone's ZAK:");
-        self.page
-            .value(&format!("{}   AES-CMAC", hex::encode_upper(&made)));
-        self.ask_outside(json!({
-            "check": "cmac_aes", "key": test_keys::ZAK, "message": hex::encode(&sale),
-            "mac": hex::encode(&made),
-        }))
     }
 
     async fn huabei_sale(&mut self) -> Result<()> {
@@ -238,36 +158,11 @@ impl Day<'_> {
         Ok(())
     }
 
-    async fn refusals(&mut self, block: &[u8]) -> Result<()> {
-        self.page.part("18:05", "What the service refuses");
-        let sale = terminal::sale(25_800, 2, block);
-        let mut wrong = terminal::mac(&sale)?;
-        wrong[0] ^= 1;
-        let asked = VerifyMacRequest {
-            key: key("tak-pos-0001"),
-            message: sale,
-            mac: wrong,
-        };
-        let verified = self.client.verify_mac(asked).await?;
-        self.page.line("MAC", "one bit wrong");
-        let text = format!("VerifyMac: valid = {}", verified.valid);
-        self.page.mark(!verified.valid, &text);
-        self.page
-            .line("PIN", "zone to terminal: the TPK as destination");
-        let to_terminal = translation(block, "tpk-pos-0001");
-        self.must_refuse("KEY_USAGE_REFUSED", to_terminal).await?;
-        self.page.line("PIN", "format 1, which carries no PAN");
-        let mut as_format_1 = translation(block, "zpk-acquirer-aes");
-        as_format_1.set_source_format(PinBlockFormat::Iso1);
-        self.must_refuse("PIN_FORMAT_REFUSED", as_format_1).await?;
-        self.page
-            .line("PIN", "the block of one card under the PAN of another");
-        let mut other_card = translation(block, "zpk-acquirer-aes");
-        other_card.pan = "6230606601007700008".to_owned();
-        self.must_refuse("PIN_BLOCK_REJECTED", other_card).await
-    }
-
-    async fn must_refuse(&mut self, expected: &str, asked: TranslatePinRequest) -> Result<()> {
+    pub(super) async fn must_refuse(
+        &mut self,
+        expected: &str,
+        asked: TranslatePinRequest,
+    ) -> Result<()> {
         match self.client.translate_pin(asked).await {
             Ok(_) => self.page.mark(false, "TranslatePin answered"),
             Err(Error::Refused(Refused { code, reason, .. })) => {
@@ -279,14 +174,14 @@ impl Day<'_> {
         Ok(())
     }
 
-    fn ask_outside(&mut self, check: Value) -> Result<()> {
+    pub(super) fn ask_outside(&mut self, check: Value) -> Result<()> {
         let verdict = self.outside.check(check)?;
         self.page.verdict(verdict.ok, &verdict.by, &verdict.detail);
         Ok(())
     }
 
     /// The hidden switch: what is handed on has one bit wrong.
-    fn spoil(&self, output: Output, mut bytes: Vec<u8>) -> Vec<u8> {
+    pub(super) fn spoil(&self, output: Output, mut bytes: Vec<u8>) -> Vec<u8> {
         if let (true, Some(last)) = (self.corrupt == Some(output), bytes.last_mut()) {
             *last ^= 1;
         }
@@ -308,17 +203,7 @@ impl Day<'_> {
     }
 }
 
-fn translation(block: &[u8], to: &str) -> TranslatePinRequest {
-    TranslatePinRequest {
-        source_key: key("tpk-pos-0001"),
-        destination_key: key(to),
-        source_format: PinBlockFormat::Iso0.into(),
-        pan: PAN.to_owned(),
-        pin_block: block.to_vec(),
-    }
-}
-
-fn key(name: &str) -> Option<KeyRef> {
+pub(super) fn key(name: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: name.to_owned(),
         version: 0,
@@ -347,7 +232,7 @@ fn precreate(sign_type: &str) -> HashMap<String, String> {
     .into()
 }
 
-fn masked(pan: &str) -> String {
+pub(super) fn masked(pan: &str) -> String {
     let hidden = pan.len() - 10;
     format!(
         "{}{}{}",
