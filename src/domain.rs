@@ -13,6 +13,7 @@ pub mod mac;
 pub mod pan;
 pub mod pin;
 pub mod pin_block;
+pub mod pin_verification;
 pub mod rsa;
 pub mod sm2;
 pub mod unionpay;

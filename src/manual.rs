@@ -42,4 +42,6 @@ pub mod decisions {
     pub mod d0011 {}
     #[doc = include_str!("manual/decisions/0014-pin-blocks-that-no-standard-has.md")]
     pub mod d0014 {}
+    #[doc = include_str!("manual/decisions/0015-issuer-keys-look-inward.md")]
+    pub mod d0015 {}
 }

@@ -6,6 +6,7 @@
 //! back or took away; the seals and the root do (`keys::seal`, `keys::root`).
 
 pub mod backup;
+pub mod budget;
 pub mod change;
 pub mod error;
 pub mod lock;
@@ -43,6 +44,7 @@ struct Inner {
     // read-only one can't.
     readers: Pool<Reader>,
     writer: Pool<Writer>,
+    budgets: Arc<budget::Queue>,
 }
 
 impl Store {
@@ -58,6 +60,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
+                budgets: Arc::default(),
                 writer: Pool::start("store-writer", vec![writer])?,
                 readers: Pool::start("store-reader", readers)?,
             }),

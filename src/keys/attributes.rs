@@ -77,6 +77,10 @@ attribute! {
         MacHmac = *b"M7", "mac_hmac";
         /// P0: PIN encryption.
         PinEncryption = *b"P0", "pin_encryption";
+        /// V1: PIN verification, IBM 3624.
+        PinVerificationIbm3624 = *b"V1", "pin_verification_ibm3624";
+        /// V2: PIN verification, Visa PVV.
+        PinVerificationVisaPvv = *b"V2", "pin_verification_visa_pvv";
         /// S0: asymmetric key pair for signatures.
         Signature = *b"S0", "signature";
     }
@@ -116,7 +120,7 @@ attribute! {
         Terminal = 1, "terminal";
         /// A key shared with another acquirer or switch, incoming or outgoing by its mode.
         Zone = 2, "zone";
-        /// The issuer's key: PINs go out under it.
+        /// The issuer's key: PINs go out under it, and come in to be verified and nothing else.
         Issuer = 3, "issuer";
     }
 }

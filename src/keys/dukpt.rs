@@ -366,6 +366,7 @@ const NOTED: &[(OperationKind, u8)] = &[
     (OperationKind::VerifyMac, 4),
     (OperationKind::DecryptData, 5),
     (OperationKind::EncryptData, 6),
+    (OperationKind::DecryptPinToVerify, 7),
 ];
 /// The cache of open keys wants one.
 const VERSION: u32 = 1;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
+use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{
     self, FORMATS, KEY_TYPES, LAYOUTS, Named, SCHEMES, SIGNATURES,
 };
@@ -39,6 +40,7 @@ pub(in crate::keys) struct KeyEntry {
     cryptogram: Option<CryptogramEntry>,
     sign_in: Option<SignInEntry>,
     dukpt: Option<DukptEntry>,
+    pin_verification: Option<PinVerificationEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -280,6 +282,7 @@ impl KeyEntry {
             cryptogram: self.cryptogram.as_ref(),
             sign_in: self.sign_in.as_ref(),
             dukpt: self.dukpt.as_ref(),
+            pin_verification: self.pin_verification.as_ref(),
         }
     }
 }
@@ -294,6 +297,7 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
     pub(in crate::keys) sign_in: Option<&'a SignInEntry>,
     pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
+    pub(in crate::keys) pin_verification: Option<&'a PinVerificationEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -348,6 +352,10 @@ impl PolicyEntries<'_> {
         if let Some(dukpt) = &self.dukpt {
             policy.dukpt = dukpt.read(faults);
             complete &= policy.dukpt.is_some();
+        }
+        if let Some(verification) = &self.pin_verification {
+            policy.pin_verification = verification.read(faults);
+            complete &= policy.pin_verification.is_some();
         }
         complete.then_some(policy)
     }

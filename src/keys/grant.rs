@@ -31,7 +31,7 @@
 use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
-use crate::domain::cipher::PinCipher;
+use crate::domain::cipher::{PinCipher, Tdes};
 use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
@@ -39,7 +39,8 @@ use crate::domain::sm2;
 use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::attributes::Side;
 use crate::keys::dukpt::Way;
-use crate::keys::key_policy::FormatSet;
+use crate::keys::key_policy::{FormatSet, PinVerification};
+use crate::keys::key_ref::KeyName;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
 use crate::keys::policy::Checked;
@@ -97,6 +98,47 @@ impl Grant<EncryptPin> {
         self.key.header().side
     }
 }
+
+/// PIN blocks that come in to be looked into.
+macro_rules! decrypts_pins {
+    ($($operation:ident),+) => { $(
+        impl Grant<$operation> {
+            /// The cipher of incoming PIN blocks.
+            pub fn cipher(&self) -> &PinCipher {
+                self.part.0.expose_secret()
+            }
+
+            /// The formats that may come in.
+            pub fn formats(&self) -> FormatSet {
+                self.part.1
+            }
+        }
+    )+ };
+}
+decrypts_pins!(DecryptPinToVerify, DecryptPinToReference);
+
+/// Keys of PIN verification.
+macro_rules! verifies_pins {
+    ($($operation:ident),+) => { $(
+        impl Grant<$operation> {
+            /// The key.
+            pub fn key(&self) -> &Tdes {
+                self.part.0.expose_secret()
+            }
+
+            /// How it verifies.
+            pub fn rule(&self) -> &PinVerification {
+                &self.part.1
+            }
+
+            /// The tenant that owns the key.
+            pub fn tenant(&self) -> &KeyName {
+                &self.key.header().tenant
+            }
+        }
+    )+ };
+}
+verifies_pins!(VerifyPin, MakePinReference);
 
 impl Grant<GenerateMac> {
     /// The key.
@@ -320,6 +362,18 @@ operations! {
     /// Encrypting an outgoing PIN block.
     EncryptPin: "encrypt PIN blocks", (Arc<Locked<PinCipher>>, Format) =
         |key| Some((pin_cipher(key)?, key.header().policy.pin_output?));
+    /// Decrypting an incoming PIN block to compare its PIN.
+    DecryptPinToVerify: "decrypt PIN blocks for verification", (Arc<Locked<PinCipher>>, FormatSet) =
+        |key| Some((pin_cipher(key)?, key.header().policy.pin_inputs));
+    /// Decrypting an incoming PIN block to make what its PIN is compared with later.
+    DecryptPinToReference: "decrypt PIN blocks for a reference",
+        (Arc<Locked<PinCipher>>, FormatSet) =
+        |key| Some((pin_cipher(key)?, key.header().policy.pin_inputs));
+    /// Comparing a PIN with what is kept of it.
+    VerifyPin: "verify PINs", (Arc<Locked<Tdes>>, PinVerification) = verification_key;
+    /// Making what is kept of a PIN.
+    MakePinReference: "make PIN references", (Arc<Locked<Tdes>>, PinVerification) =
+        verification_key;
     /// Making a MAC.
     GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Response);
     /// Checking a MAC.
@@ -423,6 +477,16 @@ fn parent_part(key: &OpenKey) -> Option<ParentPart> {
     match key.material() {
         Material::Cipher(cipher) => Some(ParentPart::Process(Arc::clone(cipher))),
         Material::Token(object_id) => Some(ParentPart::Token(*object_id)),
+        _ => None,
+    }
+}
+
+fn verification_key(key: &OpenKey) -> Option<(Arc<Locked<Tdes>>, PinVerification)> {
+    match key.material() {
+        Material::PinVerification(cipher) => {
+            let rule = key.header().policy.pin_verification.clone()?;
+            Some((Arc::clone(cipher), rule))
+        }
         _ => None,
     }
 }

@@ -5,7 +5,7 @@
 //! `keys::spec` before the key is made; what a grant allows is checked in `keys::policy`.
 
 use crate::domain::alipay::SignType;
-use crate::domain::mac::Rule;
+use crate::domain::mac;
 use crate::domain::pin_block::Format;
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Side, Usage};
@@ -13,9 +13,11 @@ use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::keys::words::{PolicyWords, SignInWords};
 
 mod dukpt;
+pub(in crate::keys) mod verification;
 pub(in crate::keys) mod vocabulary;
 
 pub use self::dukpt::{DukptPolicy, DukptWords};
+pub use self::verification::{PinVerification, PinVerificationWords};
 use self::vocabulary::{FORMATS, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES, form};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
@@ -27,7 +29,7 @@ pub struct KeyPolicy {
     /// The one PIN block format this key encrypts.
     pub pin_output: Option<Format>,
     /// How this key makes MACs.
-    pub mac: Option<Rule>,
+    pub mac: Option<mac::Rule>,
     /// How this key signs.
     pub signature: Option<SignType>,
     /// Somebody accepted, in words, what is weak about this key.
@@ -47,6 +49,8 @@ pub struct KeyPolicy {
     /// What a base derivation key derives; of a key-block protection key, what those in a partner's
     /// blocks do.
     pub dukpt: Option<DukptPolicy>,
+    /// How a PIN verification key verifies.
+    pub pin_verification: Option<PinVerification>,
 }
 
 impl KeyPolicy {
@@ -83,6 +87,11 @@ impl KeyPolicy {
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
             sign_in: self.sign_in.map(SignInWords::of),
             dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
+            pin_verification: self
+                .pin_verification
+                .as_ref()
+                .map(PinVerification::words)
+                .unwrap_or_default(),
         }
     }
 
@@ -123,6 +132,9 @@ impl KeyPolicy {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
         DukptPolicy::encode(self.dukpt.as_ref(), &mut writer);
+        if let Some(rule) = &self.pin_verification {
+            rule.encode(&mut writer);
+        }
         let sign_in = self.sign_in.map(vocabulary::layout_bytes);
         writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
         writer.finish()
@@ -145,7 +157,7 @@ impl KeyPolicy {
                 Named::of_code(SCHEMES, *scheme)?,
                 Named::of_code(PADDINGS, *padding)?,
             );
-            policy.mac = Some(Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
+            policy.mac = Some(mac::Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
         }
         if let Some(value) = reader.take_if(TAG_SIGNATURE)? {
             policy.signature = Some(Named::of_code(SIGNATURES, single(value)?)?);
@@ -173,6 +185,7 @@ impl KeyPolicy {
             return Err(Malformed);
         }
         policy.dukpt = DukptPolicy::decode(&mut reader)?;
+        policy.pin_verification = PinVerification::decode(&mut reader)?;
         if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
             policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
         }
@@ -223,6 +236,9 @@ impl std::fmt::Display for KeyPolicy {
         if let Some(dukpt) = &self.dukpt {
             parts.push(dukpt.to_string());
         }
+        if let Some(rule) = &self.pin_verification {
+            parts.push(rule.to_string());
+        }
         if let Some(side) = self.block_side {
             parts.push(format!("{side} keys in blocks"));
         }
@@ -260,8 +276,10 @@ const TAG_SIGN_IN: u8 = 28;
 #[cfg(test)]
 mod tests {
     use super::*;
-
+    use crate::domain::pin_verification::ibm3624::{Rule, Validation};
+    use crate::domain::pin_verification::visa_pvv::Pvki;
     use crate::keys::key_policy::vocabulary::KEY_TYPES;
+    use crate::keys::key_ref::KeyName;
 
     fn policies() -> Vec<KeyPolicy> {
         let mut policies = vec![
@@ -316,6 +334,22 @@ mod tests {
                 ..KeyPolicy::default()
             });
         }
+        for pvki in [0, 9] {
+            policies.push(KeyPolicy {
+                pin_verification: Pvki::new(pvki).map(PinVerification::VisaPvv),
+                ..KeyPolicy::default()
+            });
+        }
+        for (length, first, digits, pad) in [(4, 1, 16, 0), (12, 4, 16, 0xF), (4, 1, 10, 0)] {
+            let validation = Validation::new(first, digits, pad).unwrap();
+            policies.push(KeyPolicy {
+                pin_verification: Some(PinVerification::Ibm3624 {
+                    rule: Rule::new(length, validation).unwrap(),
+                    table: KeyName::parse("table").unwrap(),
+                }),
+                ..KeyPolicy::default()
+            });
+        }
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -332,7 +366,7 @@ mod tests {
             .iter()
             .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
         {
-            if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
+            if let Ok(rule) = mac::Rule::new(scheme.value, padding.value, 8) {
                 policies.push(KeyPolicy {
                     mac: Some(rule),
                     ..KeyPolicy::default()
@@ -361,7 +395,14 @@ mod tests {
     #[test]
     fn unknown_tags_codes_and_orders_are_malformed() {
         for bytes in [
-            &[10, 0, 0][..],
+            &[99, 0, 0][..],
+            &[20, 0, 1, b't'],
+            &[20, 0, 1, b'T', 21, 0, 4, 4, 1, 10, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 3, 1, 10, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 4, 1, 9, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 4, 1, 10, 0, 22, 0, 1, 1],
+            &[21, 0, 4, 4, 1, 10, 0],
+            &[22, 0, 1, 10],
             &[TAG_BLOCK_SIDE, 0, 1, 9],
             &[TAG_LEGACY_BLOCKS, 0, 1, 0],
             &[TAG_CRYPTOGRAMS, 0, 0],

@@ -6,7 +6,7 @@
 
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::domain::cipher::{KeyLength, PinCipher};
+use crate::domain::cipher::{KeyLength, PinCipher, Tdes};
 use crate::domain::key_block::{BlockKeys, KbpkAlgorithm, ProtectionKeys, Version};
 use crate::domain::mac::MacKey;
 use crate::domain::{check_value, sm2};
@@ -30,6 +30,8 @@ pub(in crate::keys) enum Material {
     Base(Box<Base>),
     /// What the working keys of one transaction derive from.
     Transaction(Box<Transaction>),
+    /// A schedule for PIN verification.
+    PinVerification(Arc<Locked<Tdes>>),
     /// A schedule for MACs.
     Mac(Arc<Locked<MacKey>>),
     /// A scalar for SM2 signatures.
@@ -69,6 +71,10 @@ impl Material {
             }
             (Usage::BaseDerivation, algorithm) => {
                 Base::of_value(algorithm, value).map(|base| Self::Base(Box::new(base)))
+            }
+            (Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv, _) => {
+                let key = Tdes::new(value).map_err(|_| MaterialError::Mismatch)?;
+                lock(key).map(Self::PinVerification)
             }
             (Usage::KeyBlockProtection, _) => Protection::of_value(header, value),
             (Usage::KeyTransport, _) => Err(mismatch),

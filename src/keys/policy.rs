@@ -61,20 +61,30 @@ fn without_part(key: &OpenKey, what: OperationKind) -> Error {
 /// public half, so that a partner can be told before the first signature.
 const fn state_allows(state: State, operation: OperationKind) -> bool {
     use OperationKind::{
-        DecryptData, DecryptPin, EncryptData, EncryptPin, GenerateMac, GiveCryptogram,
-        ImportCryptogram, OpenTransport, ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac,
-        VerifySignature, WrapKeyBlock,
+        DecryptData, DecryptPin, DecryptPinToReference, DecryptPinToVerify, EncryptData,
+        EncryptPin, GenerateMac, GiveCryptogram, ImportCryptogram, MakePinReference, OpenTransport,
+        ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac, VerifyPin, VerifySignature, WrapKeyBlock,
     };
     match (state, operation) {
         (State::Active, _) => true,
         (
             State::Retiring,
-            DecryptPin | VerifyMac | VerifySignature | ReadPublicKey | DecryptData | UnwrapKeyBlock
-            | ImportCryptogram | OpenTransport,
+            DecryptPin
+            | DecryptPinToVerify
+            | DecryptPinToReference
+            | VerifyPin
+            | VerifyMac
+            | VerifySignature
+            | ReadPublicKey
+            | DecryptData
+            | UnwrapKeyBlock
+            | ImportCryptogram
+            | OpenTransport,
         ) => true,
         (
             State::Retiring,
-            EncryptPin | GenerateMac | Sign | EncryptData | WrapKeyBlock | GiveCryptogram,
+            EncryptPin | MakePinReference | GenerateMac | Sign | EncryptData | WrapKeyBlock
+            | GiveCryptogram,
         ) => false,
         (State::Pending, operation) => matches!(operation, ReadPublicKey),
         (State::Disabled | State::Destroying | State::Destroyed, _) => false,

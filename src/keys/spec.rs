@@ -12,7 +12,7 @@ use crate::domain::pin_block::{Binding, Format};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{KeyPolicy, PinVerification};
 use crate::keys::key_ref::KeyName;
 use crate::keys::policy::{first_obstacle, operations};
 use crate::keys::record::Header;
@@ -55,6 +55,9 @@ impl KeySpec {
         self.check_attributes(&mut faults);
         match self.usage {
             Usage::PinEncryption => self.check_pin(&mut faults),
+            Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv => {
+                self.check_verification(&mut faults);
+            }
             Usage::Signature => self.check_signature(&mut faults),
             Usage::MacIso16609
             | Usage::MacAlgorithm1
@@ -124,6 +127,10 @@ impl KeySpec {
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
             ("sign_in", own.sign_in != other.sign_in),
             ("dukpt", own.dukpt != other.dukpt),
+            (
+                "pin_verification",
+                own.pin_verification != other.pin_verification,
+            ),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -229,12 +236,33 @@ impl KeySpec {
         if !(derives || for_blocks) && policy.dukpt.is_some() {
             faults.add("dukpt", "only base derivation keys derive others");
         }
+        let verifies = matches!(
+            self.usage,
+            Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv
+        );
+        if !verifies && policy.pin_verification.is_some() {
+            faults.add("pin_verification", "only PIN verification keys verify PINs");
+        }
+    }
+
+    fn check_verification(&self, faults: &mut Faults) {
+        match (&self.policy.pin_verification, self.usage) {
+            (Some(PinVerification::Ibm3624 { .. }), Usage::PinVerificationIbm3624)
+            | (Some(PinVerification::VisaPvv(_)), Usage::PinVerificationVisaPvv) => {}
+            (None, _) => faults.add(
+                "pin_verification",
+                "PIN verification keys say how they verify",
+            ),
+            (Some(_), _) => faults.add("pin_verification", "not the method of the key's usage"),
+        }
     }
 
     fn check_pin(&self, faults: &mut Faults) {
         let granted = operations(self.usage, self.mode, self.side, self.algorithm);
         let own = |format: Format| self.algorithm.block_algorithm() == Some(format.algorithm());
-        if granted.contains(OperationKind::DecryptPin) == self.policy.pin_inputs.is_empty() {
+        let decrypts = granted.contains(OperationKind::DecryptPin)
+            || granted.contains(OperationKind::DecryptPinToVerify);
+        if decrypts == self.policy.pin_inputs.is_empty() {
             faults.add(
                 "pin.inputs",
                 "keys that decrypt list their formats, others list none",

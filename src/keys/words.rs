@@ -11,7 +11,7 @@ use crate::keys::entry::{
 };
 use crate::keys::exchange::Wanted;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
-use crate::keys::key_policy::{DukptWords, KeyPolicy};
+use crate::keys::key_policy::{DukptWords, KeyPolicy, PinVerificationWords};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 
@@ -65,6 +65,8 @@ pub struct PolicyWords {
     pub sign_in: Option<SignInWords>,
     /// What a base derivation key derives.
     pub dukpt: Option<DukptWords>,
+    /// How a PIN verification key verifies.
+    pub pin_verification: PinVerificationWords,
 }
 
 /// A sign-in's layout in words.
@@ -217,6 +219,7 @@ impl PolicyWords {
             both_ways: words.both_ways,
             replay_window: words.replay_window,
         });
+        let pin_verification = self.pin_verification.entry();
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -226,6 +229,7 @@ impl PolicyWords {
             cryptogram: Some(&cryptogram),
             sign_in: sign_in.as_ref(),
             dukpt: dukpt.as_ref(),
+            pin_verification: pin_verification.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

@@ -13,6 +13,7 @@ use crate::keys::open_key::OpenKey;
 use crate::keys::policy::{self, CallerScope};
 use crate::ops::fill::Fill;
 use crate::ops::pin_engine::PinEngine;
+use crate::ops::pin_verification::Issuer;
 use crate::ops::{Error, KeyRole};
 
 /// One per server; cheap to clone.
@@ -22,8 +23,10 @@ pub struct Context {
     pub catalogue: Catalogue,
     /// The token.
     pub token: hsm::Token,
-    /// Where PIN blocks are translated.
+    /// Where PIN blocks are clear.
     pub pin_engine: Arc<dyn PinEngine>,
+    /// Decimalisation tables, and how many tries a PIN has.
+    pub issuer: Issuer,
     /// Fill digits and extra entropy.
     pub fill: Fill,
 }

@@ -84,6 +84,9 @@ impl Fault {
             Operation::PanLength => Self::at(Reason::PanLength, "pan"),
             Operation::PinBlockLength => Self::at(Reason::PinBlockLength, "pin_block"),
             Operation::PinBlockRejected(_) => Self::at(Reason::PinBlockRejected, "pin_block"),
+            Operation::PinReference => Self::at(Reason::PinReferenceMalformed, "reference"),
+            Operation::PinFormatUnbound => Self::at(Reason::PinFormatUnbound, "source_format"),
+            Operation::NoNaturalPin => Self::at(Reason::NoNaturalPin, "choice"),
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
             Operation::PinPlace => Self::at(Reason::PinPlace, "place"),
@@ -102,7 +105,10 @@ impl Fault {
             Operation::Catalogue(_) => Self::plain(Reason::StoreUnavailable),
             Operation::Token(error) => Self::of_token(error),
             Operation::Fill(fill::Exhausted) => Self::plain(Reason::TokenUnavailable),
-            Operation::MacKeyMismatch | Operation::SignatureFault => Self::plain(Reason::Internal),
+            Operation::PinDraw => Self::plain(Reason::TokenUnavailable),
+            Operation::MacKeyMismatch | Operation::PinKeyMismatch | Operation::SignatureFault => {
+                Self::plain(Reason::Internal)
+            }
         }
     }
 
@@ -127,6 +133,7 @@ impl Fault {
             KeyRole::Only => "key",
             KeyRole::Source => "source_key",
             KeyRole::Destination => "destination_key",
+            KeyRole::Verification => "verification_key",
             KeyRole::Named => "name",
             KeyRole::Protection => "protection_key",
             KeyRole::SourceProtection => "source_protection_key",
@@ -156,6 +163,12 @@ impl Fault {
             Key::NotGeneratedHere { .. } => Self::at(Reason::KeyNotGeneratedHere, field),
             Key::ProcessKekRefused => Self::plain(Reason::ProcessKekRefused),
             Key::CryptogramReused => Self::at(Reason::CryptogramReused, "cryptogram"),
+            Key::BudgetSpent => Self::plain(Reason::PinTriesSpent),
+            Key::TableUnknown { .. } => Self::at(Reason::DecimalisationTableUnknown, field),
+            Key::TableTampered { .. } => Self::at(Reason::DecimalisationTableRefused, field),
+            Key::TableExists { .. } => Self::at(Reason::DecimalisationTableExists, "name"),
+            Key::TableWeak(_) => Self::at(Reason::DecimalisationTableWeak, "digits"),
+            Key::TablesFull => Self::plain(Reason::DecimalisationTablesFull),
             Key::TimeRefused { field, why: _ } => Self::at(Reason::TimeRefused, field),
             Key::RequestIdMalformed => Self::at(Reason::RequestIdMalformed, REQUEST_ID),
             Key::RequestIdReused => Self::at(Reason::RequestIdReused, REQUEST_ID),
@@ -184,6 +197,7 @@ impl Fault {
             KeyRole::Only => "key.ksn",
             KeyRole::Source => "source_key.ksn",
             KeyRole::Destination => "destination_key.ksn",
+            KeyRole::Verification => "verification_key.ksn",
             KeyRole::IncomingMac => "incoming_mac_key.ksn",
             KeyRole::OutgoingMac => "outgoing_mac_key.ksn",
             // Calls that take no KSN at all.

@@ -5,6 +5,7 @@
 //! file in its own order. `directory` repeats each record's tag: of a record that was changed
 //! behind our back it says what should be there. `deleted` names what a poll would not see gone.
 
+mod budgets;
 mod documents;
 mod ksn;
 mod reader;
@@ -100,6 +101,13 @@ CREATE TABLE ksn_mark (
     below     INTEGER NOT NULL,
     PRIMARY KEY (tenant, base, device, operation)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE budget (
+    subject BLOB NOT NULL CHECK (length(subject) = 32),
+    ends    INTEGER NOT NULL,
+    spent   INTEGER NOT NULL CHECK (spent >= 0),
+    PRIMARY KEY (subject, ends)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX budget_ends ON budget (ends);
 INSERT INTO meta (key, value) VALUES ('schema', 3);
 ";
 

@@ -12,6 +12,7 @@ mod dukpt;
 mod key_block;
 mod mac;
 mod pin_block;
+mod pin_verification;
 mod report;
 mod signature;
 mod sm;
@@ -106,6 +107,7 @@ fn operation(name: &str) -> Option<&'static Op> {
     [
         pin_block::OPS,
         unionpay_pin::OPS,
+        pin_verification::OPS,
         mac::OPS,
         check_value::OPS,
         dukpt::OPS,

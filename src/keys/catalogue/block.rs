@@ -126,9 +126,11 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     };
     let theirs = &protection.policy;
     let mut policy = KeyPolicy::default();
+    let decrypts = granted.contains(OperationKind::DecryptPin)
+        || granted.contains(OperationKind::DecryptPinToVerify);
     if derives {
         policy = of_base_key(theirs);
-    } else if granted.contains(OperationKind::DecryptPin) {
+    } else if decrypts {
         policy.pin_inputs = theirs.pin_inputs.iter().filter(own).collect();
     }
     if !derives && granted.contains(OperationKind::EncryptPin) {
