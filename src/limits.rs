@@ -32,6 +32,8 @@ pub const PAN_DIGITS_MIN_BOUND: usize = 13;
 pub const MAC_BYTES_MIN: usize = 4;
 /// Shortest HMAC a key's policy may ask for, bytes.
 pub const HMAC_BYTES_MIN: usize = 8;
+/// Length of a MAC over the sum of a message's blocks: eight characters, or eight bytes.
+pub const FOLD_MAC_BYTES: usize = 8;
 /// Shortest HMAC key, bytes.
 pub const HMAC_KEY_BYTES_MIN: usize = 16;
 /// Longest HMAC key, bytes: a longer one would be hashed first.
@@ -72,7 +74,7 @@ pub const COMPONENTS_MIN: usize = 2;
 /// Components of one key that is put together here, at most.
 pub const COMPONENTS_MAX: usize = 3;
 /// Longest component, bytes: the longest symmetric key.
-pub const COMPONENT_BYTES_MAX: usize = 32;
+pub const COMPONENT_BYTES_MAX: usize = 64;
 /// Tries that a custodian has at the keyboard in one sitting.
 pub const COMPONENT_TRIES_MAX: u32 = 3;
 /// How long a custodian may take over one line at the keyboard.

@@ -280,6 +280,7 @@ mod tests {
             .iter()
             .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
         {
+            // Of eight bytes there is one of every scheme.
             if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
                 policies.push(KeyPolicy {
                     mac: Some(rule),

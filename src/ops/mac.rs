@@ -129,10 +129,7 @@ impl<'a> Verifying<'a> {
 }
 
 fn generate_with(grant: &Grant<GenerateMac>, message: &[u8]) -> Result<Generated, Error> {
-    let mac = mac::generate(grant.key(), grant.rule(), message).map_err(|error| match error {
-        MacError::EmptyMessage => Error::MessageEmpty,
-        MacError::SchemeMismatch => Error::MacKeyMismatch,
-    })?;
+    let mac = mac::generate(grant.key(), grant.rule(), message)?;
     Ok(Generated {
         mac,
         scheme: grant.rule().scheme,
@@ -145,8 +142,7 @@ fn verify_with(grant: &Grant<VerifyMac>, message: &[u8], mac: &[u8]) -> Result<V
         Ok(()) => true,
         Err(VerifyError::Mismatch) => false,
         Err(VerifyError::WrongLength) => return Err(Error::MacLength),
-        Err(VerifyError::EmptyMessage) => return Err(Error::MessageEmpty),
-        Err(VerifyError::SchemeMismatch) => return Err(Error::MacKeyMismatch),
+        Err(VerifyError::NoMac(error)) => return Err(error.into()),
     };
     Ok(Verified {
         valid,
@@ -160,4 +156,15 @@ fn bounded(message: &[u8]) -> Result<(), Error> {
         return Err(Error::MessageTooLong);
     }
     Ok(())
+}
+
+impl From<MacError> for Error {
+    fn from(error: MacError) -> Self {
+        match error {
+            MacError::EmptyMessage => Self::MessageEmpty,
+            MacError::LengthMissing => Self::MessageLengthMissing,
+            MacError::LengthMismatch => Self::MessageLengthMismatch,
+            MacError::SchemeMismatch => Self::MacKeyMismatch,
+        }
+    }
 }

@@ -149,11 +149,25 @@ fn verified(checked: ops::mac::Verified) -> pb::VerifyMacResponse {
 
 fn scheme(scheme: Scheme) -> pb::MacScheme {
     match scheme {
+        Scheme::Iso9797Alg1Des => pb::MacScheme::Iso97971Alg1Des,
         Scheme::Iso9797Alg1Tdes => pb::MacScheme::Iso97971Alg1Tdes,
+        Scheme::Iso9797Alg1Aes => pb::MacScheme::Iso97971Alg1Aes,
         Scheme::Iso9797Alg1Sm4 => pb::MacScheme::Iso97971Alg1Sm4,
         Scheme::Iso9797Alg3Des => pb::MacScheme::Iso97971Alg3Des,
         Scheme::CmacTdes => pb::MacScheme::CmacTdes,
         Scheme::CmacAes => pb::MacScheme::CmacAes,
+        Scheme::CmacSm4 => pb::MacScheme::CmacSm4,
+        Scheme::HmacSha1 => pb::MacScheme::HmacSha1,
+        Scheme::HmacSha224 => pb::MacScheme::HmacSha224,
         Scheme::HmacSha256 => pb::MacScheme::HmacSha256,
+        Scheme::HmacSha384 => pb::MacScheme::HmacSha384,
+        Scheme::HmacSha512 => pb::MacScheme::HmacSha512,
+        Scheme::HmacSm3 => pb::MacScheme::HmacSm3,
+        Scheme::UnionPayEcbHex8 => pb::MacScheme::UnionpayEcbHex8,
+        Scheme::UnionPayEcbRaw8 => pb::MacScheme::UnionpayEcbRaw8,
+        Scheme::Sm4PosHex8 => pb::MacScheme::Sm4PosHex8,
+        Scheme::Sm4PosHex8Lower => pb::MacScheme::Sm4PosHex8Lower,
+        Scheme::Sm4PosRaw8 => pb::MacScheme::Sm4PosRaw8,
+        Scheme::Sm4PosRaw8Lower => pb::MacScheme::Sm4PosRaw8Lower,
     }
 }

@@ -84,6 +84,8 @@ impl Fault {
             Operation::PinBlockRejected(_) => Self::at(Reason::PinBlockRejected, "pin_block"),
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
+            Operation::MessageLengthMissing => Self::at(Reason::MissingField, "message_length"),
+            Operation::MessageLengthMismatch => Self::at(Reason::MessageLength, "message_length"),
             Operation::MacLength => Self::at(Reason::MacLength, "mac"),
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),

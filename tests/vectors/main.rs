@@ -14,6 +14,7 @@ mod pin_block;
 mod report;
 mod signature;
 mod sm;
+mod unionpay;
 mod unsupported;
 
 use crate::case::{Case, Op};
@@ -108,6 +109,7 @@ fn operation(name: &str) -> Option<&'static Op> {
         key_block::OPS,
         signature::OPS,
         sm::OPS,
+        unionpay::OPS,
     ]
     .into_iter()
     .flatten()
