@@ -7,11 +7,13 @@ use std::time::Duration;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Largest gRPC message accepted, bytes: a whole message plus its framing and names.
 pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
+/// Longest message that comes in a stream, bytes.
+pub const STREAM_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Items of one batch call, at most.
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Largest message of a batch call, bytes: all items together, with their keys.
 pub const BATCH_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of messages that a batch computes on before it lets other calls run.
+/// Bytes of messages that a batch or a stream computes on before it lets other calls run.
 pub const BATCH_TURN_BYTES: usize = 16 * 1024;
 /// Most random bytes in one answer.
 pub const RANDOM_BYTES_MAX: usize = 1024;

@@ -1,10 +1,12 @@
 //! `MacService`: wire to domain and back.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::domain::mac::Scheme;
 use crate::ops;
 use crate::ops::context::Context;
+use crate::ops::mac::Parts;
+use crate::service::admitted::Incoming;
 use crate::service::authorize::Rpc;
 use crate::service::outcome::{counted, refusal};
 use crate::service::pb::v1 as pb;
@@ -93,7 +95,79 @@ impl MacService for Mac {
         })
         .await
     }
+
+    async fn generate_mac_stream(
+        &self,
+        request: Request<Streaming<pb::GenerateMacStreamRequest>>,
+    ) -> Result<Response<pb::GenerateMacStreamResponse>, Status> {
+        use pb::generate_mac_stream_request::Part;
+        admitted::handle_stream(Rpc::GenerateMacStream, request, async |call, mut parts| {
+            let first = parts.message().await?.and_then(|first| first.part);
+            let Some(Part::Start(start)) = first else {
+                return Err(Error::FieldMissing("start"));
+            };
+            let pb::GenerateMacStreamStart {
+                key,
+                message_length,
+            } = start;
+            let key = key_ref(key, "key")?;
+            let made =
+                ops::mac::generate_stream(&self.0, call, &key, message_length, parts).await?;
+            let pb::GenerateMacResponse { mac, scheme, key } = generated(made);
+            Ok(pb::GenerateMacStreamResponse { mac, scheme, key })
+        })
+        .await
+    }
+
+    async fn verify_mac_stream(
+        &self,
+        request: Request<Streaming<pb::VerifyMacStreamRequest>>,
+    ) -> Result<Response<pb::VerifyMacStreamResponse>, Status> {
+        use pb::verify_mac_stream_request::Part;
+        admitted::handle_stream(Rpc::VerifyMacStream, request, async |call, mut parts| {
+            let first = parts.message().await?.and_then(|first| first.part);
+            let Some(Part::Start(start)) = first else {
+                return Err(Error::FieldMissing("start"));
+            };
+            let pb::VerifyMacStreamStart {
+                key,
+                mac,
+                message_length,
+            } = start;
+            let (key, mac) = (key_ref(key, "key")?, given(mac)?);
+            let checked =
+                ops::mac::verify_stream(&self.0, call, (&key, &mac), message_length, parts).await?;
+            let pb::VerifyMacResponse { valid, scheme, key } = verified(checked);
+            Ok(pb::VerifyMacStreamResponse { valid, scheme, key })
+        })
+        .await
+    }
 }
+
+/// The rest of a stream: chunks, and nothing else.
+macro_rules! parts {
+    ($request:ident, $part:path) => {
+        impl Parts for Incoming<pb::$request> {
+            type Error = Error;
+
+            async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+                use $part as Part;
+                match self.message().await?.map(|next| next.part) {
+                    None => Ok(None),
+                    Some(Some(Part::Chunk(chunk))) => Ok(Some(chunk)),
+                    Some(Some(Part::Start(_))) => Err(Error::FieldSuperfluous("start")),
+                    Some(None) => Err(Error::FieldMissing("chunk")),
+                }
+            }
+        }
+    };
+}
+
+parts!(
+    GenerateMacStreamRequest,
+    pb::generate_mac_stream_request::Part
+);
+parts!(VerifyMacStreamRequest, pb::verify_mac_stream_request::Part);
 
 async fn generate_item(
     batch: &mut ops::mac::Generating<'_>,

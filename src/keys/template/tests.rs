@@ -87,7 +87,7 @@ fn words_that_are_none_are_told_with_those_that_are() {
         ("pin_encryption", "P0", "usage"),
         ("\"decrypt\"", "\"decrypts\"", "mode"),
         ("terminal", "till", "side"),
-        ("TDES-2", "DES", "algorithm"),
+        ("TDES-2", "TDES", "algorithm"),
         ("\"ISO_0\"", "\"ISO_2\"", "pin.inputs"),
         ("\"tpk\"", "\"Tpk\"", "name"),
     ] {
@@ -106,7 +106,7 @@ fn words_that_are_none_are_told_with_those_that_are() {
 #[test]
 fn every_fault_of_every_key_is_told_at_once() {
     let text = [
-        TPK.replace("terminal", "till").replace("TDES-2", "DES"),
+        TPK.replace("terminal", "till").replace("TDES-2", "TDES"),
         MAC.to_owned(),
         RSA.replace("RSA2", "RSA3"),
     ]
@@ -155,6 +155,10 @@ fn mac_keys_name_a_rule_of_their_usage() {
     assert_eq!(change("ALG1_SM4", "ALG1_TDES"), ["mac.scheme"]);
     assert_eq!(
         change("algorithm = \"SM4\"", "algorithm = \"AES-128\""),
+        ["mac.scheme"]
+    );
+    assert_eq!(
+        change("algorithm = \"SM4\"", "algorithm = \"HMAC-SM3\""),
         ["algorithm", "mac.scheme"]
     );
     let without = MAC
