@@ -13,6 +13,9 @@ pub mod operating {}
 #[doc = include_str!("manual/keys.md")]
 pub mod keys {}
 
+#[doc = include_str!("manual/macs.md")]
+pub mod macs {}
+
 #[doc = include_str!("manual/ceremony.md")]
 pub mod ceremony {}
 
@@ -40,4 +43,6 @@ pub mod decisions {
     pub mod d0010 {}
     #[doc = include_str!("manual/decisions/0011-keys-by-block-keep-their-policy.md")]
     pub mod d0011 {}
+    #[doc = include_str!("manual/decisions/0012-macs-of-terminals.md")]
+    pub mod d0012 {}
 }
