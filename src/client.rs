@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tokio_stream::Stream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
@@ -120,6 +121,38 @@ calls! {
     sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
+}
+
+/// The calls of a client whose requests come in a stream. They are tried once: what was sent cannot
+/// be sent again.
+macro_rules! streams {
+    ($($(#[$about:meta])* $call:ident: $service:ident, $asked:ident => $answered:ident;)*) => {
+        impl Client {
+            $(
+                $(#[$about])*
+                ///
+                /// # Errors
+                /// [`Error::Refused`].
+                pub async fn $call(
+                    &self,
+                    asked: impl Stream<Item = pb::$asked> + Send + 'static,
+                ) -> Result<pb::$answered, Error> {
+                    let mut request = Request::new(asked);
+                    request.set_timeout(self.deadline);
+                    let answer = $service::new(self.channel.clone()).$call(request).await;
+                    let answer = answer.map_err(|status| Refused::from(&status))?;
+                    Ok(answer.into_inner())
+                }
+            )*
+        }
+    };
+}
+
+streams! {
+    /// `MacService.GenerateMacStream`
+    generate_mac_stream: MacServiceClient, GenerateMacStreamRequest => GenerateMacStreamResponse;
+    /// `MacService.VerifyMacStream`
+    verify_mac_stream: MacServiceClient, VerifyMacStreamRequest => VerifyMacStreamResponse;
 }
 
 calls! {

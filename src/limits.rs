@@ -9,11 +9,13 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const GRPC_MESSAGE_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 8 * 1024;
 /// Longest of the two messages that one `SecureMessage` carries, bytes.
 pub const SECURE_MESSAGE_BYTES_MAX: usize = 32 * 1024;
+/// Longest message that comes in a stream, bytes.
+pub const STREAM_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Items of one batch call, at most.
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Largest message of a batch call, bytes: all items together, with their keys.
 pub const BATCH_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of messages that a batch computes on before it lets other calls run.
+/// Bytes of messages that a batch or a stream computes on before it lets other calls run.
 pub const BATCH_TURN_BYTES: usize = 16 * 1024;
 /// Most random bytes in one answer.
 pub const RANDOM_BYTES_MAX: usize = 1024;
@@ -62,6 +64,8 @@ pub const DECIMALISATION_TABLES_KNOWN_MAX: usize = 4096;
 pub const MAC_BYTES_MIN: usize = 4;
 /// Shortest HMAC a key's policy may ask for, bytes.
 pub const HMAC_BYTES_MIN: usize = 8;
+/// Length of a MAC over the sum of a message's blocks: eight characters, or eight bytes.
+pub const FOLD_MAC_BYTES: usize = 8;
 /// Shortest HMAC key, bytes.
 pub const HMAC_KEY_BYTES_MIN: usize = 16;
 /// Longest HMAC key, bytes: a longer one would be hashed first.
@@ -111,7 +115,7 @@ pub const COMPONENTS_MIN: usize = 2;
 /// Components of one key that is put together here, at most.
 pub const COMPONENTS_MAX: usize = 3;
 /// Longest component, bytes: the longest symmetric key.
-pub const COMPONENT_BYTES_MAX: usize = 32;
+pub const COMPONENT_BYTES_MAX: usize = 64;
 /// Tries that a custodian has at the keyboard in one sitting.
 pub const COMPONENT_TRIES_MAX: u32 = 3;
 /// How long a custodian may take over one line at the keyboard.

@@ -13,6 +13,9 @@ pub mod operating {}
 #[doc = include_str!("manual/keys.md")]
 pub mod keys {}
 
+#[doc = include_str!("manual/macs.md")]
+pub mod macs {}
+
 #[doc = include_str!("manual/ceremony.md")]
 pub mod ceremony {}
 
@@ -46,4 +49,6 @@ pub mod decisions {
     pub mod d0014 {}
     #[doc = include_str!("manual/decisions/0015-issuer-keys-look-inward.md")]
     pub mod d0015 {}
+    #[doc = include_str!("manual/decisions/0012-macs-of-terminals.md")]
+    pub mod d0012 {}
 }

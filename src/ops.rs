@@ -56,6 +56,12 @@ pub enum Error {
     /// A PIN block's place is not within the message.
     #[error("the PIN block's place is not within the message")]
     PinPlace,
+    /// The key's padding wants the message's length before the message.
+    #[error("the message's length must be said first")]
+    MessageLengthMissing,
+    /// The message is not as long as was said.
+    #[error("the message is not as long as was said")]
+    MessageLengthMismatch,
     /// The MAC does not have the length that the key's policy names.
     #[error("the MAC does not have the policy's length")]
     MacLength,

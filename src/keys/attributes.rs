@@ -5,6 +5,7 @@
 //! Which combinations mean anything is not decided here but in `keys::spec` and `keys::policy`.
 
 use crate::domain::cipher::BlockAlgorithm;
+use crate::domain::mac::hmac::Hash;
 
 macro_rules! attribute {
     (
@@ -150,6 +151,18 @@ attribute! {
         Rsa4096 = 10, "RSA-4096";
         /// SM2 on the recommended curve (GB/T 32918.5).
         Sm2 = 11, "SM2";
+        /// Single DES, 8 bytes (FIPS 46-3): weak, for MACs of old terminals alone.
+        Des = 12, "DES";
+        /// HMAC with SHA-1, 20 bytes (RFC 2104): weak.
+        HmacSha1 = 13, "HMAC-SHA1";
+        /// HMAC with SHA-224, 28 bytes (RFC 2104).
+        HmacSha224 = 14, "HMAC-SHA224";
+        /// HMAC with SHA-384, 48 bytes (RFC 2104).
+        HmacSha384 = 15, "HMAC-SHA384";
+        /// HMAC with SHA-512, 64 bytes (RFC 2104).
+        HmacSha512 = 16, "HMAC-SHA512";
+        /// HMAC with SM3, 32 bytes (RFC 2104, GB/T 32905).
+        HmacSm3 = 17, "HMAC-SM3";
     }
 }
 
@@ -232,9 +245,14 @@ impl Algorithm {
     /// The length of a symmetric key, bytes; none for key pairs.
     pub const fn key_bytes(self) -> Option<usize> {
         match self {
+            Self::Des => Some(8),
             Self::Tdes2 | Self::Aes128 | Self::Sm4 => Some(16),
+            Self::HmacSha1 => Some(20),
             Self::Tdes3 | Self::Aes192 => Some(24),
-            Self::Aes256 | Self::HmacSha256 => Some(32),
+            Self::HmacSha224 => Some(28),
+            Self::Aes256 | Self::HmacSha256 | Self::HmacSm3 => Some(32),
+            Self::HmacSha384 => Some(48),
+            Self::HmacSha512 => Some(64),
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Sm2 => None,
         }
     }
@@ -249,13 +267,41 @@ impl Algorithm {
         }
     }
 
-    /// The block cipher; none for HMAC and key pairs.
+    /// The hash of an HMAC key; none for others.
+    pub const fn hash(self) -> Option<Hash> {
+        match self {
+            Self::HmacSha1 => Some(Hash::Sha1),
+            Self::HmacSha224 => Some(Hash::Sha224),
+            Self::HmacSha256 => Some(Hash::Sha256),
+            Self::HmacSha384 => Some(Hash::Sha384),
+            Self::HmacSha512 => Some(Hash::Sha512),
+            Self::HmacSm3 => Some(Hash::Sm3),
+            _ => None,
+        }
+    }
+
+    /// Whether its keys are made of DES keys, whose parity bits do not count.
+    pub const fn is_made_of_des_keys(self) -> bool {
+        matches!(self, Self::Des | Self::Tdes2 | Self::Tdes3)
+    }
+
+    /// The block cipher; none for HMAC and key pairs. Single DES counts as TDES with one key
+    /// thrice: the blocks and the check value are alike, and no cipher but a MAC's takes its keys.
     pub const fn block_algorithm(self) -> Option<BlockAlgorithm> {
         match self {
-            Self::Tdes2 | Self::Tdes3 => Some(BlockAlgorithm::Tdes),
+            Self::Des | Self::Tdes2 | Self::Tdes3 => Some(BlockAlgorithm::Tdes),
             Self::Aes128 | Self::Aes192 | Self::Aes256 => Some(BlockAlgorithm::Aes),
             Self::Sm4 => Some(BlockAlgorithm::Sm4),
-            Self::HmacSha256 | Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Sm2 => None,
+            Self::HmacSha1
+            | Self::HmacSha224
+            | Self::HmacSha256
+            | Self::HmacSha384
+            | Self::HmacSha512
+            | Self::HmacSm3
+            | Self::Rsa2048
+            | Self::Rsa3072
+            | Self::Rsa4096
+            | Self::Sm2 => None,
         }
     }
 
@@ -263,12 +309,18 @@ impl Algorithm {
     /// or enters under a weaker one.
     pub const fn strength_bits(self) -> u16 {
         match self {
+            Self::Des => 56,
             Self::Tdes2 => 80,
             Self::Tdes3 | Self::Rsa2048 => 112,
-            Self::Aes128 | Self::Sm4 | Self::Rsa3072 | Self::Sm2 => 128,
+            Self::Aes128 | Self::Sm4 | Self::Rsa3072 | Self::Sm2 | Self::HmacSha1 => 128,
             Self::Rsa4096 => 152,
-            Self::Aes192 => 192,
-            Self::Aes256 | Self::HmacSha256 => 256,
+            Self::Aes192 | Self::HmacSha224 => 192,
+            // Above 256 bits nothing here is stronger than AES-256.
+            Self::Aes256
+            | Self::HmacSha256
+            | Self::HmacSha384
+            | Self::HmacSha512
+            | Self::HmacSm3 => 256,
         }
     }
 }

@@ -229,8 +229,8 @@ pub(in crate::keys) fn combine(
 
 /// Zero in every bit that counts: DES does not look at the lowest of a byte.
 fn is_zero(algorithm: Algorithm, bytes: impl Iterator<Item = u8>) -> Choice {
-    let tdes = matches!(algorithm, Algorithm::Tdes2 | Algorithm::Tdes3);
-    let counts = u8::conditional_select(&0xFF, &0xFE, Choice::from(u8::from(tdes)));
+    let des = algorithm.is_made_of_des_keys();
+    let counts = u8::conditional_select(&0xFF, &0xFE, Choice::from(u8::from(des)));
     bytes.fold(0, |all, byte| all | (byte & counts)).ct_eq(&0)
 }
 

@@ -12,11 +12,12 @@ use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{
-    self, FORMATS, KEY_TYPES, LAYOUTS, Named, SCHEMES, SIGNATURES,
+    self, FORMATS, KEY_TYPES, LAYOUTS, MACS_BY_NAME, Named, SCHEMES, SIGNATURES,
 };
 use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
+use crate::limits::MAC_BYTES_MIN;
 use crate::secret::Secret;
 
 /// One entry as it stands in the file.
@@ -428,9 +429,17 @@ fn beginning_of(day: &str) -> Option<u64> {
 
 impl MacEntry {
     fn rule(&self, faults: &mut Faults<'_>) -> Option<Rule> {
-        let scheme = faults.named("mac.scheme", &self.scheme, SCHEMES);
+        let by_name = MACS_BY_NAME.iter().find(|(name, ..)| *name == self.scheme);
+        let scheme = match by_name {
+            Some((_, scheme, _)) => Some(*scheme),
+            None => {
+                let words =
+                    Named::words(SCHEMES).chain(MACS_BY_NAME.iter().map(|(name, ..)| *name));
+                faults.word("mac.scheme", Named::of_word(SCHEMES, &self.scheme), words)
+            }
+        };
         let padding = match self.padding {
-            None => Some(None),
+            None => Some(by_name.map(|(_, _, padding)| *padding)),
             Some(1) => Some(Some(Padding::Method1)),
             Some(2) => Some(Some(Padding::Method2)),
             Some(3) => Some(Some(Padding::Method3)),
@@ -438,6 +447,15 @@ impl MacEntry {
         };
         if padding.is_none() {
             faults.add("mac.padding", "an ISO 9797-1 padding method: 1, 2 or 3");
+        }
+        let fixed = by_name.map(|(_, _, padding)| *padding);
+        if fixed.is_some() && padding.is_some_and(|padding| padding != fixed) {
+            faults.add("mac.padding", "the standard of this name has padding 1");
+            return None;
+        }
+        if self.scheme == "X9_9" && usize::from(self.length) != MAC_BYTES_MIN {
+            faults.add("mac.length", "X9.9 has 4 bytes");
+            return None;
         }
         match Rule::new(scheme?, padding?, self.length) {
             Ok(rule) => Some(rule),

@@ -16,6 +16,7 @@ pub mod release;
 use crate::domain::check_value::{self, Method};
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::key_block::{self, KeyContext, Masking, OptionalBlocks, Refused, WrapError};
+use crate::domain::mac::hmac::Hash;
 use crate::keys::attributes::{
     Algorithm, Environment, Exportability, Mode, Residence, Side, Usage,
 };
@@ -314,8 +315,8 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     fn blocks(&self) -> Vec<([u8; 2], String)> {
         let mut blocks = Vec::new();
-        if self.attributes.algorithm == Algorithm::HmacSha256 {
-            blocks.push((HMAC_HASH, HMAC_SHA256.to_owned()));
+        if let Some(code) = self.attributes.algorithm.hash().and_then(hash_code) {
+            blocks.push((HMAC_HASH, code.to_owned()));
         }
         let kept = self.optional_blocks.and_then(profile::read_blocks);
         for (id, data) in kept.unwrap_or_default() {
@@ -384,7 +385,15 @@ fn attributes(
         (b'A', 16) => Algorithm::Aes128,
         (b'A', 24) => Algorithm::Aes192,
         (b'A', 32) => Algorithm::Aes256,
-        (b'H', 32) if header.blocks.find(HMAC_HASH)?.data == HMAC_SHA256 => Algorithm::HmacSha256,
+        (b'D', 8) => Algorithm::Des,
+        (b'H', _) => {
+            let said = header.blocks.find(HMAC_HASH)?.data;
+            let says = |algorithm: &&Algorithm| {
+                algorithm.hash().and_then(hash_code) == Some(said)
+                    && algorithm.key_bytes() == Some(bytes)
+            };
+            *Algorithm::ALL.iter().find(says)?
+        }
         (_, 16) if Some(code) == sm4 => Algorithm::Sm4,
         _ => return None,
     };
@@ -400,7 +409,13 @@ fn letter(algorithm: Algorithm, sm4: Option<u8>) -> Option<u8> {
     match algorithm {
         Algorithm::Tdes2 | Algorithm::Tdes3 => Some(b'T'),
         Algorithm::Aes128 | Algorithm::Aes192 | Algorithm::Aes256 => Some(b'A'),
-        Algorithm::HmacSha256 => Some(b'H'),
+        Algorithm::Des => Some(b'D'),
+        Algorithm::HmacSha1
+        | Algorithm::HmacSha224
+        | Algorithm::HmacSha256
+        | Algorithm::HmacSha384
+        | Algorithm::HmacSha512
+        | Algorithm::HmacSm3 => algorithm.hash().and_then(hash_code).map(|_| b'H'),
         Algorithm::Sm4 => sm4,
         Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 | Algorithm::Sm2 => None,
     }
@@ -465,9 +480,20 @@ fn kept(blocks: &OptionalBlocks) -> Result<Option<Vec<u8>>, ExchangeError> {
     Ok((!text.is_empty()).then_some(text))
 }
 
+/// The code of a hash (X9.143, table 13); it has none for SM3, whose keys go into no block.
+const fn hash_code(hash: Hash) -> Option<&'static str> {
+    match hash {
+        Hash::Sha1 => Some("10"),
+        Hash::Sha224 => Some("20"),
+        Hash::Sha256 => Some("21"),
+        Hash::Sha384 => Some("22"),
+        Hash::Sha512 => Some("23"),
+        Hash::Sm3 => None,
+    }
+}
+
 /// Hash of an HMAC key (X9.143, table 13).
 const HMAC_HASH: [u8; 2] = *b"HM";
-const HMAC_SHA256: &str = "21";
 /// Said anew by whoever writes a block: padding, the hash, check values under this protection key,
 /// and when the block was made.
 const MADE_ANEW: &[[u8; 2]] = &[*b"PB", HMAC_HASH, *b"KC", *b"KP", *b"PK", *b"TS"];

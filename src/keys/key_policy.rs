@@ -372,6 +372,13 @@ mod tests {
                     ..KeyPolicy::default()
                 });
             }
+            // Of eight bytes there is one of every scheme.
+            if let Ok(rule) = mac::Rule::new(scheme.value, padding.value, 8) {
+                policies.push(KeyPolicy {
+                    mac: Some(rule),
+                    ..KeyPolicy::default()
+                });
+            }
         }
         policies
     }

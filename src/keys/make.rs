@@ -528,7 +528,13 @@ pub(in crate::keys) const fn secret_kind(algorithm: Algorithm) -> Option<SecretK
         Algorithm::Aes192 => Some(SecretKind::Aes192),
         Algorithm::Aes256 => Some(SecretKind::Aes256),
         Algorithm::Sm4
+        | Algorithm::Des
+        | Algorithm::HmacSha1
+        | Algorithm::HmacSha224
         | Algorithm::HmacSha256
+        | Algorithm::HmacSha384
+        | Algorithm::HmacSha512
+        | Algorithm::HmacSm3
         | Algorithm::Rsa2048
         | Algorithm::Rsa3072
         | Algorithm::Rsa4096

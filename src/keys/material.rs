@@ -176,7 +176,13 @@ const fn kbpk(algorithm: Algorithm) -> Option<KbpkAlgorithm> {
         Algorithm::Aes192 => Some(KbpkAlgorithm::Aes192),
         Algorithm::Aes256 => Some(KbpkAlgorithm::Aes256),
         Algorithm::Sm4
+        | Algorithm::Des
+        | Algorithm::HmacSha1
+        | Algorithm::HmacSha224
         | Algorithm::HmacSha256
+        | Algorithm::HmacSha384
+        | Algorithm::HmacSha512
+        | Algorithm::HmacSm3
         | Algorithm::Rsa2048
         | Algorithm::Rsa3072
         | Algorithm::Rsa4096
@@ -219,7 +225,7 @@ pub(in crate::keys) fn admit(algorithm: Algorithm, value: &mut [u8]) -> Result<(
     if algorithm.key_bytes() != Some(value.len()) {
         return Err(ValueFault::Length);
     }
-    if !matches!(algorithm, Algorithm::Tdes2 | Algorithm::Tdes3) {
+    if !algorithm.is_made_of_des_keys() {
         return Ok(());
     }
     for byte in value.iter_mut() {

@@ -79,8 +79,8 @@ impl KeySpec {
         if !self.policy.weak && self.is_weak() {
             faults.add(
                 "weak",
-                "SHA-1 signatures, CBC-MACs padded with zeros only and PIN blocks without PAN \
-                 (X98_NO_PAN) are weak: write weak = true",
+                "SHA-1, single DES, CBC-MACs padded with zeros only, MACs of sums (UNIONPAY_ECB, \
+                 SM4_POS) and PIN blocks without PAN (X98_NO_PAN) are weak: write weak = true",
             );
         }
         faults.0
@@ -307,32 +307,7 @@ impl KeySpec {
     }
 
     fn check_mac(&self, faults: &mut Faults) {
-        let fits = |rule: Rule| {
-            matches!(
-                (self.usage, rule.scheme, self.algorithm),
-                (
-                    Usage::MacIso16609 | Usage::MacAlgorithm1,
-                    Scheme::Iso9797Alg1Tdes,
-                    Algorithm::Tdes2 | Algorithm::Tdes3,
-                ) | (Usage::MacAlgorithm1, Scheme::Iso9797Alg1Sm4, Algorithm::Sm4)
-                    | (
-                        Usage::MacAlgorithm3,
-                        Scheme::Iso9797Alg3Des,
-                        Algorithm::Tdes2
-                    )
-                    | (
-                        Usage::MacCmac,
-                        Scheme::CmacTdes,
-                        Algorithm::Tdes2 | Algorithm::Tdes3
-                    )
-                    | (
-                        Usage::MacCmac,
-                        Scheme::CmacAes,
-                        Algorithm::Aes128 | Algorithm::Aes192 | Algorithm::Aes256,
-                    )
-                    | (Usage::MacHmac, Scheme::HmacSha256, Algorithm::HmacSha256)
-            )
-        };
+        let fits = |rule: Rule| schemes(self.usage, self.algorithm).contains(&rule.scheme);
         match self.policy.mac {
             None => faults.add("mac", "MAC keys name their scheme, padding and length"),
             Some(rule) if !fits(rule) => {
@@ -342,6 +317,9 @@ impl KeySpec {
                 );
             }
             Some(_) => {}
+        }
+        if self.algorithm == Algorithm::Des && self.exportability != Exportability::NonExportable {
+            faults.add("exportable", "single DES keys do not leave");
         }
     }
 
@@ -359,19 +337,79 @@ impl KeySpec {
     }
 
     fn is_weak(&self) -> bool {
-        is_weak(&self.policy)
+        is_weak(self.algorithm, &self.policy)
+    }
+}
+
+/// The schemes of MAC keys of this usage and algorithm.
+const fn schemes(usage: Usage, algorithm: Algorithm) -> &'static [Scheme] {
+    match (usage, algorithm) {
+        (Usage::MacIso16609 | Usage::MacAlgorithm1, Algorithm::Tdes3)
+        | (Usage::MacIso16609, Algorithm::Tdes2) => &[Scheme::Iso9797Alg1Tdes],
+        (Usage::MacAlgorithm1, Algorithm::Tdes2) => &[
+            Scheme::Iso9797Alg1Tdes,
+            Scheme::UnionPayEcbHex8,
+            Scheme::UnionPayEcbRaw8,
+        ],
+        (Usage::MacAlgorithm1, Algorithm::Des) => &[
+            Scheme::Iso9797Alg1Des,
+            Scheme::UnionPayEcbHex8,
+            Scheme::UnionPayEcbRaw8,
+        ],
+        (Usage::MacAlgorithm1, Algorithm::Aes128 | Algorithm::Aes192 | Algorithm::Aes256) => {
+            &[Scheme::Iso9797Alg1Aes]
+        }
+        (Usage::MacAlgorithm1, Algorithm::Sm4) => &[
+            Scheme::Iso9797Alg1Sm4,
+            Scheme::Sm4PosHex8,
+            Scheme::Sm4PosHex8Lower,
+            Scheme::Sm4PosRaw8,
+            Scheme::Sm4PosRaw8Lower,
+        ],
+        (Usage::MacAlgorithm3, Algorithm::Tdes2) => &[Scheme::Iso9797Alg3Des],
+        (Usage::MacCmac, Algorithm::Tdes2 | Algorithm::Tdes3) => &[Scheme::CmacTdes],
+        (Usage::MacCmac, Algorithm::Aes128 | Algorithm::Aes192 | Algorithm::Aes256) => {
+            &[Scheme::CmacAes]
+        }
+        (Usage::MacCmac, Algorithm::Sm4) => &[Scheme::CmacSm4],
+        (Usage::MacHmac, Algorithm::HmacSha1) => &[Scheme::HmacSha1],
+        (Usage::MacHmac, Algorithm::HmacSha224) => &[Scheme::HmacSha224],
+        (Usage::MacHmac, Algorithm::HmacSha256) => &[Scheme::HmacSha256],
+        (Usage::MacHmac, Algorithm::HmacSha384) => &[Scheme::HmacSha384],
+        (Usage::MacHmac, Algorithm::HmacSha512) => &[Scheme::HmacSha512],
+        (Usage::MacHmac, Algorithm::HmacSm3) => &[Scheme::HmacSm3],
+        _ => &[],
     }
 }
 
 /// Whether something about a key with this policy is weak, and must be accepted in words.
-pub(in crate::keys) fn is_weak(policy: &KeyPolicy) -> bool {
-    let zero_padded = policy.mac.is_some_and(|rule| {
-        matches!(
-            rule.scheme,
-            Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4
-        ) && rule.padding == Some(Padding::Method1)
+pub(in crate::keys) fn is_weak(algorithm: Algorithm, policy: &KeyPolicy) -> bool {
+    let weak_mac = policy.mac.is_some_and(|rule| match rule.scheme {
+        // Zeros at the end do not count, and lengths that vary are forged.
+        Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Aes | Scheme::Iso9797Alg1Sm4 => {
+            rule.padding == Some(Padding::Method1)
+        }
+        // A key that is found by trying, a broken hash, and sums in place of messages.
+        Scheme::Iso9797Alg1Des
+        | Scheme::HmacSha1
+        | Scheme::UnionPayEcbHex8
+        | Scheme::UnionPayEcbRaw8
+        | Scheme::Sm4PosHex8
+        | Scheme::Sm4PosHex8Lower
+        | Scheme::Sm4PosRaw8
+        | Scheme::Sm4PosRaw8Lower => true,
+        Scheme::Iso9797Alg3Des
+        | Scheme::CmacTdes
+        | Scheme::CmacAes
+        | Scheme::CmacSm4
+        | Scheme::HmacSha224
+        | Scheme::HmacSha256
+        | Scheme::HmacSha384
+        | Scheme::HmacSha512
+        | Scheme::HmacSm3 => false,
     });
-    zero_padded
+    weak_mac
+        || algorithm == Algorithm::Des
         || policy.sign_in.is_some_and(Layout::has_single_des)
         || policy.signature == Some(SignType::Rsa)
         || policy.pin_inputs.contains(Format::X98NoPan)

@@ -1,7 +1,7 @@
 //! Message authentication codes. Scheme, padding and length are the key's policy; the caller
 //! brings a message.
 
-use crate::domain::mac::{self, MacError, MacTag, Scheme, VerifyError};
+use crate::domain::mac::{self, MacError, MacKey, MacState, MacTag, Rule, Scheme, VerifyError};
 use crate::keys::grant::{GenerateMac, Grant, VerifyMac};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
@@ -57,6 +57,60 @@ pub async fn verify(
 ) -> Result<Verified, Error> {
     bounded(message)?;
     verify_with(&call.key(context, key).await?, message, mac)
+}
+
+/// A message that comes in pieces.
+pub trait Parts: Send {
+    /// What may go wrong on the way here, besides the operation's own errors.
+    type Error: From<Error> + Send;
+
+    /// The next piece; none after the last.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Vec<u8>>, Self::Error>> + Send;
+}
+
+/// Makes the MAC of a message that comes in pieces.
+///
+/// # Errors
+/// See [`enum@Error`], and those of `parts`.
+pub async fn generate_stream<P: Parts>(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    length: Option<u64>,
+    parts: P,
+) -> Result<Generated, P::Error> {
+    let length = said(length)?;
+    let grant: Grant<GenerateMac> = call.key(context, key).await?;
+    let state = fed(grant.key(), grant.rule(), length, parts).await?;
+    Ok(Generated {
+        mac: state.generate().map_err(Error::from)?,
+        scheme: grant.rule().scheme,
+        key: grant.key_use().clone(),
+    })
+}
+
+/// Checks the MAC of a message that comes in pieces.
+///
+/// # Errors
+/// See [`enum@Error`], and those of `parts`.
+pub async fn verify_stream<P: Parts>(
+    context: &Context,
+    call: &Call,
+    (key, mac): (&KeyRef, &[u8]),
+    length: Option<u64>,
+    parts: P,
+) -> Result<Verified, P::Error> {
+    let length = said(length)?;
+    let grant: Grant<VerifyMac> = call.key(context, key).await?;
+    if mac.len() != usize::from(grant.rule().length) {
+        return Err(Error::MacLength.into());
+    }
+    let state = fed(grant.key(), grant.rule(), length, parts).await?;
+    Ok(Verified {
+        valid: matched(state.verify(mac))?,
+        scheme: grant.rule().scheme,
+        key: grant.key_use().clone(),
+    })
 }
 
 /// The MACs of one batch call, made one item at a time.
@@ -133,10 +187,7 @@ pub(in crate::ops) fn generate_with(
     grant: &Grant<GenerateMac>,
     message: &[u8],
 ) -> Result<Generated, Error> {
-    let mac = mac::generate(grant.key(), grant.rule(), message).map_err(|error| match error {
-        MacError::EmptyMessage => Error::MessageEmpty,
-        MacError::SchemeMismatch => Error::MacKeyMismatch,
-    })?;
+    let mac = mac::generate(grant.key(), grant.rule(), message)?;
     Ok(Generated {
         mac,
         scheme: grant.rule().scheme,
@@ -150,18 +201,53 @@ pub(in crate::ops) fn verify_with(
     message: &[u8],
     mac: &[u8],
 ) -> Result<Verified, Error> {
-    let valid = match mac::verify(grant.key(), grant.rule(), message, mac) {
-        Ok(()) => true,
-        Err(VerifyError::Mismatch) => false,
-        Err(VerifyError::WrongLength) => return Err(Error::MacLength),
-        Err(VerifyError::EmptyMessage) => return Err(Error::MessageEmpty),
-        Err(VerifyError::SchemeMismatch) => return Err(Error::MacKeyMismatch),
-    };
     Ok(Verified {
-        valid,
+        valid: matched(mac::verify(grant.key(), grant.rule(), message, mac))?,
         scheme: grant.rule().scheme,
         key: grant.key_use().clone(),
     })
+}
+
+fn matched(verdict: Result<(), VerifyError>) -> Result<bool, Error> {
+    match verdict {
+        Ok(()) => Ok(true),
+        Err(VerifyError::Mismatch) => Ok(false),
+        Err(VerifyError::WrongLength) => Err(Error::MacLength),
+        Err(VerifyError::NoMac(error)) => Err(error.into()),
+    }
+}
+
+/// Takes in a whole message, and lets other calls run meanwhile.
+fn fed<'k, P: Parts>(
+    key: &'k MacKey,
+    rule: &'k Rule,
+    length: Option<usize>,
+    mut parts: P,
+) -> impl Future<Output = Result<MacState<'k>, P::Error>> + Send {
+    async move {
+        let mut state = MacState::begin(key, rule, length).map_err(Error::from)?;
+        let (mut room, mut turn) = (limits::STREAM_BYTES_MAX, Turn::default());
+        while let Some(part) = parts.next().await? {
+            bounded(&part)?;
+            let Some(left) = room.checked_sub(part.len()) else {
+                return Err(Error::MessageTooLong.into());
+            };
+            room = left;
+            state.update(&part).map_err(Error::from)?;
+            turn.count(part.len()).await;
+        }
+        Ok(state)
+    }
+}
+
+/// The length that was said, if it is one that a stream may have.
+fn said(length: Option<u64>) -> Result<Option<usize>, Error> {
+    let fits = |length: &usize| *length <= limits::STREAM_BYTES_MAX;
+    let Some(length) = length else {
+        return Ok(None);
+    };
+    let length = usize::try_from(length).ok().filter(fits);
+    length.map(Some).ok_or(Error::MessageTooLong)
 }
 
 fn bounded(message: &[u8]) -> Result<(), Error> {
@@ -169,4 +255,15 @@ fn bounded(message: &[u8]) -> Result<(), Error> {
         return Err(Error::MessageTooLong);
     }
     Ok(())
+}
+
+impl From<MacError> for Error {
+    fn from(error: MacError) -> Self {
+        match error {
+            MacError::EmptyMessage => Self::MessageEmpty,
+            MacError::LengthMissing => Self::MessageLengthMissing,
+            MacError::LengthMismatch => Self::MessageLengthMismatch,
+            MacError::SchemeMismatch => Self::MacKeyMismatch,
+        }
+    }
 }

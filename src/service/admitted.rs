@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message;
 use tonic::body::Body;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::ops;
 use crate::ops::context::Call;
@@ -73,13 +73,7 @@ impl Admitted {
         match status.code() {
             Code::Ok => Ok(response),
             _ if handled => Err(Error::Invariant("the answer could not be encoded")),
-            Code::OutOfRange => Err(Error::MessageTooLarge),
-            // Not protobuf, none at all, or compressed.
-            Code::Internal | Code::InvalidArgument | Code::Unimplemented => {
-                Err(Error::MessageMalformed)
-            }
-            // The message broke off.
-            _ => Err(Error::Cancelled),
+            code => Err(undecoded(code)),
         }
     }
 }
@@ -95,19 +89,65 @@ where
     M: Message,
     F: AsyncFnOnce(&Call, M) -> Result<R, Error>,
 {
-    let (_, mut extensions, message) = request.into_parts();
-    let Some(admitted) = extensions
-        .remove::<Admitted>()
-        .filter(|it| it.0.row.rpc == rpc)
-    else {
-        return Err(Fault::of(&Error::Invariant("not admitted by the stack")).status());
-    };
-    admitted.0.handled.store(true, Ordering::Relaxed);
+    let (admitted, message) = admitted(rpc, request)?;
     let outcome = if message.encoded_len() > admitted.0.row.message_bytes_max {
         Err(Error::MessageTooLarge)
     } else {
         operation(admitted.call(), message).await
     };
+    answered(&admitted, outcome)
+}
+
+/// The same for a call whose messages come in a stream; the handler ends within the call's deadline
+/// as any other.
+pub(in crate::service) async fn handle_stream<M, R, F>(
+    rpc: Rpc,
+    request: Request<Streaming<M>>,
+    operation: F,
+) -> Result<Response<R>, Status>
+where
+    M: Message,
+    F: AsyncFnOnce(&Call, Incoming<M>) -> Result<R, Error>,
+{
+    let (admitted, stream) = admitted(rpc, request)?;
+    let incoming = Incoming {
+        stream,
+        message_bytes_max: admitted.0.row.message_bytes_max,
+    };
+    let outcome = operation(admitted.call(), incoming).await;
+    answered(&admitted, outcome)
+}
+
+/// The messages of one call, as they come.
+pub(in crate::service) struct Incoming<M> {
+    stream: Streaming<M>,
+    message_bytes_max: usize,
+}
+
+impl<M: Message> Incoming<M> {
+    /// The next message; none after the last.
+    pub(in crate::service) async fn message(&mut self) -> Result<Option<M>, Error> {
+        let message = self.stream.message().await;
+        let message = message.map_err(|status| undecoded(status.code()))?;
+        let too_large = |message: &M| message.encoded_len() > self.message_bytes_max;
+        if message.as_ref().is_some_and(too_large) {
+            return Err(Error::MessageTooLarge);
+        }
+        Ok(message)
+    }
+}
+
+fn admitted<M>(rpc: Rpc, request: Request<M>) -> Result<(Admitted, M), Status> {
+    let (_, mut extensions, message) = request.into_parts();
+    let proof = extensions.remove::<Admitted>();
+    let Some(admitted) = proof.filter(|it| it.0.row.rpc == rpc) else {
+        return Err(Fault::of(&Error::Invariant("not admitted by the stack")).status());
+    };
+    admitted.0.handled.store(true, Ordering::Relaxed);
+    Ok((admitted, message))
+}
+
+fn answered<R>(admitted: &Admitted, outcome: Result<R, Error>) -> Result<Response<R>, Status> {
     outcome.map(Response::new).map_err(|error| {
         admitted.refuse(error);
         status::held_by_the_stack()
@@ -149,4 +189,15 @@ where
         operation(call, &asked, message).await
     })
     .await
+}
+
+/// What tonic means by a code when it could not give us a message.
+fn undecoded(code: Code) -> Error {
+    match code {
+        Code::OutOfRange => Error::MessageTooLarge,
+        // Not protobuf, none at all, or compressed.
+        Code::Internal | Code::InvalidArgument | Code::Unimplemented => Error::MessageMalformed,
+        // The message broke off.
+        _ => Error::Cancelled,
+    }
 }

@@ -1,10 +1,12 @@
 //! `MacService`: wire to domain and back.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::domain::mac::Scheme;
 use crate::ops;
 use crate::ops::context::Context;
+use crate::ops::mac::Parts;
+use crate::service::admitted::Incoming;
 use crate::service::authorize::Rpc;
 use crate::service::outcome::{counted, refusal};
 use crate::service::pb::v1 as pb;
@@ -93,7 +95,79 @@ impl MacService for Mac {
         })
         .await
     }
+
+    async fn generate_mac_stream(
+        &self,
+        request: Request<Streaming<pb::GenerateMacStreamRequest>>,
+    ) -> Result<Response<pb::GenerateMacStreamResponse>, Status> {
+        use pb::generate_mac_stream_request::Part;
+        admitted::handle_stream(Rpc::GenerateMacStream, request, async |call, mut parts| {
+            let first = parts.message().await?.and_then(|first| first.part);
+            let Some(Part::Start(start)) = first else {
+                return Err(Error::FieldMissing("start"));
+            };
+            let pb::GenerateMacStreamStart {
+                key,
+                message_length,
+            } = start;
+            let key = key_ref(key, "key")?;
+            let made =
+                ops::mac::generate_stream(&self.0, call, &key, message_length, parts).await?;
+            let pb::GenerateMacResponse { mac, scheme, key } = generated(made);
+            Ok(pb::GenerateMacStreamResponse { mac, scheme, key })
+        })
+        .await
+    }
+
+    async fn verify_mac_stream(
+        &self,
+        request: Request<Streaming<pb::VerifyMacStreamRequest>>,
+    ) -> Result<Response<pb::VerifyMacStreamResponse>, Status> {
+        use pb::verify_mac_stream_request::Part;
+        admitted::handle_stream(Rpc::VerifyMacStream, request, async |call, mut parts| {
+            let first = parts.message().await?.and_then(|first| first.part);
+            let Some(Part::Start(start)) = first else {
+                return Err(Error::FieldMissing("start"));
+            };
+            let pb::VerifyMacStreamStart {
+                key,
+                mac,
+                message_length,
+            } = start;
+            let (key, mac) = (key_ref(key, "key")?, given(mac)?);
+            let checked =
+                ops::mac::verify_stream(&self.0, call, (&key, &mac), message_length, parts).await?;
+            let pb::VerifyMacResponse { valid, scheme, key } = verified(checked);
+            Ok(pb::VerifyMacStreamResponse { valid, scheme, key })
+        })
+        .await
+    }
 }
+
+/// The rest of a stream: chunks, and nothing else.
+macro_rules! parts {
+    ($request:ident, $part:path) => {
+        impl Parts for Incoming<pb::$request> {
+            type Error = Error;
+
+            async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+                use $part as Part;
+                match self.message().await?.map(|next| next.part) {
+                    None => Ok(None),
+                    Some(Some(Part::Chunk(chunk))) => Ok(Some(chunk)),
+                    Some(Some(Part::Start(_))) => Err(Error::FieldSuperfluous("start")),
+                    Some(None) => Err(Error::FieldMissing("chunk")),
+                }
+            }
+        }
+    };
+}
+
+parts!(
+    GenerateMacStreamRequest,
+    pb::generate_mac_stream_request::Part
+);
+parts!(VerifyMacStreamRequest, pb::verify_mac_stream_request::Part);
 
 async fn generate_item(
     batch: &mut ops::mac::Generating<'_>,
@@ -149,11 +223,25 @@ fn verified(checked: ops::mac::Verified) -> pb::VerifyMacResponse {
 
 pub(in crate::service) fn scheme(scheme: Scheme) -> pb::MacScheme {
     match scheme {
+        Scheme::Iso9797Alg1Des => pb::MacScheme::Iso97971Alg1Des,
         Scheme::Iso9797Alg1Tdes => pb::MacScheme::Iso97971Alg1Tdes,
+        Scheme::Iso9797Alg1Aes => pb::MacScheme::Iso97971Alg1Aes,
         Scheme::Iso9797Alg1Sm4 => pb::MacScheme::Iso97971Alg1Sm4,
         Scheme::Iso9797Alg3Des => pb::MacScheme::Iso97971Alg3Des,
         Scheme::CmacTdes => pb::MacScheme::CmacTdes,
         Scheme::CmacAes => pb::MacScheme::CmacAes,
+        Scheme::CmacSm4 => pb::MacScheme::CmacSm4,
+        Scheme::HmacSha1 => pb::MacScheme::HmacSha1,
+        Scheme::HmacSha224 => pb::MacScheme::HmacSha224,
         Scheme::HmacSha256 => pb::MacScheme::HmacSha256,
+        Scheme::HmacSha384 => pb::MacScheme::HmacSha384,
+        Scheme::HmacSha512 => pb::MacScheme::HmacSha512,
+        Scheme::HmacSm3 => pb::MacScheme::HmacSm3,
+        Scheme::UnionPayEcbHex8 => pb::MacScheme::UnionpayEcbHex8,
+        Scheme::UnionPayEcbRaw8 => pb::MacScheme::UnionpayEcbRaw8,
+        Scheme::Sm4PosHex8 => pb::MacScheme::Sm4PosHex8,
+        Scheme::Sm4PosHex8Lower => pb::MacScheme::Sm4PosHex8Lower,
+        Scheme::Sm4PosRaw8 => pb::MacScheme::Sm4PosRaw8,
+        Scheme::Sm4PosRaw8Lower => pb::MacScheme::Sm4PosRaw8Lower,
     }
 }

@@ -90,6 +90,8 @@ impl Fault {
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
             Operation::PinPlace => Self::at(Reason::PinPlace, "place"),
+            Operation::MessageLengthMissing => Self::at(Reason::MissingField, "message_length"),
+            Operation::MessageLengthMismatch => Self::at(Reason::MessageLength, "message_length"),
             Operation::MacLength => Self::at(Reason::MacLength, "mac"),
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),

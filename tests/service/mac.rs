@@ -8,13 +8,33 @@ use crate::refusal::assert_refused;
 use crate::world::{key, world};
 
 /// Every MAC key of `keys.toml`, its scheme and its length.
-const KEYS: [(&str, MacScheme, usize); 6] = [
+pub const KEYS: [(&str, MacScheme, usize); 26] = [
     ("mac-alg3", MacScheme::Iso97971Alg3Des, 8),
     ("mac-alg1-tdes", MacScheme::Iso97971Alg1Tdes, 4),
     ("mac-alg1-sm4", MacScheme::Iso97971Alg1Sm4, 16),
     ("mac-cmac-tdes", MacScheme::CmacTdes, 8),
     ("mac-cmac-aes", MacScheme::CmacAes, 16),
     ("mac-hmac", MacScheme::HmacSha256, 32),
+    ("mac-alg1-des", MacScheme::Iso97971Alg1Des, 8),
+    ("mac-x9-9", MacScheme::Iso97971Alg1Des, 4),
+    ("mac-x9-19", MacScheme::Iso97971Alg3Des, 8),
+    ("mac-alg1-aes", MacScheme::Iso97971Alg1Aes, 16),
+    ("mac-alg1-weak", MacScheme::Iso97971Alg1Tdes, 8),
+    ("mac-alg3-padding-3", MacScheme::Iso97971Alg3Des, 8),
+    ("mac-cmac-sm4", MacScheme::CmacSm4, 16),
+    ("mac-hmac-sha1", MacScheme::HmacSha1, 20),
+    ("mac-hmac-sha224", MacScheme::HmacSha224, 28),
+    ("mac-hmac-sha384", MacScheme::HmacSha384, 48),
+    ("mac-hmac-sha512", MacScheme::HmacSha512, 64),
+    ("mac-hmac-sm3", MacScheme::HmacSm3, 32),
+    ("mac-unionpay-hex-des", MacScheme::UnionpayEcbHex8, 8),
+    ("mac-unionpay-hex", MacScheme::UnionpayEcbHex8, 8),
+    ("mac-unionpay-raw", MacScheme::UnionpayEcbRaw8, 8),
+    ("mac-sm4-pos-hex", MacScheme::Sm4PosHex8, 8),
+    ("mac-sm4-pos-hex-lower", MacScheme::Sm4PosHex8Lower, 8),
+    ("mac-sm4-pos-raw", MacScheme::Sm4PosRaw8, 8),
+    ("mac-sm4-pos-raw-lower", MacScheme::Sm4PosRaw8Lower, 8),
+    ("mac-sm4-online", MacScheme::Iso97971Alg1Sm4, 16),
 ];
 
 fn generate(name: &str, message: &[u8]) -> GenerateMacRequest {

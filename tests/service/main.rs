@@ -26,6 +26,8 @@ mod key_life;
 mod keys;
 mod mac;
 mod mac_batch;
+mod mac_forger;
+mod mac_stream;
 mod path;
 mod pin;
 mod pin_batch;

@@ -258,6 +258,8 @@ fn equal(given: &Value, expected: &Value) -> bool {
 const CASE_FIELDS: &[&str] = &[
     "name",
     "source",
+    // Whether the source has the answer, or only the inputs.
+    "published",
     "op",
     "inputs",
     "expect",

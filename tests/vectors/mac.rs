@@ -2,8 +2,21 @@
 
 use crate::case::{Answer, Case, Op};
 use pintle::domain::cipher::{Des, Sm4, Tdes};
-use pintle::domain::mac::{MacError, MacKey, Padding, Rule, Scheme, cmac, iso9797};
+use pintle::domain::mac::{MacError, MacKey, Padding, Rule, Scheme, iso9797};
 use pintle::domain::mac::{VerifyError, generate, pad, verify};
+
+macro_rules! hmac {
+    (verify $name:literal, $scheme:expr) => {
+        Op::new($name, &["key", "data", "tag", "tag_len"], |case| {
+            verdict(case, &any_key(case, $scheme)?)
+        })
+    };
+    ($name:literal, $scheme:expr) => {
+        Op::new($name, &["key", "data"], |case| {
+            made(case, &any_key(case, $scheme)?, $scheme, "mac")
+        })
+    };
+}
 
 /// What runs.
 pub const OPS: &[Op] = &[
@@ -68,23 +81,32 @@ pub const OPS: &[Op] = &[
         },
     ),
     Op::new("sm4_cmac", &["key", "data"], |case| {
-        let Ok(sm4) = Sm4::new(&case.bytes("key")?) else {
-            return Ok(Answer::Refused);
-        };
-        let Ok(subkeys) = cmac::Subkeys::derive(&sm4);
-        let Ok(mac) = cmac::tag(&sm4, &subkeys, &case.bytes("data")?);
-        Ok(Answer::bytes("mac", &mac))
+        mac(case, Scheme::CmacSm4, &case.bytes("key")?, "mac")
     }),
-    Op::new("hmac_sha256", &["key", "data"], |case| {
-        let key = MacKey::hmac_of_any_length(&case.bytes("key")?);
-        made(case, &key, Scheme::HmacSha256, "mac")
+    Op::new("iso9797_1_alg1_des", &["key", "data", "padding"], |case| {
+        mac(case, Scheme::Iso9797Alg1Des, &case.bytes("key")?, "mac")
     }),
-    Op::new(
-        "hmac_sha256_verify",
-        &["key", "data", "tag", "tag_len"],
-        |case| verdict(case, &MacKey::hmac_of_any_length(&case.bytes("key")?)),
-    ),
+    Op::new("iso9797_1_alg1_aes", &["key", "data", "padding"], |case| {
+        mac(case, Scheme::Iso9797Alg1Aes, &case.bytes("key")?, "mac")
+    }),
+    hmac!("hmac_sha1", Scheme::HmacSha1),
+    hmac!("hmac_sha224", Scheme::HmacSha224),
+    hmac!("hmac_sha256", Scheme::HmacSha256),
+    hmac!("hmac_sha384", Scheme::HmacSha384),
+    hmac!("hmac_sha512", Scheme::HmacSha512),
+    hmac!("hmac_sm3", Scheme::HmacSm3),
+    hmac!(verify "hmac_sha1_verify", Scheme::HmacSha1),
+    hmac!(verify "hmac_sha224_verify", Scheme::HmacSha224),
+    hmac!(verify "hmac_sha256_verify", Scheme::HmacSha256),
+    hmac!(verify "hmac_sha384_verify", Scheme::HmacSha384),
+    hmac!(verify "hmac_sha512_verify", Scheme::HmacSha512),
+    hmac!(verify "hmac_sm3_verify", Scheme::HmacSm3),
 ];
+
+/// A key of any length: known answers have shorter ones than a policy takes.
+fn any_key(case: &Case<'_>, scheme: Scheme) -> Result<MacKey, String> {
+    MacKey::hmac_of_any_length(scheme, &case.bytes("key")?).map_err(|error| error.to_string())
+}
 
 /// K ‖ K' as one `key`, or each written twice over as `key1` and `key2`.
 fn retail_key(case: &Case<'_>) -> Result<Option<Vec<u8>>, String> {
@@ -127,7 +149,7 @@ fn made(
         Ok(tag) => tag,
         // Rules refuse it; the standard does not, so the algorithm is asked itself.
         Err(MacError::EmptyMessage) => return empty_message(case, scheme, length, field),
-        Err(MacError::SchemeMismatch) => return Err("the key is not the scheme's".to_owned()),
+        Err(error) => return Err(error.to_string()),
     };
     let mut other = tag.as_bytes().to_vec();
     if verify(key, &rule, &data, &other) != Ok(()) {
@@ -170,7 +192,7 @@ fn empty_message(
             let Ok(mac) = iso9797::algorithm_3(&k, &k_prime, padding, b"");
             mac.to_vec()
         }
-        Scheme::CmacTdes | Scheme::CmacAes | Scheme::HmacSha256 => return Ok(Answer::Refused),
+        _ => return Ok(Answer::Refused),
     };
     Ok(Answer::bytes(field, &mac[..length]))
 }

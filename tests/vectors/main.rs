@@ -16,6 +16,7 @@ mod pin_verification;
 mod report;
 mod signature;
 mod sm;
+mod unionpay;
 mod unionpay_pin;
 mod unsupported;
 
@@ -114,6 +115,7 @@ fn operation(name: &str) -> Option<&'static Op> {
         key_block::OPS,
         signature::OPS,
         sm::OPS,
+        unionpay::OPS,
     ]
     .into_iter()
     .flatten()

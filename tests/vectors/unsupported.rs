@@ -18,11 +18,9 @@ const REASONS: &[(&str, &str)] = &[
     ("visa3_", "this PIN block form is not offered"),
     ("eci", "this PIN block form is not offered"),
     ("diebold", "this PIN block form is not offered"),
-    ("hmac_sha1", "HMAC is offered with SHA-256 only"),
-    ("hmac_sm3", "HMAC is offered with SHA-256 only"),
     (
-        "unionpay_ecb_mac",
-        "the UnionPay ECB MAC is not offered yet",
+        "unionpay_ecb_mac_kaifu",
+        "an acquirer's own variant of the UnionPay ECB MAC",
     ),
     ("sm4_emac_alg2", "ISO 9797-1 MAC algorithm 2 is not offered"),
     ("sm4_", "data encryption is not offered yet"),

@@ -3,7 +3,7 @@
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::domain::cipher::BlockCipher;
-use crate::domain::mac::iso9797::absorb;
+use crate::domain::mac::iso9797::{Chain, absorb};
 
 /// K1 and K2 (SP 800-38B, 6.1), derived once for a key and wiped on drop.
 #[derive(ZeroizeOnDrop)]
@@ -33,26 +33,30 @@ pub fn tag<C: BlockCipher<N>, const N: usize>(
     subkeys: &Subkeys<N>,
     message: &[u8],
 ) -> Result<[u8; N], C::Error> {
-    let (mut blocks, mut rest) = message.as_chunks::<N>();
-    let mut last = Zeroizing::new([0u8; N]);
-    // The last block is held back: whole under K1, else padded with a bit under K2.
-    let subkey = match blocks.split_last() {
-        Some((block, before)) if rest.is_empty() => {
-            (blocks, rest) = (before, &block[..]);
-            &subkeys.k1
-        }
-        _ => {
-            last[rest.len()] = 0x80;
+    let mut chain = Chain::new();
+    chain.update(cipher, message)?;
+    finish(cipher, subkeys, chain)
+}
+
+/// The CMAC of what has come through `chain`: its last block is held back, whole under K1, else
+/// padded with a bit under K2.
+pub(super) fn finish<C: BlockCipher<N>, const N: usize>(
+    cipher: &C,
+    subkeys: &Subkeys<N>,
+    chain: Chain<N>,
+) -> Result<[u8; N], C::Error> {
+    let Chain { mut state, held } = chain;
+    let (rest, mut last) = (held.last(), Zeroizing::new([0u8; N]));
+    last[..rest.len()].copy_from_slice(rest);
+    let subkey = match last.get_mut(rest.len()) {
+        None => &subkeys.k1,
+        Some(padding) => {
+            *padding = 0x80;
             &subkeys.k2
         }
     };
-    last[..rest.len()].copy_from_slice(rest);
     for (byte, subkey) in last.iter_mut().zip(subkey) {
         *byte ^= subkey;
-    }
-    let mut state = Zeroizing::new([0u8; N]);
-    for block in blocks {
-        absorb(cipher, &mut state, block)?;
     }
     absorb(cipher, &mut state, &last)?;
     Ok(*state)

@@ -1,8 +1,15 @@
-//! HMAC with SHA-256 (RFC 2104, FIPS 198-1), the key's two hash states made once.
+//! HMAC (RFC 2104, FIPS 198-1) with the hashes of FIPS 180-4 and with SM3 (GB/T 32905), the key's
+//! two hash states made once.
+//!
+//! SHA-1 is here for what was built long ago; which key may use it is not decided here.
 
 use ::hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+use sm3::Sm3;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::domain::cipher::KeyLength;
 
 /// An HMAC-SHA256 key, wiped on drop.
 pub struct Sha256Key(Hmac<Sha256>);
@@ -35,8 +42,84 @@ impl Sha256Key {
     }
 }
 
-/// Does not compile unless the crate wipes hash states; `Hmac` holds two and adds no marker.
-const _: () = {
-    const fn wipes<T: ZeroizeOnDrop>() {}
-    wipes::<Sha256>();
-};
+macro_rules! hashes {
+    ($($(#[$about:meta])* $name:ident;)+) => {
+        /// A hash under HMAC.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Hash { $($(#[$about])* $name,)+ }
+
+        /// The states of a key, or of a message that has come in part.
+        #[derive(Clone)]
+        pub(super) enum State { $($name(Hmac<$name>),)+ }
+
+        impl State {
+            /// The states of a key of any length.
+            pub(super) fn of_key(hash: Hash, key: &[u8]) -> Result<Self, KeyLength> {
+                match hash {
+                    $(Hash::$name => Hmac::new_from_slice(key).map(Self::$name),)+
+                }
+                .map_err(|_| KeyLength)
+            }
+
+            /// Takes a piece of the message.
+            pub(super) fn update(&mut self, part: &[u8]) {
+                match self { $(Self::$name(state) => state.update(part),)+ }
+            }
+
+            /// Writes the whole tag to the start of `tag`.
+            pub(super) fn finish(self, tag: &mut [u8]) {
+                match self {
+                    $(Self::$name(state) => {
+                        let made = state.finalize().into_bytes();
+                        tag.iter_mut().zip(made).for_each(|(place, byte)| *place = byte);
+                    })+
+                }
+            }
+        }
+
+        /// Does not compile unless the crates wipe hash states; `Hmac` holds two and adds no
+        /// marker.
+        const _: () = {
+            const fn wipes<T: ZeroizeOnDrop>() {}
+            $(wipes::<$name>();)+
+        };
+    };
+}
+
+hashes! {
+    /// SHA-1: legacy.
+    Sha1;
+    /// SHA-224.
+    Sha224;
+    /// SHA-256.
+    Sha256;
+    /// SHA-384.
+    Sha384;
+    /// SHA-512.
+    Sha512;
+    /// SM3.
+    Sm3;
+}
+
+impl Hash {
+    /// Every hash.
+    pub const ALL: [Self; 6] = [
+        Self::Sha1,
+        Self::Sha224,
+        Self::Sha256,
+        Self::Sha384,
+        Self::Sha512,
+        Self::Sm3,
+    ];
+
+    /// Bytes of a digest, and of the whole tag.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha224 => 28,
+            Self::Sha256 | Self::Sm3 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}

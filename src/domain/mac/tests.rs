@@ -5,7 +5,8 @@ use ::cmac::{Cmac, KeyInit, Mac};
 
 use crate::domain::cipher::{BlockCipher, Des, Tdes};
 use crate::domain::mac::{
-    MacError, MacKey, Padding, Rule, RuleError, Scheme, VerifyError, generate, iso9797, pad, verify,
+    MacError, MacKey, MacState, Padding, Rule, RuleError, Scheme, VerifyError, generate, iso9797,
+    pad, verify,
 };
 
 const PADDINGS: [Padding; 3] = [Padding::Method1, Padding::Method2, Padding::Method3];
@@ -24,6 +25,15 @@ fn full_rule(scheme: Scheme) -> Rule {
     Rule::new(scheme, padding, u8::try_from(scheme.lengths().1).unwrap()).unwrap()
 }
 
+fn a_key(scheme: Scheme) -> MacKey {
+    let length = if scheme == Scheme::Iso9797Alg1Des {
+        8
+    } else {
+        16
+    };
+    MacKey::new(scheme, &bytes(length, 7)).unwrap()
+}
+
 fn tag(scheme: Scheme, key: &[u8], message: &[u8]) -> Vec<u8> {
     let key = MacKey::new(scheme, key).unwrap();
     generate(&key, &full_rule(scheme), message)
@@ -38,9 +48,21 @@ fn a_rule_has_a_length_of_its_scheme() {
         let padding = scheme.needs_padding().then_some(Padding::Method2);
         for length in 0..=u8::MAX {
             let expected = match scheme {
-                Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg3Des | Scheme::CmacTdes => 4..=8,
-                Scheme::Iso9797Alg1Sm4 | Scheme::CmacAes => 4..=16,
-                Scheme::HmacSha256 => 8..=32,
+                Scheme::Iso9797Alg1Des
+                | Scheme::Iso9797Alg1Tdes
+                | Scheme::Iso9797Alg3Des
+                | Scheme::CmacTdes => 4..=8,
+                Scheme::Iso9797Alg1Aes
+                | Scheme::Iso9797Alg1Sm4
+                | Scheme::CmacAes
+                | Scheme::CmacSm4 => 4..=16,
+                Scheme::HmacSha1 => 8..=20,
+                Scheme::HmacSha224 => 8..=28,
+                Scheme::HmacSha256 | Scheme::HmacSm3 => 8..=32,
+                Scheme::HmacSha384 => 8..=48,
+                Scheme::HmacSha512 => 8..=64,
+                _ if scheme.folds() => 8..=8,
+                _ => panic!("{scheme:?}"),
             };
             let rule = Rule::new(scheme, padding, length);
             assert_eq!(
@@ -58,7 +80,11 @@ fn a_rule_has_a_padding_exactly_where_its_scheme_needs_one() {
         for padding in [None, Some(Padding::Method1), Some(Padding::Method2)] {
             let iso9797 = matches!(
                 scheme,
-                Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4 | Scheme::Iso9797Alg3Des
+                Scheme::Iso9797Alg1Des
+                    | Scheme::Iso9797Alg1Tdes
+                    | Scheme::Iso9797Alg1Aes
+                    | Scheme::Iso9797Alg1Sm4
+                    | Scheme::Iso9797Alg3Des
             );
             let expected = if iso9797 == padding.is_some() {
                 Ok(())
@@ -75,10 +101,12 @@ fn a_key_has_a_length_of_its_scheme() {
     for scheme in Scheme::ALL {
         for length in 0..=80 {
             let expected = match scheme {
+                Scheme::Iso9797Alg1Des => length == 8,
+                Scheme::UnionPayEcbHex8 | Scheme::UnionPayEcbRaw8 => length == 8 || length == 16,
                 Scheme::Iso9797Alg1Tdes | Scheme::CmacTdes => length == 16 || length == 24,
-                Scheme::Iso9797Alg1Sm4 | Scheme::Iso9797Alg3Des => length == 16,
-                Scheme::CmacAes => [16, 24, 32].contains(&length),
-                Scheme::HmacSha256 => (16..=64).contains(&length),
+                Scheme::CmacAes | Scheme::Iso9797Alg1Aes => [16, 24, 32].contains(&length),
+                _ if scheme.hash().is_some() => (16..=64).contains(&length),
+                _ => length == 16,
             };
             let key = MacKey::new(scheme, &bytes(length, 1));
             assert_eq!(key.is_ok(), expected, "{scheme:?} {length}");
@@ -102,7 +130,7 @@ fn an_empty_message_is_refused_under_padding_method_1_alone() {
         );
         let verified = verify(&key, &rule, b"", &[0; 8]);
         let expected = if refused {
-            VerifyError::EmptyMessage
+            VerifyError::NoMac(MacError::EmptyMessage)
         } else {
             VerifyError::Mismatch
         };
@@ -113,7 +141,7 @@ fn an_empty_message_is_refused_under_padding_method_1_alone() {
 #[test]
 fn a_key_of_another_scheme_than_the_rule_is_refused() {
     for of_key in Scheme::ALL {
-        let key = MacKey::new(of_key, &bytes(16, 1)).unwrap();
+        let key = a_key(of_key);
         for of_rule in Scheme::ALL {
             let made = generate(&key, &full_rule(of_rule), b"message").err();
             assert_eq!(
@@ -127,14 +155,13 @@ fn a_key_of_another_scheme_than_the_rule_is_refused() {
 #[test]
 fn a_mac_is_accepted_at_the_length_of_its_rule_alone() {
     for scheme in Scheme::ALL {
-        let key = MacKey::new(scheme, &bytes(16, 7)).unwrap();
+        let key = a_key(scheme);
         let (shortest, longest) = scheme.lengths();
-        let full = tag(scheme, &bytes(16, 7), b"message");
+        let full = generate(&key, &full_rule(scheme), b"message").unwrap();
+        let full = full.as_bytes();
         for length in shortest..=longest {
-            let rule = Rule {
-                length: u8::try_from(length).unwrap(),
-                ..full_rule(scheme)
-            };
+            let padding = scheme.needs_padding().then_some(Padding::Method2);
+            let rule = Rule::new(scheme, padding, u8::try_from(length).unwrap()).unwrap();
             assert_eq!(
                 generate(&key, &rule, b"message").unwrap().as_bytes(),
                 &full[..length]
@@ -216,12 +243,86 @@ fn cmac_agrees_with_another_implementation() {
 
 #[test]
 fn hmac_agrees_with_another_implementation_at_every_key_length() {
-    let rule = full_rule(Scheme::HmacSha256);
-    for length in 0..=140 {
-        let key = bytes(length, 23);
-        let other = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &key);
-        let other = aws_lc_rs::hmac::sign(&other, b"message");
-        let made = generate(&MacKey::hmac_of_any_length(&key), &rule, b"message").unwrap();
-        assert_eq!(made.as_bytes(), other.as_ref());
+    for (scheme, algorithm) in [
+        (
+            Scheme::HmacSha1,
+            aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        ),
+        (Scheme::HmacSha224, aws_lc_rs::hmac::HMAC_SHA224),
+        (Scheme::HmacSha256, aws_lc_rs::hmac::HMAC_SHA256),
+        (Scheme::HmacSha384, aws_lc_rs::hmac::HMAC_SHA384),
+        (Scheme::HmacSha512, aws_lc_rs::hmac::HMAC_SHA512),
+    ] {
+        let rule = full_rule(scheme);
+        for length in 0..=140 {
+            let key = bytes(length, 23);
+            let other = aws_lc_rs::hmac::Key::new(algorithm, &key);
+            let other = aws_lc_rs::hmac::sign(&other, b"message");
+            let key = MacKey::hmac_of_any_length(scheme, &key).unwrap();
+            let made = generate(&key, &rule, b"message").unwrap();
+            assert_eq!(made.as_bytes(), other.as_ref());
+        }
+    }
+}
+
+#[test]
+fn a_message_in_pieces_has_the_mac_of_the_whole_under_every_scheme_and_padding() {
+    let message = bytes(50, 29);
+    for scheme in Scheme::ALL {
+        let key = a_key(scheme);
+        let paddings: Vec<_> = match scheme.needs_padding() {
+            true => PADDINGS.into_iter().map(Some).collect(),
+            false => vec![None],
+        };
+        for padding in paddings {
+            let length = u8::try_from(scheme.lengths().1).unwrap();
+            let rule = Rule::new(scheme, padding, length).unwrap();
+            for length in 0..=message.len() {
+                let message = &message[..length];
+                let whole = generate(&key, &rule, message);
+                for piece in [1, 3, 8, 16, 19] {
+                    let said = rule.needs_length_first().then_some(length);
+                    let mut state = MacState::begin(&key, &rule, said).unwrap();
+                    for part in message.chunks(piece) {
+                        state.update(part).unwrap();
+                        state.update(b"").unwrap();
+                    }
+                    match (state.generate(), &whole) {
+                        (Ok(made), Ok(whole)) => assert_eq!(made.as_bytes(), whole.as_bytes()),
+                        (made, whole) => assert_eq!(made.err(), whole.as_ref().err().copied()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_is_as_long_as_was_said_and_method_3_says_so() {
+    let key = a_key(Scheme::Iso9797Alg3Des);
+    let rule = Rule::new(Scheme::Iso9797Alg3Des, Some(Padding::Method3), 8).unwrap();
+    let begun = MacState::begin(&key, &rule, None);
+    assert_eq!(begun.err(), Some(MacError::LengthMissing));
+    let begin = || MacState::begin(&key, &rule, Some(9)).unwrap();
+    let mut state = begin();
+    state.update(&[7; 8]).unwrap();
+    assert_eq!(state.update(&[7; 2]), Err(MacError::LengthMismatch));
+    let mut state = begin();
+    state.update(&[7; 8]).unwrap();
+    let mismatch = VerifyError::NoMac(MacError::LengthMismatch);
+    assert_eq!(state.verify(&[0; 8]), Err(mismatch));
+}
+
+#[test]
+fn a_mac_of_a_sum_cannot_tell_the_order_of_blocks() {
+    // Why keys of these schemes say that they are weak.
+    let (one, other) = ([1; 16], [2; 16]);
+    for scheme in Scheme::ALL.into_iter().filter(|scheme| scheme.folds()) {
+        let made = |message: &[u8]| {
+            let made = generate(&a_key(scheme), &full_rule(scheme), message);
+            made.map(|tag| tag.as_bytes().to_vec())
+        };
+        assert_eq!(made(&[one, other].concat()), made(&[other, one].concat()));
+        assert_eq!(made(b""), Err(MacError::EmptyMessage));
     }
 }

@@ -140,7 +140,7 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
         policy.mac = theirs.mac;
     }
     // Accepted for the protection key, and only where there is something to accept.
-    policy.weak = theirs.weak && is_weak(&policy);
+    policy.weak = theirs.weak && is_weak(attributes.algorithm, &policy);
     exchange::narrowed(
         opened,
         Wanted {

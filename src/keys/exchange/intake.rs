@@ -263,7 +263,7 @@ async fn decrypt(
         .algorithm
         .block_algorithm()
         .map_or(8, |cipher| cipher.block_bytes());
-    if !matches!(cryptogram.len(), 16 | 24) || !cryptogram.len().is_multiple_of(block) {
+    if !matches!(cryptogram.len(), 8 | 16 | 24) || !cryptogram.len().is_multiple_of(block) {
         return Err(ExchangeError::Rejected.into());
     }
     let cryptogram = Secret::new(cryptogram.to_vec());

@@ -167,6 +167,35 @@ fn a_key_goes_out_and_comes_in_with_its_attributes_and_its_value() {
 }
 
 #[test]
+fn mac_keys_go_by_their_hash_and_single_des_by_its_letter() {
+    let grants = aes();
+    let value: Vec<u8> = (1..=64).collect();
+    for algorithm in Algorithm::ALL.iter().copied() {
+        let usage = match (algorithm, algorithm.hash()) {
+            (Algorithm::Des, _) => Usage::MacAlgorithm1,
+            (_, Some(_)) => Usage::MacHmac,
+            (_, None) => continue,
+        };
+        let attributes = BlockAttributes {
+            usage,
+            mode: Mode::GenerateAndVerify,
+            algorithm,
+            exportability: Exportability::NonExportable,
+        };
+        let key = Outgoing {
+            value: &value[..algorithm.key_bytes().unwrap()],
+            ..outgoing(attributes)
+        };
+        if algorithm == Algorithm::HmacSm3 {
+            let refused = refusal(wrap(&grants.wrap, &key, &random()));
+            assert_eq!(refused, ExchangeError::NotOffered);
+        } else {
+            assert_eq!(opened(&grants, &key).unwrap().attributes, attributes);
+        }
+    }
+}
+
+#[test]
 fn sm4_goes_by_the_partners_letter_or_not_at_all() {
     let sm4 = BlockAttributes {
         algorithm: Algorithm::Sm4,

@@ -164,6 +164,27 @@ pub(in crate::keys) const SCHEMES: &[Named<Scheme>] = &[
     Named::new(Scheme::CmacTdes, 4, "CMAC_TDES"),
     Named::new(Scheme::CmacAes, 5, "CMAC_AES"),
     Named::new(Scheme::HmacSha256, 6, "HMAC_SHA256"),
+    Named::new(Scheme::Iso9797Alg1Des, 7, "ISO9797_1_ALG1_DES"),
+    Named::new(Scheme::Iso9797Alg1Aes, 8, "ISO9797_1_ALG1_AES"),
+    Named::new(Scheme::CmacSm4, 9, "CMAC_SM4"),
+    Named::new(Scheme::HmacSha1, 10, "HMAC_SHA1"),
+    Named::new(Scheme::HmacSha224, 11, "HMAC_SHA224"),
+    Named::new(Scheme::HmacSha384, 12, "HMAC_SHA384"),
+    Named::new(Scheme::HmacSha512, 13, "HMAC_SHA512"),
+    Named::new(Scheme::HmacSm3, 14, "HMAC_SM3"),
+    Named::new(Scheme::UnionPayEcbHex8, 15, "UNIONPAY_ECB_HEX8"),
+    Named::new(Scheme::UnionPayEcbRaw8, 16, "UNIONPAY_ECB_RAW8"),
+    Named::new(Scheme::Sm4PosHex8, 17, "SM4_POS_HEX8"),
+    Named::new(Scheme::Sm4PosHex8Lower, 18, "SM4_POS_HEX8_LOWER"),
+    Named::new(Scheme::Sm4PosRaw8, 19, "SM4_POS_RAW8"),
+    Named::new(Scheme::Sm4PosRaw8Lower, 20, "SM4_POS_RAW8_LOWER"),
+];
+/// MACs by the names of the standards that fix scheme and padding together, for templates and
+/// requests; headers and answers say the scheme.
+pub(in crate::keys) const MACS_BY_NAME: &[(&str, Scheme, Padding)] = &[
+    ("X9_9", Scheme::Iso9797Alg1Des, Padding::Method1),
+    ("X9_19", Scheme::Iso9797Alg3Des, Padding::Method1),
+    ("SM4_ONLINE", Scheme::Iso9797Alg1Sm4, Padding::Method1),
 ];
 pub(in crate::keys) const PADDINGS: &[Named<Option<Padding>>] = &[
     Named::new(None, 0, "none"),

@@ -5,7 +5,8 @@
 //! here. What is not in a row is refused.
 
 use crate::keys::attributes::Algorithm::{
-    Aes128, Aes192, Aes256, HmacSha256, Rsa2048, Rsa3072, Rsa4096, Sm2, Sm4, Tdes2, Tdes3,
+    Aes128, Aes192, Aes256, Des, HmacSha1, HmacSha224, HmacSha256, HmacSha384, HmacSha512, HmacSm3,
+    Rsa2048, Rsa3072, Rsa4096, Sm2, Sm4, Tdes2, Tdes3,
 };
 use crate::keys::attributes::{Algorithm, Mode, Side, Usage};
 use crate::keys::grant::OperationKind;
@@ -105,9 +106,11 @@ const fn row(
 
 const PIN_ALGORITHMS: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
 const TDES: &[Algorithm] = &[Tdes2, Tdes3];
-const ALG1: &[Algorithm] = &[Tdes2, Tdes3, Sm4];
-const CMAC: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256];
-const HMAC: &[Algorithm] = &[HmacSha256];
+const ALG1: &[Algorithm] = &[Des, Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
+const CMAC: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
+const HMAC: &[Algorithm] = &[
+    HmacSha1, HmacSha224, HmacSha256, HmacSha384, HmacSha512, HmacSm3,
+];
 const SIGNATURE: &[Algorithm] = &[Rsa2048, Rsa3072, Rsa4096, Sm2];
 const DATA: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256, Sm4];
 const BLOCK_PROTECTION: &[Algorithm] = &[Tdes2, Tdes3, Aes128, Aes192, Aes256];
@@ -209,7 +212,7 @@ pub const TABLE: &[Row] = &[
     row(Usage::MacIso16609, Mode::Generate, None, TDES, GENERATE),
     row(Usage::MacIso16609, Mode::Verify, None, TDES, VERIFY),
     row(Usage::MacIso16609, Mode::GenerateAndVerify, None, TDES, BOTH_MAC),
-    // M1: CBC-MAC.
+    // M1: CBC-MAC, and the terminal MACs that are a CBC-MAC of a sum. The only usage of single DES.
     row(Usage::MacAlgorithm1, Mode::Generate, None, ALG1, GENERATE),
     row(Usage::MacAlgorithm1, Mode::Verify, None, ALG1, VERIFY),
     row(Usage::MacAlgorithm1, Mode::GenerateAndVerify, None, ALG1, BOTH_MAC),

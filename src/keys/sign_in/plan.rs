@@ -98,7 +98,7 @@ fn first_sound(
                 residence: Residence::Process,
                 policy: policy.clone(),
             };
-            spec.policy.weak = is_weak(&spec.policy);
+            spec.policy.weak = is_weak(algorithm, &spec.policy);
             spec
         })
     });

@@ -1,7 +1,8 @@
 //! What a template may say, and how it is told what it may not.
 
+use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
-use crate::keys::attributes::{Algorithm, Residence};
+use crate::keys::attributes::{Algorithm, Residence, Usage};
 use crate::keys::entry::Why;
 
 use super::*;
@@ -86,7 +87,7 @@ fn words_that_are_none_are_told_with_those_that_are() {
         ("pin_encryption", "P0", "usage"),
         ("\"decrypt\"", "\"decrypts\"", "mode"),
         ("terminal", "till", "side"),
-        ("TDES-2", "DES", "algorithm"),
+        ("TDES-2", "TDES", "algorithm"),
         ("\"ISO_0\"", "\"ISO_2\"", "pin.inputs"),
         ("\"tpk\"", "\"Tpk\"", "name"),
     ] {
@@ -105,7 +106,7 @@ fn words_that_are_none_are_told_with_those_that_are() {
 #[test]
 fn every_fault_of_every_key_is_told_at_once() {
     let text = [
-        TPK.replace("terminal", "till").replace("TDES-2", "DES"),
+        TPK.replace("terminal", "till").replace("TDES-2", "TDES"),
         MAC.to_owned(),
         RSA.replace("RSA2", "RSA3"),
     ]
@@ -154,6 +155,10 @@ fn mac_keys_name_a_rule_of_their_usage() {
     assert_eq!(change("ALG1_SM4", "ALG1_TDES"), ["mac.scheme"]);
     assert_eq!(
         change("algorithm = \"SM4\"", "algorithm = \"AES-128\""),
+        ["mac.scheme"]
+    );
+    assert_eq!(
+        change("algorithm = \"SM4\"", "algorithm = \"HMAC-SM3\""),
         ["algorithm", "mac.scheme"]
     );
     let without = MAC
@@ -175,6 +180,51 @@ fn what_is_weak_says_so_and_what_is_not_does_not() {
     let zeros = MAC.replace("padding = 2", "padding = 1");
     assert_eq!(faults(&zeros), ["weak"]);
     assert!(parse(&format!("{zeros}weak = true\n")).is_ok());
+}
+
+#[test]
+fn macs_that_are_weak_by_construction_say_so() {
+    let key = |usage: &str, algorithm: &str, mac: &str| {
+        format!(
+            "[[key]]\nname = \"mac\"\nusage = \"{usage}\"\nmode = \"generate\"\n\
+             algorithm = \"{algorithm}\"\nmac = {{ scheme = {mac} }}\n"
+        )
+    };
+    for (usage, algorithm, mac) in [
+        (
+            "M1",
+            "DES",
+            "\"ISO9797_1_ALG1_DES\", padding = 2, length = 8",
+        ),
+        ("M1", "DES", "\"X9_9\", length = 4"),
+        ("M1", "DES", "\"UNIONPAY_ECB_HEX8\", length = 8"),
+        ("M1", "TDES-2", "\"UNIONPAY_ECB_RAW8\", length = 8"),
+        ("M1", "SM4", "\"SM4_POS_HEX8_LOWER\", length = 8"),
+        ("M1", "SM4", "\"SM4_ONLINE\", length = 16"),
+        ("M7", "HMAC-SHA1", "\"HMAC_SHA1\", length = 20"),
+    ] {
+        let usage = Usage::of_code_or_word(usage).unwrap().word();
+        let text = key(usage, algorithm, mac);
+        assert_eq!(faults(&text), ["weak"], "{text}");
+        assert!(parse(&format!("{text}weak = true\n")).is_ok(), "{text}");
+        let leaving = format!("{text}weak = true\nexportable = true\n");
+        match algorithm {
+            "DES" => assert_eq!(faults(&leaving), ["exportable"], "{text}"),
+            _ => assert!(parse(&leaving).is_ok(), "{text}"),
+        }
+    }
+    let strong = key("mac_cmac", "SM4", "\"CMAC_SM4\", length = 16");
+    assert!(parse(&strong).is_ok());
+    let x9_19 = key("mac_iso9797_1_alg3", "TDES-2", "\"X9_19\", length = 8");
+    let rule = parse(&x9_19).unwrap().keys()[0].policy.mac.unwrap();
+    assert_eq!(
+        (rule.scheme, rule.padding),
+        (Scheme::Iso9797Alg3Des, Some(Padding::Method1))
+    );
+    let other = x9_19.replace("length", "padding = 2, length");
+    assert_eq!(faults(&other), ["mac.padding"]);
+    let single = key("pin_encryption", "DES", "\"X9_9\", length = 4");
+    assert!(faults(&single).contains(&"algorithm"));
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub enum Rpc {
     GenerateMacs,
     /// `MacService.VerifyMacs`
     VerifyMacs,
+    /// `MacService.GenerateMacStream`
+    GenerateMacStream,
+    /// `MacService.VerifyMacStream`
+    VerifyMacStream,
     /// `SigningService.Verify`
     Verify,
     /// `SigningService.GetPublicKey`
@@ -90,7 +94,7 @@ pub struct RpcRow {
     pub plane: Plane,
     /// Its HTTP/2 path.
     pub path: &'static str,
-    /// Its largest message, bytes.
+    /// Its largest message, bytes; of a stream, each of its messages.
     pub message_bytes_max: usize,
     /// Its name in metrics, and in the names of the tests that call it.
     pub metric: &'static str,
@@ -174,6 +178,20 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.MacService/VerifyMacs",
         message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
         metric: "verify_macs",
+    },
+    RpcRow {
+        rpc: Rpc::GenerateMacStream,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/GenerateMacStream",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "generate_mac_stream",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyMacStream,
+        plane: Plane::Data,
+        path: "/pintle.v1.MacService/VerifyMacStream",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_mac_stream",
     },
     RpcRow {
         rpc: Rpc::Verify,
@@ -344,6 +362,8 @@ impl Rpc {
             | Self::SecureMessage
             | Self::GenerateMacs
             | Self::VerifyMacs
+            | Self::GenerateMacStream
+            | Self::VerifyMacStream
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest

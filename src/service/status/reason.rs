@@ -76,6 +76,8 @@ reasons! {
         "the MAC's length is not the one the key's policy names";
     MessageEmpty, "MESSAGE_EMPTY", InvalidArgument,
         "the key's scheme cannot authenticate an empty message";
+    MessageLength, "MESSAGE_LENGTH", InvalidArgument,
+        "the message is not as long as was said";
     ItemsTooMany, "ITEMS_TOO_MANY", InvalidArgument,
         "a batch has at most 1024 items";
     RandomLength, "RANDOM_LENGTH", InvalidArgument,

@@ -69,7 +69,21 @@ impl Keys {
             (Scheme::CmacAes, 16) => (Usage::MacCmac, Algorithm::Aes128),
             (Scheme::CmacAes, 24) => (Usage::MacCmac, Algorithm::Aes192),
             (Scheme::CmacAes, 32) => (Usage::MacCmac, Algorithm::Aes256),
+            (Scheme::Iso9797Alg1Des, 8) => (Usage::MacAlgorithm1, Algorithm::Des),
+            (Scheme::UnionPayEcbHex8 | Scheme::UnionPayEcbRaw8, 8) => {
+                (Usage::MacAlgorithm1, Algorithm::Des)
+            }
+            (Scheme::UnionPayEcbHex8 | Scheme::UnionPayEcbRaw8, 16) => {
+                (Usage::MacAlgorithm1, Algorithm::Tdes2)
+            }
+            (scheme, 16) if scheme.folds() => (Usage::MacAlgorithm1, Algorithm::Sm4),
+            (Scheme::CmacSm4, 16) => (Usage::MacCmac, Algorithm::Sm4),
+            (Scheme::HmacSha1, 20) => (Usage::MacHmac, Algorithm::HmacSha1),
+            (Scheme::HmacSha224, 28) => (Usage::MacHmac, Algorithm::HmacSha224),
             (Scheme::HmacSha256, 32) => (Usage::MacHmac, Algorithm::HmacSha256),
+            (Scheme::HmacSha384, 48) => (Usage::MacHmac, Algorithm::HmacSha384),
+            (Scheme::HmacSha512, 64) => (Usage::MacHmac, Algorithm::HmacSha512),
+            (Scheme::HmacSm3, 32) => (Usage::MacHmac, Algorithm::HmacSm3),
             _ => return None,
         };
         let policy = KeyPolicy {
