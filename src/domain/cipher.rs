@@ -5,6 +5,8 @@
 //! all fit, and is generic over its error: software cannot fail and says so by `Infallible`. Key
 //! schedules are plain values without heap, wiped on drop. Modes of operation are not here.
 
+use zeroize::Zeroizing;
+
 mod aes;
 mod des;
 mod sm4;
@@ -74,6 +76,16 @@ impl PinCipher {
             BlockAlgorithm::Aes => Aes::new(key).map(Self::Aes),
             BlockAlgorithm::Sm4 => Sm4::new(key).map(Self::Sm4),
         }
+    }
+
+    /// Expands a single-length DES key, 8 bytes, as the TDES key that is the same: what a terminal of
+    /// UnionPay's layout 001 has. Weak.
+    pub fn weak_single_des(key: &[u8]) -> Result<Self, KeyLength> {
+        let mut three = Zeroizing::new([0u8; 24]);
+        for part in three.as_chunks_mut::<8>().0 {
+            *part = key.try_into().map_err(|_| KeyLength)?;
+        }
+        Tdes::new(&three[..]).map(Self::Tdes)
     }
 
     /// The cipher this key is for.
@@ -157,6 +169,21 @@ mod tests {
         let Ok(()) = Des::new(&one).unwrap().encrypt_blocks(&mut a);
         let Ok(()) = Tdes::new(&one.repeat(3)).unwrap().encrypt_blocks(&mut b);
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn a_weak_pin_cipher_is_single_des() {
+        let one = key(8);
+        let PinCipher::Tdes(weak) = PinCipher::weak_single_des(&one).unwrap() else {
+            panic!("DES is a TDES here")
+        };
+        let (mut a, mut b) = ([[7u8; 8]], [[7u8; 8]]);
+        let Ok(()) = Des::new(&one).unwrap().encrypt_blocks(&mut a);
+        let Ok(()) = weak.encrypt_blocks(&mut b);
+        assert_eq!(a, b);
+        for length in [0, 7, 9, 16] {
+            assert!(PinCipher::weak_single_des(&key(length)).is_err());
+        }
     }
 
     #[test]

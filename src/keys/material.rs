@@ -65,6 +65,10 @@ impl Material {
             lock(cipher)
         };
         match (header.usage, header.algorithm) {
+            (Usage::PinEncryption, Algorithm::Des) => {
+                let cipher = PinCipher::weak_single_des(value);
+                lock(cipher.map_err(|_| MaterialError::Mismatch)?).map(Self::Pin)
+            }
             (Usage::PinEncryption, algorithm) => cipher(algorithm).map(Self::Pin),
             (Usage::DataEncryption | Usage::KeyEncryption, algorithm) => {
                 cipher(algorithm).map(Self::Cipher)

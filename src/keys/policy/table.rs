@@ -180,6 +180,8 @@ pub const TABLE: &[Row] = &[
     // P0: terminal keys only decrypt, zone keys by their mode. Issuer keys encrypt, or take PINs in
     // to be verified and never to go out again.
     row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, PIN_ALGORITHMS, DECRYPT_PIN),
+    // Weak: what a terminal of UnionPay's layout 001 has.
+    row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, &[Des], DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Decrypt, ZONE, PIN_ALGORITHMS, DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Encrypt, ZONE, PIN_ALGORITHMS, ENCRYPT_PIN),
     row(Usage::PinEncryption, Mode::EncryptAndDecrypt, ZONE, PIN_ALGORITHMS, BOTH_PIN),

@@ -122,6 +122,7 @@ fn algorithms(parent: &KeySpec, length: Option<usize>) -> impl Iterator<Item = A
 }
 
 const CIPHERS: &[Algorithm] = &[
+    Algorithm::Des,
     Algorithm::Tdes2,
     Algorithm::Tdes3,
     Algorithm::Aes128,
