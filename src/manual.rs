@@ -51,4 +51,6 @@ pub mod decisions {
     pub mod d0015 {}
     #[doc = include_str!("manual/decisions/0012-macs-of-terminals.md")]
     pub mod d0012 {}
+    #[doc = include_str!("manual/decisions/0017-a-sign-in-is-the-master-keys-policy.md")]
+    pub mod d0017 {}
 }

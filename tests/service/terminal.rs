@@ -1,6 +1,6 @@
 //! TerminalService: a terminal that signs in, and the messages it sends under what it got.
 
-use pintle::domain::cipher::{BlockCipher, PinCipher};
+use pintle::domain::cipher::{BlockAlgorithm, BlockCipher, PinCipher};
 use pintle::domain::key_block::{ProtectionKeys, Version, unwrap};
 use pintle::domain::mac::{self, MacKey, Padding, Rule, Scheme};
 use pintle::domain::pan::Pan;
@@ -46,8 +46,11 @@ fn decrypted(terminal: &str, cryptogram: &[u8]) -> Vec<u8> {
 
 /// The zero block under a key: what its check value is cut from.
 fn zero_block(algorithm: &str, value: &[u8]) -> Vec<u8> {
-    let cipher = PinCipher::new(cipher_of(algorithm), value).unwrap();
-    match cipher {
+    let block_algorithm = match algorithm {
+        "SM4" => BlockAlgorithm::Sm4,
+        _ => BlockAlgorithm::Tdes,
+    };
+    match cipher(block_algorithm, value) {
         PinCipher::Tdes(tdes) => {
             let mut block = [0; 8];
             let Ok(()) = tdes.encrypt_block(&mut block);
@@ -62,13 +65,11 @@ fn zero_block(algorithm: &str, value: &[u8]) -> Vec<u8> {
     }
 }
 
-fn cipher_of(algorithm: &str) -> pintle::domain::cipher::BlockAlgorithm {
-    use pintle::domain::cipher::BlockAlgorithm;
-    match algorithm {
-        "TDES-2" => BlockAlgorithm::Tdes,
-        "SM4" => BlockAlgorithm::Sm4,
-        "AES-128" | "AES-256" => BlockAlgorithm::Aes,
-        other => panic!("{other}"),
+/// A key that may be of single length.
+fn cipher(algorithm: BlockAlgorithm, value: &[u8]) -> PinCipher {
+    match value.len() {
+        8 => PinCipher::weak_single_des(value).unwrap(),
+        _ => PinCipher::new(algorithm, value).unwrap(),
     }
 }
 
@@ -102,6 +103,16 @@ impl Till {
         Self::of(answer, "kbpk-tmk-sm4", rule, Format::Sm4Fmt4Layout)
     }
 
+    /// With keys of single length.
+    async fn single(world: &World, id: &str, terminal: &str) -> Self {
+        let answer = signed_in(world, id, terminal).await;
+        let rule = match terminal {
+            "kbpk-tmk-001" => Rule::new(Scheme::Iso9797Alg1Des, Some(Padding::Method1), 4),
+            _ => Rule::new(Scheme::UnionPayEcbHex8, None, 8),
+        };
+        Self::of(answer, terminal, rule.unwrap(), Format::Iso0)
+    }
+
     fn of(answer: SignInResponse, terminal: &str, rule: Rule, format: Format) -> Self {
         let pin_key = decrypted(terminal, &answer.keys[0].cryptogram);
         let mac_key = decrypted(terminal, &answer.keys[1].cryptogram);
@@ -115,7 +126,7 @@ impl Till {
     }
 
     fn pin_block(&self) -> Vec<u8> {
-        let cipher = PinCipher::new(self.format.algorithm(), &self.pin_key).unwrap();
+        let cipher = cipher(self.format.algorithm(), &self.pin_key);
         let framing = Framing {
             format: self.format,
             cipher: &cipher,
@@ -159,30 +170,71 @@ impl Till {
 }
 
 #[test]
-fn sign_in_accepts_a_terminal_and_gives_it_and_its_host_the_same_keys() {
+fn sign_in_accepts_every_layout_and_lays_field_62_out_as_it_says() {
     world().run(async |world| {
-        for (terminal, algorithm, shown, field) in [
-            ("kbpk-tmk-double", "TDES-2", 4, 60),
-            ("kbpk-tmk-sm4", "SM4", 8, 72),
+        for (terminal, algorithms, usages, shown, places, length) in [
+            (
+                "kbpk-tmk-001",
+                ["DES", "DES", ""],
+                ["P0", "M1", ""],
+                4,
+                [8, 8, 0],
+                24,
+            ),
+            (
+                "kbpk-tmk-003",
+                ["TDES-2", "DES", ""],
+                ["P0", "M1", ""],
+                4,
+                [16, 16, 0],
+                40,
+            ),
+            (
+                "kbpk-tmk-double",
+                ["TDES-2"; 3],
+                ["P0", "M3", "D0"],
+                4,
+                [16; 3],
+                60,
+            ),
+            (
+                "kbpk-tmk-sm4",
+                ["SM4"; 3],
+                ["P0", "M1", "D0"],
+                8,
+                [16; 3],
+                72,
+            ),
         ] {
             let answer = signed_in(world, &format!("si-{terminal}"), terminal).await;
-            let usages: Vec<_> = answer.keys.iter().map(|key| key.usage.as_str()).collect();
-            let mac = if algorithm == "SM4" { "M1" } else { "M3" };
-            assert_eq!(usages, ["P0", mac, "D0"]);
+            let expected = usages.iter().filter(|usage| !usage.is_empty()).count();
+            assert_eq!(answer.keys.len(), expected, "{terminal}");
             let mut laid_out = Vec::new();
-            for key in &answer.keys {
-                assert_eq!(key.algorithm, algorithm);
+            for (at, key) in answer.keys.iter().enumerate() {
+                assert_eq!(key.algorithm, algorithms[at], "{terminal}");
+                assert_eq!(key.usage, usages[at], "{terminal}");
                 let value = decrypted(terminal, &key.cryptogram);
-                assert_eq!(key.check_value, zero_block(algorithm, &value)[..shown]);
+                let zero = zero_block(&key.algorithm, &value);
+                assert_eq!(key.check_value, zero[..shown], "{terminal}");
                 assert!(key.terminal_key_block.is_empty());
-                laid_out.extend([key.cryptogram.clone(), key.check_value.clone()].concat());
+                let mut place = key.cryptogram.clone();
+                place.resize(places[at], 0);
+                laid_out.extend([place, key.check_value.clone()].concat());
             }
-            assert_eq!(answer.field_62, laid_out);
-            assert_eq!(answer.field_62.len(), field);
+            assert_eq!(answer.field_62, laid_out, "{terminal}");
+            assert_eq!(answer.field_62.len(), length, "{terminal}");
         }
+    });
+}
+
+#[test]
+fn sign_in_accepts_a_terminal_and_gives_it_and_its_host_the_same_keys() {
+    world().run(async |world| {
         for till in [
             Till::double(world, "si-same-1").await,
             Till::sm4(world, "si-same-2").await,
+            Till::single(world, "si-same-3", "kbpk-tmk-001").await,
+            Till::single(world, "si-same-4", "kbpk-tmk-003").await,
         ] {
             let client = world.client().await;
             let asked = VerifyMacRequest {

@@ -5,6 +5,7 @@ use crate::case::{Answer, Case, Op, hex};
 use pintle::domain::check_value::{Method, compute_by};
 use pintle::domain::cipher::{BlockCipher, Sm4, Tdes};
 use pintle::domain::mac::{MacKey, Rule, Scheme, generate};
+use pintle::domain::unionpay::sign_in::{Delivered, Layout, field_62};
 use serde_json::Value;
 
 /// What runs.
@@ -53,7 +54,39 @@ pub const OPS: &[Op] = &[
         };
         under_tmk::<16, _>(case, &tmk, Method::Sm4Zero)
     }),
+    Op::new(
+        "unionpay_field_62",
+        &["layout_text", "pik", "pik_kcv", "mak", "mak_kcv"],
+        field_62_of,
+    )
+    .optional(&["tdk", "tdk_kcv"]),
 ];
+
+fn field_62_of(case: &Case<'_>) -> Result<Answer, String> {
+    let layout = match case.text("layout_text")? {
+        "001" => Layout::Unionpay001,
+        "003" => Layout::Unionpay003,
+        "004" => Layout::Unionpay004,
+        other => return Err(format!("{other} is no layout")),
+    };
+    let mut keys = Vec::new();
+    for name in ["pik", "mak", "tdk"] {
+        if case.has(name) {
+            keys.push((case.bytes(name)?, case.bytes(&format!("{name}_kcv"))?));
+        }
+    }
+    let delivered: Vec<_> = keys
+        .iter()
+        .map(|(cryptogram, check_value)| Delivered {
+            cryptogram,
+            check_value,
+        })
+        .collect();
+    Ok(match field_62(layout, &delivered) {
+        Some(field) => Answer::Gave(vec![("field_62", hex(&field))]),
+        None => Answer::Refused,
+    })
+}
 
 fn mac(scheme: Scheme, key: &[u8], message: &[u8]) -> Option<Vec<u8>> {
     let rule = Rule::new(scheme, None, 8).ok()?;
