@@ -5,6 +5,7 @@
 //! weak needs `weak = true`, and `weak` on a key that is not is refused too.
 
 use crate::domain::alipay::SignType;
+use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::Format;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
@@ -57,7 +58,8 @@ impl KeySpec {
             | Usage::MacAlgorithm3
             | Usage::MacCmac
             | Usage::MacHmac => self.check_mac(&mut faults),
-            Usage::DataEncryption | Usage::KeyTransport => {}
+            Usage::DataEncryption => self.check_data(&mut faults),
+            Usage::KeyTransport => {}
             Usage::KeyEncryption => self.check_cryptograms(&mut faults),
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
         }
@@ -68,7 +70,8 @@ impl KeySpec {
         if !self.policy.weak && self.is_weak() {
             faults.add(
                 "weak",
-                "SHA-1 signatures and CBC-MACs padded with zeros only are weak: write weak = true",
+                "SHA-1 signatures, CBC-MACs padded with zeros only, ECB, an IV that is not made here \
+                 and decryption of padded CBC are weak: write weak = true",
             );
         }
         faults.0
@@ -113,6 +116,9 @@ impl KeySpec {
             ),
             ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
+            ("data", own.data != other.data),
+            ("track.layout", own.track != other.track),
+            ("translate_only", own.translate_only != other.translate_only),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -180,6 +186,33 @@ impl KeySpec {
         }
     }
 
+    /// A key without a rule and without a layout is good for no call.
+    fn check_data(&self, faults: &mut Faults) {
+        let Some(algorithm) = self.algorithm.block_algorithm() else {
+            return;
+        };
+        if self.policy.data.is_some_and(|rule| !rule.fits(algorithm)) {
+            faults.add("data.mode", "TDES has ECB and CBC only");
+        }
+        if self.policy.track.is_some() && algorithm == BlockAlgorithm::Aes {
+            faults.add("track.layout", "tracks are under TDES or SM4");
+        }
+        if self.policy.track.is_some() && self.policy.data.is_some() {
+            faults.add(
+                "track",
+                "a track key has no mode: its tracks would come out clear",
+            );
+        }
+        let decrypts = operations(self.usage, self.mode, self.side, self.algorithm)
+            .contains(OperationKind::DecryptData);
+        if self.policy.translate_only && !(decrypts && self.policy.data.is_some()) {
+            faults.add(
+                "translate_only",
+                "only of keys that have a mode and decrypt",
+            );
+        }
+    }
+
     /// Policies of other usages have no place in this one.
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
@@ -191,6 +224,11 @@ impl KeySpec {
         }
         if !(self.usage.makes_macs() || for_blocks) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
+        }
+        if !(self.usage == Usage::DataEncryption || for_blocks)
+            && (policy.data.is_some() || policy.track.is_some() || policy.translate_only)
+        {
+            faults.add("data", "only data keys have a mode or a track layout");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
             faults.add("signature", "only signing keys have a signature scheme");
@@ -296,7 +334,9 @@ impl KeySpec {
                 Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Sm4
             ) && rule.padding == Some(Padding::Method1)
         });
-        zero_padded || self.policy.signature == Some(SignType::Rsa)
+        let decrypts = self.mode != Mode::Encrypt;
+        let data = self.policy.data.is_some_and(|rule| rule.is_weak(decrypts));
+        zero_padded || data || self.policy.signature == Some(SignType::Rsa)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::data;
 use crate::keys::act::now;
 use crate::keys::attributes::{Exportability, Origin, Residence, State, Usage};
 use crate::keys::catalogue::Catalogue;
@@ -128,6 +129,18 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     if attributes.usage.makes_macs() {
         policy.mac = theirs.mac;
         policy.weak = theirs.weak;
+    }
+    if attributes.usage == Usage::DataEncryption {
+        let decrypts = granted.contains(OperationKind::DecryptData);
+        let fits = |rule: &data::Rule| {
+            let algorithm = attributes.algorithm.block_algorithm();
+            algorithm.is_some_and(|algorithm| rule.fits(algorithm))
+        };
+        policy.data = theirs.data.filter(fits);
+        policy.track = theirs.track.filter(|_| policy.data.is_none());
+        policy.translate_only = theirs.translate_only && decrypts && policy.data.is_some();
+        let weak = |rule: data::Rule| rule.is_weak(decrypts);
+        policy.weak = theirs.weak && policy.data.is_some_and(weak);
     }
     exchange::narrowed(
         opened,
