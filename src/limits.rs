@@ -60,6 +60,8 @@ pub const KEY_BLOCK_PADDING_BYTES_MAX: usize = 48;
 
 /// Longest SM2 signer identity, bytes: its length in bits is written in two bytes.
 pub const SM2_ID_BYTES_MAX: usize = 0x1FFF;
+/// Longest message that SM2 encrypts, bytes: keys, not files.
+pub const SM2_ENCRYPTED_BYTES_MAX: usize = 1024;
 /// Shortest RSA modulus that signs or verifies as RSA2, bits.
 pub const RSA_MODULUS_BITS_MIN: usize = 2048;
 /// Shortest RSA modulus accepted at all, bits: only to verify what partners signed long ago.

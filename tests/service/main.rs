@@ -16,6 +16,8 @@ mod approval;
 mod authority;
 mod blocks;
 mod caller;
+mod data;
+mod track;
 mod exchange;
 mod key_block;
 mod key_life;
