@@ -5,6 +5,7 @@
 //! weak needs `weak = true`, and `weak` on a key that is not is refused too.
 
 use crate::domain::alipay::SignType;
+use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::{Binding, Format};
 use crate::domain::unionpay::sign_in::Layout;
@@ -59,7 +60,8 @@ impl KeySpec {
             | Usage::MacAlgorithm3
             | Usage::MacCmac
             | Usage::MacHmac => self.check_mac(&mut faults),
-            Usage::DataEncryption | Usage::KeyTransport => {}
+            Usage::DataEncryption => self.check_data(&mut faults),
+            Usage::KeyTransport => {}
             Usage::KeyEncryption => self.check_cryptograms(&mut faults),
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
         }
@@ -73,8 +75,9 @@ impl KeySpec {
         if !self.policy.weak && self.is_weak() {
             faults.add(
                 "weak",
-                "SHA-1 signatures, CBC-MACs padded with zeros only and PIN blocks without PAN \
-                 (X98_NO_PAN) are weak: write weak = true",
+                "SHA-1 signatures, CBC-MACs padded with zeros only, PIN blocks without PAN \
+                 (X98_NO_PAN), ECB, an IV that is not made here and decryption of padded CBC are \
+                 weak: write weak = true",
             );
         }
         faults.0
@@ -119,6 +122,9 @@ impl KeySpec {
             ),
             ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
+            ("data", own.data != other.data),
+            ("track.layout", own.track != other.track),
+            ("translate_only", own.translate_only != other.translate_only),
             ("sign_in", own.sign_in != other.sign_in),
         ]
         .into_iter()
@@ -188,6 +194,33 @@ impl KeySpec {
         }
     }
 
+    /// A key without a rule and without a layout is good for no call.
+    fn check_data(&self, faults: &mut Faults) {
+        let Some(algorithm) = self.algorithm.block_algorithm() else {
+            return;
+        };
+        if self.policy.data.is_some_and(|rule| !rule.fits(algorithm)) {
+            faults.add("data.mode", "TDES has ECB and CBC only");
+        }
+        if self.policy.track.is_some() && algorithm == BlockAlgorithm::Aes {
+            faults.add("track.layout", "tracks are under TDES or SM4");
+        }
+        if self.policy.track.is_some() && self.policy.data.is_some() {
+            faults.add(
+                "track",
+                "a track key has no mode: its tracks would come out clear",
+            );
+        }
+        let decrypts = operations(self.usage, self.mode, self.side, self.algorithm)
+            .contains(OperationKind::DecryptData);
+        if self.policy.translate_only && !(decrypts && self.policy.data.is_some()) {
+            faults.add(
+                "translate_only",
+                "only of keys that have a mode and decrypt",
+            );
+        }
+    }
+
     /// Policies of other usages have no place in this one.
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
@@ -200,6 +233,11 @@ impl KeySpec {
         }
         if !(self.usage.makes_macs() || for_blocks || signs_in) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
+        }
+        if !(self.usage == Usage::DataEncryption || for_blocks || signs_in)
+            && (policy.data.is_some() || policy.track.is_some() || policy.translate_only)
+        {
+            faults.add("data", "only data keys have a mode or a track layout");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
             faults.add("signature", "only signing keys have a signature scheme");
@@ -319,12 +357,15 @@ impl KeySpec {
     }
 
     fn is_weak(&self) -> bool {
-        is_weak(&self.policy)
+        is_weak(self.usage, self.mode, &self.policy)
     }
 }
 
 /// Whether something about a key with this policy is weak, and must be accepted in words.
-pub(in crate::keys) fn is_weak(policy: &KeyPolicy) -> bool {
+///
+/// Of a key that protects others, the rule for data is that of keys that decrypt.
+pub(in crate::keys) fn is_weak(usage: Usage, mode: Mode, policy: &KeyPolicy) -> bool {
+    let decrypts = !(usage == Usage::DataEncryption && mode == Mode::Encrypt);
     let zero_padded = policy.mac.is_some_and(|rule| {
         matches!(
             rule.scheme,
@@ -332,6 +373,7 @@ pub(in crate::keys) fn is_weak(policy: &KeyPolicy) -> bool {
         ) && rule.padding == Some(Padding::Method1)
     });
     zero_padded
+        || policy.data.is_some_and(|rule| rule.is_weak(decrypts))
         || policy.sign_in.is_some_and(Layout::has_single_des)
         || policy.signature == Some(SignType::Rsa)
         || policy.pin_inputs.contains(Format::X98NoPan)

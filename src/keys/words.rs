@@ -6,8 +6,8 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries, SignInEntry,
-    SignatureEntry,
+    CryptogramEntry, DataEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
+    SignInEntry, SignatureEntry, TrackEntry,
 };
 use crate::keys::exchange::Wanted;
 use crate::keys::key_policy::KeyPolicy;
@@ -61,8 +61,27 @@ pub struct PolicyWords {
     pub block_side: String,
     /// The usages under a key-encryption key.
     pub cryptogram_usages: Vec<String>,
+    /// How it encrypts data.
+    pub data: Option<DataWords>,
+    /// How it enciphers tracks.
+    pub track_layout: String,
+    /// What is under it may be translated only.
+    pub translate_only: bool,
     /// What a terminal signs in to.
     pub sign_in: Option<SignInWords>,
+}
+
+/// A data rule in words.
+#[derive(Clone, Debug, Default)]
+pub struct DataWords {
+    /// The mode.
+    pub mode: String,
+    /// The padding; empty for none.
+    pub padding: String,
+    /// Whose the IV is; empty where the mode says it.
+    pub iv: String,
+    /// Bytes of the tag; 0 where the mode has none.
+    pub tag_length: u8,
 }
 
 /// A sign-in's layout in words.
@@ -203,6 +222,13 @@ impl PolicyWords {
         let cryptogram = CryptogramEntry {
             usages: self.cryptogram_usages.clone(),
         };
+        let data = self.data.as_ref().map(|words| DataEntry {
+            mode: words.mode.clone(),
+            padding: some(&words.padding),
+            iv: some(&words.iv),
+            tag_length: (words.tag_length != 0).then_some(words.tag_length),
+        });
+        let track = some(&self.track_layout).map(|layout| TrackEntry { layout });
         let sign_in = self.sign_in.as_ref().map(|words| SignInEntry {
             layout: words.layout.clone(),
             check_value_bytes: words.check_value_bytes,
@@ -215,6 +241,9 @@ impl PolicyWords {
             signature: signature.as_ref(),
             key_block: Some(&key_block),
             cryptogram: Some(&cryptogram),
+            data: data.as_ref(),
+            track: track.as_ref(),
+            translate_only: self.translate_only,
             sign_in: sign_in.as_ref(),
         };
         let mut policy = entries.read(faults)?;

@@ -266,4 +266,5 @@ const CASE_FIELDS: &[&str] = &[
     "not_independent",
     "also_in",
     "note",
+    "published",
 ];

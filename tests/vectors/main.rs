@@ -8,6 +8,8 @@
 mod alipay;
 mod case;
 mod check_value;
+mod data;
+mod encryption;
 mod key_block;
 mod mac;
 mod pin_block;
@@ -108,6 +110,8 @@ fn operation(name: &str) -> Option<&'static Op> {
         key_block::OPS,
         signature::OPS,
         sm::OPS,
+        data::OPS,
+        encryption::OPS,
     ]
     .into_iter()
     .flatten()

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::data;
 use crate::keys::act::now;
 use crate::keys::attributes::{Exportability, Origin, Residence, State, Usage};
 use crate::keys::catalogue::Catalogue;
@@ -128,8 +129,18 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     if attributes.usage.makes_macs() {
         policy.mac = theirs.mac;
     }
+    if attributes.usage == Usage::DataEncryption {
+        let decrypts = granted.contains(OperationKind::DecryptData);
+        let fits = |rule: &data::Rule| {
+            let algorithm = attributes.algorithm.block_algorithm();
+            algorithm.is_some_and(|algorithm| rule.fits(algorithm))
+        };
+        policy.data = theirs.data.filter(fits);
+        policy.track = theirs.track.filter(|_| policy.data.is_none());
+        policy.translate_only = theirs.translate_only && decrypts && policy.data.is_some();
+    }
     // Accepted for the protection key, and only where there is something to accept.
-    policy.weak = theirs.weak && is_weak(&policy);
+    policy.weak = theirs.weak && is_weak(attributes.usage, attributes.mode, &policy);
     exchange::narrowed(
         opened,
         Wanted {

@@ -24,6 +24,14 @@ pub enum Rpc {
     GenerateMacs,
     /// `MacService.VerifyMacs`
     VerifyMacs,
+    /// `DataService.EncryptData`
+    EncryptData,
+    /// `DataService.DecryptData`
+    DecryptData,
+    /// `DataService.TranslateData`
+    TranslateData,
+    /// `DataService.TranslateTrack`
+    TranslateTrack,
     /// `SigningService.Verify`
     Verify,
     /// `SigningService.GetPublicKey`
@@ -143,6 +151,34 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.MacService/VerifyMacs",
         message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
         metric: "verify_macs",
+    },
+    RpcRow {
+        rpc: Rpc::EncryptData,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/EncryptData",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_data",
+    },
+    RpcRow {
+        rpc: Rpc::DecryptData,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/DecryptData",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "decrypt_data",
+    },
+    RpcRow {
+        rpc: Rpc::TranslateData,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/TranslateData",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "translate_data",
+    },
+    RpcRow {
+        rpc: Rpc::TranslateTrack,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/TranslateTrack",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "translate_track",
     },
     RpcRow {
         rpc: Rpc::Verify,
@@ -295,6 +331,10 @@ impl Rpc {
             | Self::SecureMessage
             | Self::GenerateMacs
             | Self::VerifyMacs
+            | Self::EncryptData
+            | Self::DecryptData
+            | Self::TranslateData
+            | Self::TranslateTrack
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest

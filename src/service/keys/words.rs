@@ -9,7 +9,7 @@ use crate::keys::key_policy::KeyPolicy;
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
-use crate::keys::words::{KeyWords, PolicyWords, SignInWords};
+use crate::keys::words::{DataWords, KeyWords, PolicyWords, SignInWords};
 use crate::service::pb::admin::v1 as pb;
 use crate::service::pb::v1::Residence as PbResidence;
 use crate::service::wire::{residence, timestamp};
@@ -68,6 +68,9 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data,
+        track_layout,
+        translate_only,
         sign_in,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
@@ -83,7 +86,26 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data: data.map(data_words).transpose()?,
+        track_layout,
+        translate_only,
         sign_in: sign_in.map(sign_in_words).transpose()?,
+    })
+}
+
+fn data_words(rule: pb::DataRule) -> Result<DataWords, Error> {
+    let pb::DataRule {
+        mode,
+        padding,
+        iv,
+        tag_length,
+    } = rule;
+    let malformed = |_| Error::FieldMalformed("policy.data.tag_length");
+    Ok(DataWords {
+        mode,
+        padding,
+        iv,
+        tag_length: u8::try_from(tag_length).map_err(malformed)?,
     })
 }
 
@@ -187,6 +209,9 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data,
+        track_layout,
+        translate_only,
         sign_in,
     } = words;
     pb::KeyPolicy {
@@ -201,6 +226,22 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data: data.map(|rule| {
+            let DataWords {
+                mode,
+                padding,
+                iv,
+                tag_length,
+            } = rule;
+            pb::DataRule {
+                mode,
+                padding,
+                iv,
+                tag_length: tag_length.into(),
+            }
+        }),
+        track_layout,
+        translate_only,
         sign_in: sign_in.map(|words| pb::SignInPolicy {
             layout: words.layout,
             check_value_bytes: words.check_value_bytes.into(),
