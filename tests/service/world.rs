@@ -258,7 +258,8 @@ fn policy_file(approved: &[&str]) -> PolicyFile {
                 DANGER_DEV_PLAINTEXT,
                 &every,
                 &[
-                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*", "data-*", "tdk-*",
+                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*", "data-*",
+                    "tdk-*",
                 ],
             ),
         ],

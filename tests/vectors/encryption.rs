@@ -27,7 +27,8 @@ pub const OPS: &[Op] = &[
 ];
 
 fn encrypted(case: &Case<'_>) -> Result<Answer, String> {
-    let key = PublicKey::from_bytes(&case.bytes("public_key")?).map_err(|error| error.to_string())?;
+    let key =
+        PublicKey::from_bytes(&case.bytes("public_key")?).map_err(|error| error.to_string())?;
     let message = case.bytes("plaintext")?;
     let Ok(made) = encrypt(&key, &message, &case.array("k")?) else {
         return Ok(Answer::Refused);

@@ -7,6 +7,7 @@
 //! known answers.
 
 use ::sm2::elliptic_curve::PrimeField;
+use ::sm2::elliptic_curve::group::Group;
 use ::sm2::elliptic_curve::point::AffineCoordinates;
 use ::sm2::{FieldBytes, ProjectivePoint, Scalar};
 use der::asn1::{OctetStringRef, UintRef};
@@ -70,7 +71,9 @@ pub fn encrypt(
     let shared = Shared::of(key, &k);
     let mut c2 = Zeroizing::new(message.to_vec());
     // A5: a key stream of zeros would show the message.
-    shared.apply(&mut c2).map_err(|Rejected| EncryptError::Nonce)?;
+    shared
+        .apply(&mut c2)
+        .map_err(|Rejected| EncryptError::Nonce)?;
     Ok(Ciphertext {
         c1,
         c3: shared.hash(message),
@@ -111,7 +114,12 @@ impl Ciphertext {
     pub fn from_der(bytes: &[u8]) -> Result<Self, Rejected> {
         let parts = Parts::from_der(bytes).map_err(|_| Rejected)?;
         let mut point = [0u8; 64];
-        for (place, number) in point.as_chunks_mut::<32>().0.iter_mut().zip([parts.x, parts.y]) {
+        for (place, number) in point
+            .as_chunks_mut::<32>()
+            .0
+            .iter_mut()
+            .zip([parts.x, parts.y])
+        {
             let number = number.as_bytes();
             let start = place.len().checked_sub(number.len()).ok_or(Rejected)?;
             place[start..].copy_from_slice(number);
@@ -186,7 +194,10 @@ impl Shared {
     /// SM3 over x2 ‖ M ‖ y2.
     fn hash(&self, message: &[u8]) -> [u8; 32] {
         let (x, y) = self.0.split_at(32);
-        let hash = Sm3::new().chain_update(x).chain_update(message).chain_update(y);
+        let hash = Sm3::new()
+            .chain_update(x)
+            .chain_update(message)
+            .chain_update(y);
         hash.finalize().into()
     }
 }
