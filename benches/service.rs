@@ -17,13 +17,18 @@ use pintle::keys::key_ref::KeyName;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
+use pintle::ops::pin_verification::Issuer;
 use pintle::secret::Secret;
 use pintle::service::authorize::{self, Policy};
 use pintle::service::caller::DANGER_DEV_PLAINTEXT;
 use pintle::service::health::Health;
 use pintle::service::pb::v1::pin_service_client::PinServiceClient;
 use pintle::service::pb::v1::pin_service_server::{PinService, PinServiceServer};
-use pintle::service::pb::v1::{KeyRef, PinBlockFormat, TranslatePinRequest, TranslatePinResponse};
+use pintle::service::pb::v1::{
+    GeneratePinReferenceRequest, GeneratePinReferenceResponse, GeneratePinRequest,
+    GeneratePinResponse, KeyRef, PinBlockFormat, TranslatePinRequest, TranslatePinResponse,
+    TranslatePinsRequest, TranslatePinsResponse, VerifyPinRequest, VerifyPinResponse,
+};
 use pintle::service::server::{Reflection, danger_serve_plaintext_on_loopback, data_routes};
 use pintle::service::stack::{Audit, Options, Stack};
 use pintle::{config, limits};
@@ -85,6 +90,34 @@ impl PinService for Echo {
             source_key: used(asked.source_key),
             destination_key: used(asked.destination_key),
         }))
+    }
+
+    async fn translate_pins(
+        &self,
+        _: Request<TranslatePinsRequest>,
+    ) -> Result<Response<TranslatePinsResponse>, Status> {
+        Err(Status::unimplemented("only one call is compared"))
+    }
+
+    async fn verify_pin(
+        &self,
+        _: Request<VerifyPinRequest>,
+    ) -> Result<Response<VerifyPinResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn generate_pin_reference(
+        &self,
+        _: Request<GeneratePinReferenceRequest>,
+    ) -> Result<Response<GeneratePinReferenceResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn generate_pin(
+        &self,
+        _: Request<GeneratePinRequest>,
+    ) -> Result<Response<GeneratePinResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
     }
 }
 
@@ -263,6 +296,7 @@ async fn context(folder: &Path) -> Result<Context, AnyError> {
         catalogue,
         token,
         pin_engine: Arc::new(engine),
+        issuer: Issuer::default(),
         fill,
     })
 }

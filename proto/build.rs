@@ -17,6 +17,7 @@ const FILES: &[&str] = &[
     "pintle/admin/v1/key.proto",
     "pintle/admin/v1/key_service.proto",
     "pintle/admin/v1/approval_service.proto",
+    "pintle/admin/v1/decimalisation_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -13,6 +13,7 @@ use crate::limits;
 use crate::secret::Secret;
 use crate::service::pb::admin::v1 as admin;
 use crate::service::pb::admin::v1::approval_service_client::ApprovalServiceClient;
+use crate::service::pb::admin::v1::decimalisation_service_client::DecimalisationServiceClient;
 use crate::service::pb::admin::v1::key_service_client::KeyServiceClient;
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::alipay_service_client::AlipayServiceClient;
@@ -93,6 +94,13 @@ calls! {
     translate_pin: PinServiceClient, TranslatePinRequest => TranslatePinResponse;
     /// `PinService.TranslatePins`
     translate_pins: PinServiceClient, TranslatePinsRequest => TranslatePinsResponse;
+    /// `PinService.VerifyPin`
+    verify_pin: PinServiceClient, VerifyPinRequest => VerifyPinResponse;
+    /// `PinService.GeneratePinReference`
+    generate_pin_reference: PinServiceClient,
+        GeneratePinReferenceRequest => GeneratePinReferenceResponse;
+    /// `PinService.GeneratePin`
+    generate_pin: PinServiceClient, GeneratePinRequest => GeneratePinResponse;
     /// `MacService.GenerateMac`
     generate_mac: MacServiceClient, GenerateMacRequest => GenerateMacResponse;
     /// `MacService.VerifyMac`
@@ -153,6 +161,12 @@ calls! {
     list_approvals: ApprovalServiceClient, ListApprovalsRequest => ListApprovalsResponse;
     /// `ApprovalService.DecideApproval`, on the control plane
     decide_approval: ApprovalServiceClient, DecideApprovalRequest => DecideApprovalResponse;
+    /// `DecimalisationService.CreateDecimalisationTable`, on the control plane
+    create_decimalisation_table: DecimalisationServiceClient,
+        CreateDecimalisationTableRequest => CreateDecimalisationTableResponse;
+    /// `DecimalisationService.ListDecimalisationTables`, on the control plane
+    list_decimalisation_tables: DecimalisationServiceClient,
+        ListDecimalisationTablesRequest => ListDecimalisationTablesResponse;
 }
 
 impl Client {

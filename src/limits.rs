@@ -30,6 +30,34 @@ pub const PIN_DIGITS_MAX: usize = 12;
 pub const PAN_DIGITS_MAX: usize = 19;
 /// Digits of a PAN that formats 0 and 3 can bind: twelve and the check digit.
 pub const PAN_DIGITS_MIN_BOUND: usize = 13;
+/// Digits of a Visa PVV, and of the PINs it verifies.
+pub const PVV_DIGITS: usize = 4;
+/// Different digits of a decimalisation table, at least.
+pub const DECIMALISATION_DISTINCT_MIN: usize = 8;
+/// How often one digit may stand in a decimalisation table.
+pub const DECIMALISATION_REPEATS_MAX: usize = 4;
+/// Digits of PAN in the validation data of IBM 3624, at least: fewer would verify for many cards.
+pub const VALIDATION_DIGITS_MIN: usize = 10;
+/// Digits of PAN in the validation data of IBM 3624, at most: one block.
+pub const VALIDATION_DIGITS_MAX: usize = 16;
+/// Random bytes of which one PIN is drawn; the chance that they do not do is below 2⁻¹⁰⁰.
+pub const PIN_DRAW_BYTES: usize = 64;
+/// Wrong PINs of one PAN under one verification key in a day, usually.
+pub const PAN_FAILURES_DAY: u32 = 5;
+/// Wrong PINs of one PAN under one verification key in a day, at most.
+pub const PAN_FAILURES_DAY_MAX: u32 = 100;
+/// Wrong PINs of one caller in a minute, usually; calls in flight count until they are answered.
+pub const CALLER_FAILURES_MINUTE: u32 = 600;
+/// Wrong PINs of one caller in a minute, at most.
+pub const CALLER_FAILURES_MINUTE_MAX: u32 = 100_000;
+/// Budgets waiting for the store, to be written together.
+pub const BUDGET_QUEUE_MAX: usize = 8192;
+/// Budgets past their time that one transaction clears away.
+pub const BUDGETS_CLEARED_MAX: usize = 200;
+/// Decimalisation tables of one tenant: a listing of them fits one answer.
+pub const DECIMALISATION_TABLES_MAX: usize = 256;
+/// Decimalisation tables that a server remembers, of all tenants.
+pub const DECIMALISATION_TABLES_KNOWN_MAX: usize = 4096;
 /// Shortest MAC of a block cipher a key's policy may ask for, bytes.
 pub const MAC_BYTES_MIN: usize = 4;
 /// Shortest HMAC a key's policy may ask for, bytes.
@@ -54,6 +82,15 @@ pub const TRACK_DIGITS_MIN: usize = 17;
 pub const TRACK_DIGITS_MAX: usize = 104;
 /// Shortest check value worth comparing, bytes.
 pub const CHECK_VALUE_BYTES_MIN: usize = 3;
+
+/// One-bits of a TDES DUKPT counter, at most: a device skips the others (X9.24-1:2009, A.1).
+pub const DUKPT_TDES_ONES_MAX: u32 = 10;
+/// One-bits of an AES DUKPT counter, at most: a device skips the others (X9.24-3:2017, 6.1).
+pub const DUKPT_AES_ONES_MAX: u32 = 16;
+/// Widest window of counters below a device's highest that still pass, once each: one word of bits.
+pub const DUKPT_WINDOW_MAX: u32 = 64;
+/// Initial keys remembered of one base derivation key; a forgotten one is derived again.
+pub const DUKPT_INITIAL_KEYS_MAX: usize = 4096;
 
 /// Longest key block, characters: what its length field can say (9,999), rounded down to a whole
 /// AES block of hexadecimal; RSA-4096 keys with a certificate chain fit.

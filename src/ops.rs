@@ -9,11 +9,13 @@ pub mod approval;
 pub mod batch;
 pub mod context;
 pub mod data;
+pub mod decimalisation;
 pub mod fill;
 pub mod keys;
 pub mod mac;
 pub mod pin;
 pub mod pin_engine;
+pub mod pin_verification;
 pub mod random;
 pub mod signing;
 pub mod terminal;
@@ -46,6 +48,9 @@ pub enum Error {
     /// Everything that depends on the clear PIN block.
     #[error(transparent)]
     PinBlockRejected(#[from] Rejected),
+    /// What is kept of a PIN has other digits than the key's policy says.
+    #[error("the PVV or the offset does not have the policy's digits")]
+    PinReference,
     /// The message is longer than one may be.
     #[error("the message is too long")]
     MessageTooLong,
@@ -87,6 +92,15 @@ pub enum Error {
     /// What is under the key is translated only, and to keys that cannot decrypt here.
     #[error("{0:?}: clear data would come out of a key that translates only")]
     ClearDataRefused(KeyRole),
+    /// A format that is not bound to the PAN.
+    #[error("the format is not bound to the PAN")]
+    PinFormatUnbound,
+    /// The key's method has no natural PIN.
+    #[error("the key's method has no natural PIN")]
+    NoNaturalPin,
+    /// The token gave random bytes of which no PIN can be drawn.
+    #[error("the token's random bytes give no PIN")]
+    PinDraw,
     /// The table forbids the pair.
     #[error("the translation table forbids the pair")]
     TranslationForbidden,
@@ -116,6 +130,9 @@ pub enum Error {
     /// A MAC key was opened for another scheme than its policy's.
     #[error("a MAC key was opened for another scheme than its policy's")]
     MacKeyMismatch,
+    /// A PIN key's format is not one of its cipher.
+    #[error("a PIN key's format is not one of its cipher")]
+    PinKeyMismatch,
     /// A signature just made does not verify. It is not released.
     #[error("a signature just made does not verify")]
     SignatureFault,
@@ -133,6 +150,8 @@ pub enum KeyRole {
     Source,
     /// The one it goes out under.
     Destination,
+    /// The one that PINs are verified with.
+    Verification,
     /// The one that the call is about, by its name.
     Named,
     /// The one that opens or makes the key block.

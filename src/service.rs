@@ -10,7 +10,7 @@
 //! | `status` | the only file that makes a `tonic::Status` |
 //! | `pin`, `mac`, `terminal`, `signing`, `alipay`, `random` | wire to domain and back, one file per noun |
 //! | `outcome` | the refusal of one item of a batch |
-//! | `keys`, `approval` | the same on the control plane |
+//! | `keys`, `approval`, `decimalisation` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
 //! | `health`, `metrics` | readiness, counters |
 //!
@@ -24,6 +24,7 @@ pub mod authorize;
 pub mod caller;
 pub mod data;
 pub mod deadline;
+pub mod decimalisation;
 pub mod health;
 pub mod keys;
 pub mod mac;

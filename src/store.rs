@@ -6,6 +6,7 @@
 //! back or took away; the seals and the root do (`keys::seal`, `keys::root`).
 
 pub mod backup;
+pub mod budget;
 pub mod change;
 pub mod error;
 pub mod lock;
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 pub use sqlite::{DirectoryRow, RecordRow, Snapshot};
 
 use crate::limits;
-use crate::store::change::{Beside, Change, Document, RequestId, RowTag, StoredRoot};
+use crate::store::change::{Beside, Change, Document, KsnNote, RequestId, RowTag, StoredRoot};
 use crate::store::error::Error;
 use crate::store::lock::LockGuard;
 use crate::store::reply::Reply;
@@ -43,6 +44,7 @@ struct Inner {
     // read-only one can't.
     readers: Pool<Reader>,
     writer: Pool<Writer>,
+    budgets: Arc<budget::Queue>,
 }
 
 impl Store {
@@ -58,6 +60,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 path: path.to_owned(),
+                budgets: Arc::default(),
                 writer: Pool::start("store-writer", vec![writer])?,
                 readers: Pool::start("store-reader", readers)?,
             }),
@@ -162,6 +165,14 @@ impl Store {
         self.inner
             .readers
             .submit(deadline, move |reader| reader.answer(&request, now))
+    }
+
+    /// Notes one use of a transaction of a device; false where it was noted before, or is further below
+    /// the device's highest than its window. Durable before it is answered.
+    pub fn note_ksn(&self, deadline: Instant, note: KsnNote) -> Reply<bool> {
+        self.inner
+            .writer
+            .submit(deadline, move |writer| writer.note_ksn(&note))
     }
 
     /// The store as it is now, to be streamed. Opens a connection of its own; blocks.

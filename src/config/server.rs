@@ -30,6 +30,10 @@
 //!
 //! [policy]
 //! path = "/etc/pintle/policy.toml"
+//!
+//! [pin_verification]      # may be left out: these are the usual values
+//! failures_per_pan_day = 5
+//! failures_per_caller_minute = 600
 //! ```
 //!
 //! There is no word here for a listener without TLS: that exists in `pintle dev` only.
@@ -74,6 +78,9 @@ pub struct Server {
     pub listen: Listen,
     /// The policy file.
     pub policy: PolicyFile,
+    /// How often PINs may be tried.
+    #[serde(default)]
+    pub pin_verification: PinVerification,
     /// Bounds an operator may move, within those of the program.
     #[serde(default)]
     pub limits: Limits,
@@ -162,6 +169,16 @@ pub struct PolicyFile {
     pub path: PathBuf,
 }
 
+/// How often PINs may be tried, over all servers of the store.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PinVerification {
+    /// Wrong PINs of one card under one verification key in a day (UTC).
+    pub failures_per_pan_day: u32,
+    /// Wrong PINs of one caller in a minute; calls in flight count until they are answered.
+    pub failures_per_caller_minute: u32,
+}
+
 /// Bounds an operator may move.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -217,7 +234,7 @@ impl Server {
         if self.environment == Environment::Production && self.listen.reflection {
             return Some(("listen.reflection", "production does not serve reflection"));
         }
-        self.limits.fault()
+        self.pin_verification.fault().or(self.limits.fault())
     }
 
     /// Every token, the one that works first.
@@ -284,6 +301,34 @@ impl TryFrom<String> for Acceptance {
         match named {
             Some((name, date)) if !name.trim().is_empty() && is_date(date) => Ok(Self(text)),
             _ => Err("must read `accepted-by: <name>, <yyyy-mm-dd>`"),
+        }
+    }
+}
+
+impl PinVerification {
+    fn fault(&self) -> Option<(&'static str, &'static str)> {
+        let Self {
+            failures_per_pan_day,
+            failures_per_caller_minute,
+        } = self;
+        if !(1..=limits::PAN_FAILURES_DAY_MAX).contains(failures_per_pan_day) {
+            return Some(("pin_verification.failures_per_pan_day", "must be 1 to 100"));
+        }
+        if !(1..=limits::CALLER_FAILURES_MINUTE_MAX).contains(failures_per_caller_minute) {
+            return Some((
+                "pin_verification.failures_per_caller_minute",
+                "must be 1 to 100000",
+            ));
+        }
+        None
+    }
+}
+
+impl Default for PinVerification {
+    fn default() -> Self {
+        Self {
+            failures_per_pan_day: limits::PAN_FAILURES_DAY,
+            failures_per_caller_minute: limits::CALLER_FAILURES_MINUTE,
         }
     }
 }
@@ -416,6 +461,24 @@ mod tests {
         assert_eq!(server.fault().unwrap().0, "token.embedded");
         let server = edited("client_ca = \"c\"", "client_ca = \"c\"\nreflection = true").unwrap();
         assert_eq!(server.fault().unwrap().0, "listen.reflection");
+    }
+
+    #[test]
+    fn budgets_of_pin_tries_are_within_bounds() {
+        let table = |line: &str| {
+            let text = format!("[pin_verification]\n{line}\n[store]");
+            edited("[store]", &text).unwrap().fault().map(|it| it.0)
+        };
+        assert_eq!(table(""), None);
+        assert_eq!(table("failures_per_pan_day = 3"), None);
+        for tries in ["0", "101"] {
+            let fault = table(&format!("failures_per_pan_day = {tries}"));
+            assert_eq!(fault, Some("pin_verification.failures_per_pan_day"));
+        }
+        for tries in ["0", "100001"] {
+            let fault = table(&format!("failures_per_caller_minute = {tries}"));
+            assert_eq!(fault, Some("pin_verification.failures_per_caller_minute"));
+        }
     }
 
     #[test]

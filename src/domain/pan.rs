@@ -42,6 +42,16 @@ impl Pan {
         self.length
     }
 
+    /// The digits' values, 0 to 9.
+    pub(in crate::domain) fn digits(&self) -> &[u8] {
+        &self.digits[..self.length]
+    }
+
+    /// Shows the digits' values, 0 to 9, to `read`.
+    pub fn expose_digits<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(self.digits())
+    }
+
     /// The PAN field of formats 0 and 3: four zero digits, then the twelve rightmost digits
     /// without the check digit. Refused below 13 digits.
     pub fn field12(&self) -> Result<[u8; 8], PanError> {

@@ -1,8 +1,8 @@
 //! A clear PIN: 4 to 12 decimal digits (ISO 9564-1:2017, 8.1).
 //!
 //! It exists inside this process only, between two encipherments. It has no `Debug`, `Clone` or
-//! `==`; two of them are compared by [`Pin::ct_eq`]. Decimalisation and PIN verification values
-//! are not here.
+//! `==`; two of them are compared by [`Pin::ct_eq`]. PIN verification values stand in
+//! `domain::pin_verification`.
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
@@ -34,6 +34,24 @@ impl Pin {
             pin.nibbles |= u64::from(character & 0x0F) << (LENGTH_SHIFT - 4 * i);
         }
         Ok(pin)
+    }
+
+    /// Draws a PIN of so many digits from random bytes, every PIN as likely: bytes from 250 on are
+    /// passed over, because ten does not divide 256. None where the bytes are too few, or the length
+    /// is not one of a PIN.
+    pub fn draw(digits: usize, random: &[u8]) -> Option<Self> {
+        if !(PIN_DIGITS_MIN..=PIN_DIGITS_MAX).contains(&digits) {
+            return None;
+        }
+        let mut pin = Self {
+            nibbles: u64::try_from(digits).ok()? << LENGTH_SHIFT,
+        };
+        let mut fair = random.iter().filter(|byte| **byte < FAIR_BYTES);
+        for place in (1u32..).take(digits) {
+            let digit = fair.next()? % 10;
+            pin.nibbles |= u64::from(digit) << (LENGTH_SHIFT - 4 * place);
+        }
+        Some(pin)
     }
 
     /// Takes nibbles that the caller has checked: zero, a length of 4 to 12, that many digits,
@@ -84,6 +102,8 @@ pub enum PinError {
 
 /// The length stands in the second nibble.
 const LENGTH_SHIFT: u32 = 56;
+/// The largest multiple of ten that a byte can count.
+const FAIR_BYTES: u8 = 250;
 
 #[cfg(test)]
 mod tests {
@@ -110,6 +130,25 @@ mod tests {
         for text in ["123A", "12 4", "123:", "123/", "１２"] {
             assert_eq!(Pin::parse(text).err(), Some(PinError::NotDigits));
         }
+    }
+
+    #[test]
+    fn a_drawn_pin_passes_over_bytes_that_would_favour_a_digit() {
+        let digits = |pin: &Pin| pin.expose_digits(<[u8]>::to_vec);
+        let drawn = Pin::draw(4, &[250, 0, 255, 249, 17, 251, 38, 9]).unwrap();
+        assert_eq!(digits(&drawn), b"0978");
+        assert!(Pin::draw(4, &[1, 2, 3, 250]).is_none(), "too few bytes");
+        for length in [0, 3, 13] {
+            assert!(Pin::draw(length, &[1; 64]).is_none());
+        }
+        // Of all bytes there are, every digit comes of as many.
+        let mut counts = [0; 10];
+        for byte in 0..=u8::MAX {
+            if let Some(pin) = Pin::draw(4, &[byte; 4]) {
+                counts[usize::from(digits(&pin)[0] - b'0')] += 1;
+            }
+        }
+        assert_eq!(counts, [25; 10]);
     }
 
     #[test]

@@ -80,6 +80,17 @@ pub fn decipher(framing: Framing<'_>, pan: &Pan, block: &[u8]) -> Result<Pin, Re
     field.decode_beside(framing.format.layout(), rest)
 }
 
+/// The same, with a PIN to go on working with where the block is not sound, so that what follows
+/// takes as long. The error is a wrong length or cipher.
+pub(in crate::domain) fn decipher_always(
+    framing: Framing<'_>,
+    pan: &Pan,
+    block: &[u8],
+) -> Result<(Pin, Choice), Rejected> {
+    let Opened { field, rest } = open(framing, pan, block)?;
+    Ok(field.decode_always(framing.format.layout(), rest))
+}
+
 /// How many digits of PAN a format can bind: 13 to 19 for those that bind twelve and skip the
 /// check digit, 1 to 19 for format 4 and its SM4 layout, any number for those that bind none.
 pub const fn pan_length_allowed(format: Format, digits: usize) -> bool {

@@ -55,6 +55,8 @@ macro_rules! attribute {
 attribute! {
     /// What a key is for: the two characters of X9.143 (table "key usage").
     Usage: [u8; 2] {
+        /// B0: base derivation keys of DUKPT.
+        BaseDerivation = *b"B0", "base_derivation";
         /// D0: data encryption.
         DataEncryption = *b"D0", "data_encryption";
         /// K0: encryption of other keys.
@@ -75,6 +77,10 @@ attribute! {
         MacHmac = *b"M7", "mac_hmac";
         /// P0: PIN encryption.
         PinEncryption = *b"P0", "pin_encryption";
+        /// V1: PIN verification, IBM 3624.
+        PinVerificationIbm3624 = *b"V1", "pin_verification_ibm3624";
+        /// V2: PIN verification, Visa PVV.
+        PinVerificationVisaPvv = *b"V2", "pin_verification_visa_pvv";
         /// S0: asymmetric key pair for signatures.
         Signature = *b"S0", "signature";
     }
@@ -114,7 +120,7 @@ attribute! {
         Terminal = 1, "terminal";
         /// A key shared with another acquirer or switch, incoming or outgoing by its mode.
         Zone = 2, "zone";
-        /// The issuer's key: PINs go out under it.
+        /// The issuer's key: PINs go out under it, and come in to be verified and nothing else.
         Issuer = 3, "issuer";
     }
 }
@@ -278,11 +284,14 @@ impl Mode {
 }
 
 impl Usage {
-    /// Whether keys of this usage protect other keys.
+    /// Whether keys of this usage protect or derive other keys.
     pub const fn protects_keys(self) -> bool {
         matches!(
             self,
-            Self::KeyEncryption | Self::KeyBlockProtection | Self::KeyTransport
+            Self::BaseDerivation
+                | Self::KeyEncryption
+                | Self::KeyBlockProtection
+                | Self::KeyTransport
         )
     }
 
@@ -310,9 +319,15 @@ impl Usage {
     }
 
     /// Where the clear key is used unless something else is asked for: keys that protect others,
-    /// and RSA keys, stay in the token.
+    /// and RSA keys, stay in the token. A TDES base key would need a second object there, of its
+    /// masked form, which no token makes of a key it has (decision 0013).
     pub const fn residence(self, algorithm: Algorithm) -> Residence {
-        if self.protects_keys() || algorithm.rsa_bits().is_some() {
+        if matches!(
+            (self, algorithm),
+            (Self::BaseDerivation, Algorithm::Tdes2 | Algorithm::Tdes3)
+        ) {
+            Residence::Process
+        } else if self.protects_keys() || algorithm.rsa_bits().is_some() {
             Residence::Token
         } else {
             Residence::Process

@@ -6,6 +6,7 @@
 //! decided here but in `keys::policy`.
 
 mod block;
+mod dukpt;
 mod page;
 
 pub use self::page::Cursor;
@@ -21,6 +22,7 @@ use crate::hsm::{self, Token};
 use crate::keys::act::now;
 use crate::keys::attributes::{Environment, Residence, State, Usage};
 use crate::keys::cache::Cache;
+use crate::keys::dukpt::Base;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
 use crate::keys::flight::Flights;
 use crate::keys::key_ref::NamedKey;
@@ -492,6 +494,10 @@ impl Inner {
             }
             (_, Content::TokenObject(object_id)) if header.usage == Usage::KeyBlockProtection => {
                 self.derive(&header, object_id, deadline).await?
+            }
+            (_, Content::TokenObject(object_id)) if header.usage == Usage::BaseDerivation => {
+                let base = Base::resident(header.algorithm, object_id).ok_or_else(mismatch)?;
+                Material::Base(Box::new(base))
             }
             (_, Content::TokenObject(object_id)) => Material::Token(object_id),
             (_, Content::Wrapped(blob)) => Material::Wrapped(hsm::Wrapped::new(&blob)),

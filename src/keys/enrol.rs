@@ -8,6 +8,7 @@
 use crate::hsm::{Token, TokenId};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::ceremony::minutes;
+use crate::keys::decimalisation;
 use crate::keys::document::{self, Title};
 use crate::keys::error::Error;
 use crate::keys::ledger::{self, Entry};
@@ -71,7 +72,9 @@ pub async fn enroll(
             break walked;
         }
     };
-    vouch_for_minutes(catalogue, other.id()).await?;
+    for kind in [minutes::KIND, decimalisation::KIND] {
+        vouch_for(catalogue, kind, other.id()).await?;
+    }
     vouch(catalogue, other).await?;
     let proved = walk(catalogue, &Work::Prove(other.clone()), progress).await?;
     let Walked { left, refused, .. } = last;
@@ -106,32 +109,30 @@ pub async fn dismiss(
     })
 }
 
-/// The minutes of ceremonies are to be read for as long as their keys live: by the other too.
-async fn vouch_for_minutes(catalogue: &Catalogue, other: TokenId) -> Result<(), Error> {
+/// The minutes of ceremonies, and decimalisation tables, are to be read for as long as their keys
+/// live: by the other too.
+async fn vouch_for(catalogue: &Catalogue, kind: &'static str, other: TokenId) -> Result<(), Error> {
     for Document {
-        kind,
+        kind: stored,
         id,
         revision,
         body,
-    } in document::all(catalogue, minutes::KIND).await?
+    } in document::all(catalogue, kind).await?
     {
-        let title = Title {
-            kind: minutes::KIND,
-            id: &id,
-        };
+        let title = Title { kind, id: &id };
         let custodian = catalogue.custodian();
         let body = match document::vouched_also_by(custodian, other, title, &body).await {
             Ok(Some(body)) => body,
             Ok(None) => continue,
             // It is named when it is read; keys come first.
             Err(error @ Error::DocumentRefused { .. }) => {
-                tracing::error!(%error, "minutes are not vouched for");
+                tracing::error!(%error, "a document is not vouched for");
                 continue;
             }
             Err(error) => return Err(error),
         };
         let put = DocumentPut {
-            kind,
+            kind: stored,
             id,
             expected_revision: revision,
             body,

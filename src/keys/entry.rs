@@ -11,11 +11,12 @@ use crate::domain::data;
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
+use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{
-    self, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, LAYOUTS, Named, SCHEMES, SIGNATURES,
-    TRACK_LAYOUTS,
+    self, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, KEY_TYPES, LAYOUTS, Named, SCHEMES,
+    SIGNATURES, TRACK_LAYOUTS,
 };
-use crate::keys::key_policy::{FormatSet, KeyPolicy, UsageSet};
+use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 use crate::secret::Secret;
@@ -44,6 +45,8 @@ pub(in crate::keys) struct KeyEntry {
     #[serde(default)]
     translate_only: bool,
     sign_in: Option<SignInEntry>,
+    dukpt: Option<DukptEntry>,
+    pin_verification: Option<PinVerificationEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -117,6 +120,17 @@ pub(in crate::keys) struct DataEntry {
 #[serde(deny_unknown_fields)]
 pub(in crate::keys) struct TrackEntry {
     pub(in crate::keys) layout: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct DukptEntry {
+    pub(in crate::keys) pin: Option<String>,
+    pub(in crate::keys) mac: Option<String>,
+    pub(in crate::keys) data: Option<String>,
+    #[serde(default)]
+    pub(in crate::keys) both_ways: bool,
+    pub(in crate::keys) replay_window: Option<u32>,
 }
 
 /// Text of a file that is wiped when dropped. What the parser copied on the way is not: values
@@ -292,6 +306,8 @@ impl KeyEntry {
             track: self.track.as_ref(),
             translate_only: self.translate_only,
             sign_in: self.sign_in.as_ref(),
+            dukpt: self.dukpt.as_ref(),
+            pin_verification: self.pin_verification.as_ref(),
         }
     }
 }
@@ -308,6 +324,8 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) track: Option<&'a TrackEntry>,
     pub(in crate::keys) translate_only: bool,
     pub(in crate::keys) sign_in: Option<&'a SignInEntry>,
+    pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
+    pub(in crate::keys) pin_verification: Option<&'a PinVerificationEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -367,6 +385,14 @@ impl PolicyEntries<'_> {
         if let Some(sign_in) = &self.sign_in {
             policy.sign_in = sign_in.read(faults);
             complete &= policy.sign_in.is_some();
+        }
+        if let Some(dukpt) = &self.dukpt {
+            policy.dukpt = dukpt.read(faults);
+            complete &= policy.dukpt.is_some();
+        }
+        if let Some(verification) = &self.pin_verification {
+            policy.pin_verification = verification.read(faults);
+            complete &= policy.pin_verification.is_some();
         }
         complete.then_some(policy)
     }
@@ -439,6 +465,25 @@ impl KeyBlockEntry {
             policy.block_side = attribute!(faults, "key_block.side", Side, side);
         }
         faults.found.len() == found
+    }
+}
+
+impl DukptEntry {
+    /// The policy; none, with the reasons in `faults`, where a word is none.
+    fn read(&self, faults: &mut Faults<'_>) -> Option<DukptPolicy> {
+        let mut key = |field, word: &Option<String>| match word {
+            None => Some(None),
+            Some(word) => faults.named(field, word, KEY_TYPES).map(Some),
+        };
+        let (pin_key, mac_key) = (key("dukpt.pin", &self.pin), key("dukpt.mac", &self.mac));
+        let data_key = key("dukpt.data", &self.data);
+        Some(DukptPolicy {
+            pin_key: pin_key?,
+            mac_key: mac_key?,
+            data_key: data_key?,
+            both_ways: self.both_ways,
+            replay_window: self.replay_window,
+        })
     }
 }
 

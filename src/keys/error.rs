@@ -6,9 +6,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::domain::pin_verification::decimalisation::TableError;
 use crate::hsm::{self, TokenId};
 use crate::keys::attributes::{Environment, State};
 use crate::keys::ceremony::CeremonyFault;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::entry::Fault;
 use crate::keys::exchange::ExchangeError;
 use crate::keys::grant::OperationKind;
@@ -68,6 +70,9 @@ pub enum Error {
     /// Load: the deadline passed first.
     #[error("the key was not ready in time")]
     Deadline,
+    /// The caller's: no KSN that the key derives for.
+    #[error(transparent)]
+    Ksn(#[from] KsnFault),
     /// The caller's or a partner's: the key does not come in or go out.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -92,6 +97,33 @@ pub enum Error {
     /// Policy: nobody approves what they asked for.
     #[error("whoever asked cannot decide")]
     ApprovalOwn,
+    /// Policy: the PIN of this card, or PINs by this caller, were tried as often as they may be.
+    #[error("no tries of the PIN are left")]
+    BudgetSpent,
+    /// The operator's: no decimalisation table of this name.
+    #[error("no decimalisation table {name}")]
+    TableUnknown {
+        /// The table.
+        name: String,
+    },
+    /// The caller's: a decimalisation table of this name is there, and none ever changes.
+    #[error("decimalisation table {name} exists already")]
+    TableExists {
+        /// The table.
+        name: String,
+    },
+    /// The caller's: not a table, or one that tells too much.
+    #[error(transparent)]
+    TableWeak(#[from] TableError),
+    /// The operator's: the tenant has as many tables as it may.
+    #[error("there are as many decimalisation tables as there may be")]
+    TablesFull,
+    /// The store's: a decimalisation table is not what was made.
+    #[error("decimalisation table {name} is not what was made")]
+    TableTampered {
+        /// The table.
+        name: String,
+    },
     /// The caller's: a moment or a span out of bounds.
     #[error("{field}: {why}")]
     TimeRefused {

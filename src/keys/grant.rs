@@ -31,7 +31,7 @@
 use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
-use crate::domain::cipher::PinCipher;
+use crate::domain::cipher::{PinCipher, Tdes};
 use crate::domain::data;
 use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
@@ -40,7 +40,9 @@ use crate::domain::sm2;
 use crate::domain::track;
 use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::attributes::Side;
-use crate::keys::key_policy::FormatSet;
+use crate::keys::dukpt::Way;
+use crate::keys::key_policy::{FormatSet, PinVerification};
+use crate::keys::key_ref::KeyName;
 use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
 use crate::keys::policy::Checked;
@@ -57,6 +59,11 @@ impl<Op: Operation> Grant<Op> {
     /// Takes the proof that `keys::policy` checked `key` for `Op`, which nobody else can make.
     pub(in crate::keys) fn new(_checked: Checked, key: Arc<OpenKey>, part: Op::Part) -> Self {
         Self { key, part }
+    }
+
+    /// Whether the key was derived for one transaction of a device.
+    pub fn is_derived(&self) -> bool {
+        self.key.is_derived()
     }
 
     /// Which key answers, and where it is clear.
@@ -93,6 +100,47 @@ impl Grant<EncryptPin> {
         self.key.header().side
     }
 }
+
+/// PIN blocks that come in to be looked into.
+macro_rules! decrypts_pins {
+    ($($operation:ident),+) => { $(
+        impl Grant<$operation> {
+            /// The cipher of incoming PIN blocks.
+            pub fn cipher(&self) -> &PinCipher {
+                self.part.0.expose_secret()
+            }
+
+            /// The formats that may come in.
+            pub fn formats(&self) -> FormatSet {
+                self.part.1
+            }
+        }
+    )+ };
+}
+decrypts_pins!(DecryptPinToVerify, DecryptPinToReference);
+
+/// Keys of PIN verification.
+macro_rules! verifies_pins {
+    ($($operation:ident),+) => { $(
+        impl Grant<$operation> {
+            /// The key.
+            pub fn key(&self) -> &Tdes {
+                self.part.0.expose_secret()
+            }
+
+            /// How it verifies.
+            pub fn rule(&self) -> &PinVerification {
+                &self.part.1
+            }
+
+            /// The tenant that owns the key.
+            pub fn tenant(&self) -> &KeyName {
+                &self.key.header().tenant
+            }
+        }
+    )+ };
+}
+verifies_pins!(VerifyPin, MakePinReference);
 
 impl Grant<GenerateMac> {
     /// The key.
@@ -347,10 +395,22 @@ operations! {
     /// Encrypting an outgoing PIN block.
     EncryptPin: "encrypt PIN blocks", (Arc<Locked<PinCipher>>, Format) =
         |key| Some((pin_cipher(key)?, key.header().policy.pin_output?));
+    /// Decrypting an incoming PIN block to compare its PIN.
+    DecryptPinToVerify: "decrypt PIN blocks for verification", (Arc<Locked<PinCipher>>, FormatSet) =
+        |key| Some((pin_cipher(key)?, key.header().policy.pin_inputs));
+    /// Decrypting an incoming PIN block to make what its PIN is compared with later.
+    DecryptPinToReference: "decrypt PIN blocks for a reference",
+        (Arc<Locked<PinCipher>>, FormatSet) =
+        |key| Some((pin_cipher(key)?, key.header().policy.pin_inputs));
+    /// Comparing a PIN with what is kept of it.
+    VerifyPin: "verify PINs", (Arc<Locked<Tdes>>, PinVerification) = verification_key;
+    /// Making what is kept of a PIN.
+    MakePinReference: "make PIN references", (Arc<Locked<Tdes>>, PinVerification) =
+        verification_key;
     /// Making a MAC.
-    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    GenerateMac: "generate MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Response);
     /// Checking a MAC.
-    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = mac_key;
+    VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Request);
     /// Signing.
     Sign: "sign", SignPart = sign_part;
     /// Checking a signature.
@@ -359,9 +419,9 @@ operations! {
     ReadPublicKey: "give a public key", Option<SignType> =
         |key| key.public_key().map(|_| key.header().policy.signature);
     /// Decrypting data.
-    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    DecryptData: "decrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Request);
     /// Encrypting data.
-    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = data_cipher;
+    EncryptData: "encrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Response);
     /// Taking keys out of key blocks.
     UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.
@@ -422,6 +482,7 @@ pub struct PublicPart {
 fn pin_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Pin(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.pin_cipher(),
         _ => None,
     }
 }
@@ -436,9 +497,11 @@ fn protection_part(key: &OpenKey) -> Option<ProtectionPart> {
     }
 }
 
-fn data_cipher(key: &OpenKey) -> Option<Arc<Locked<PinCipher>>> {
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn data_cipher(key: &OpenKey, way: Way) -> Option<Arc<Locked<PinCipher>>> {
     match key.material() {
         Material::Cipher(cipher) => Some(Arc::clone(cipher)),
+        Material::Transaction(transaction) => transaction.data_cipher(way),
         _ => None,
     }
 }
@@ -451,8 +514,23 @@ fn parent_part(key: &OpenKey) -> Option<ParentPart> {
     }
 }
 
-fn mac_key(key: &OpenKey) -> Option<(Arc<Locked<MacKey>>, Rule)> {
+fn verification_key(key: &OpenKey) -> Option<(Arc<Locked<Tdes>>, PinVerification)> {
     match key.material() {
+        Material::PinVerification(cipher) => {
+            let rule = key.header().policy.pin_verification.clone()?;
+            Some((Arc::clone(cipher), rule))
+        }
+        _ => None,
+    }
+}
+
+/// `way` is the operation's: of a derived key, which of the transaction's keys that is.
+fn mac_key(key: &OpenKey, way: Way) -> Option<(Arc<Locked<MacKey>>, Rule)> {
+    match key.material() {
+        Material::Transaction(transaction) => {
+            let rule = key.header().policy.mac?;
+            Some((transaction.mac_key(way, rule.scheme)?, rule))
+        }
         Material::Mac(mac_key) => Some((Arc::clone(mac_key), key.header().policy.mac?)),
         _ => None,
     }

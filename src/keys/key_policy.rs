@@ -7,7 +7,7 @@
 
 use crate::domain::alipay::SignType;
 use crate::domain::data;
-use crate::domain::mac::Rule;
+use crate::domain::mac;
 use crate::domain::pin_block::Format;
 use crate::domain::track;
 use crate::domain::unionpay::sign_in::Layout;
@@ -15,8 +15,12 @@ use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::keys::words::{DataWords, PolicyWords, SignInWords};
 
+mod dukpt;
+pub(in crate::keys) mod verification;
 pub(in crate::keys) mod vocabulary;
 
+pub use self::dukpt::{DukptPolicy, DukptWords};
+pub use self::verification::{PinVerification, PinVerificationWords};
 use self::vocabulary::{
     DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES,
     TRACK_LAYOUTS, form,
@@ -31,7 +35,7 @@ pub struct KeyPolicy {
     /// The one PIN block format this key encrypts.
     pub pin_output: Option<Format>,
     /// How this key makes MACs.
-    pub mac: Option<Rule>,
+    pub mac: Option<mac::Rule>,
     /// How this key signs.
     pub signature: Option<SignType>,
     /// Somebody accepted, in words, what is weak about this key.
@@ -54,6 +58,11 @@ pub struct KeyPolicy {
     /// What a terminal signs in to under this key. Its PIN key's formats and its MAC key's rule are
     /// this policy's.
     pub sign_in: Option<Layout>,
+    /// What a base derivation key derives; of a key-block protection key, what those in a partner's
+    /// blocks do.
+    pub dukpt: Option<DukptPolicy>,
+    /// How a PIN verification key verifies.
+    pub pin_verification: Option<PinVerification>,
 }
 
 impl KeyPolicy {
@@ -100,6 +109,12 @@ impl KeyPolicy {
             ),
             translate_only: self.translate_only,
             sign_in: self.sign_in.map(SignInWords::of),
+            dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
+            pin_verification: self
+                .pin_verification
+                .as_ref()
+                .map(PinVerification::words)
+                .unwrap_or_default(),
         }
     }
 
@@ -139,6 +154,10 @@ impl KeyPolicy {
         if !usages.is_empty() {
             writer.put(TAG_CRYPTOGRAMS, &usages);
         }
+        DukptPolicy::encode(self.dukpt.as_ref(), &mut writer);
+        if let Some(rule) = &self.pin_verification {
+            rule.encode(&mut writer);
+        }
         self.encode_data(&mut writer);
         let sign_in = self.sign_in.map(vocabulary::layout_bytes);
         writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
@@ -162,7 +181,7 @@ impl KeyPolicy {
                 Named::of_code(SCHEMES, *scheme)?,
                 Named::of_code(PADDINGS, *padding)?,
             );
-            policy.mac = Some(Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
+            policy.mac = Some(mac::Rule::new(scheme, padding, *length).map_err(|_| Malformed)?);
         }
         if let Some(value) = reader.take_if(TAG_SIGNATURE)? {
             policy.signature = Some(Named::of_code(SIGNATURES, single(value)?)?);
@@ -189,6 +208,8 @@ impl KeyPolicy {
         if !rest.is_empty() {
             return Err(Malformed);
         }
+        policy.dukpt = DukptPolicy::decode(&mut reader)?;
+        policy.pin_verification = PinVerification::decode(&mut reader)?;
         policy.decode_data(&mut reader)?;
         if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
             policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
@@ -294,6 +315,12 @@ impl std::fmt::Display for KeyPolicy {
         if let Some(layout) = self.sign_in {
             parts.push(format!("sign-in {}", Named::word_of(LAYOUTS, form(layout))));
         }
+        if let Some(dukpt) = &self.dukpt {
+            parts.push(dukpt.to_string());
+        }
+        if let Some(rule) = &self.pin_verification {
+            parts.push(rule.to_string());
+        }
         if let Some(side) = self.block_side {
             parts.push(format!("{side} keys in blocks"));
         }
@@ -335,6 +362,10 @@ const TAG_SIGN_IN: u8 = 28;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::pin_verification::ibm3624::{Rule, Validation};
+    use crate::domain::pin_verification::visa_pvv::Pvki;
+    use crate::keys::key_policy::vocabulary::KEY_TYPES;
+    use crate::keys::key_ref::KeyName;
 
     fn policies() -> Vec<KeyPolicy> {
         let mut policies = vec![
@@ -400,6 +431,36 @@ mod tests {
                 }));
             }
         }
+        for (key, replay_window) in KEY_TYPES
+            .iter()
+            .zip([None, Some(0), Some(64)].iter().cycle())
+        {
+            policies.push(KeyPolicy {
+                dukpt: Some(DukptPolicy {
+                    mac_key: Some(key.value),
+                    both_ways: replay_window.is_none(),
+                    replay_window: *replay_window,
+                    ..DukptPolicy::default()
+                }),
+                ..KeyPolicy::default()
+            });
+        }
+        for pvki in [0, 9] {
+            policies.push(KeyPolicy {
+                pin_verification: Pvki::new(pvki).map(PinVerification::VisaPvv),
+                ..KeyPolicy::default()
+            });
+        }
+        for (length, first, digits, pad) in [(4, 1, 16, 0), (12, 4, 16, 0xF), (4, 1, 10, 0)] {
+            let validation = Validation::new(first, digits, pad).unwrap();
+            policies.push(KeyPolicy {
+                pin_verification: Some(PinVerification::Ibm3624 {
+                    rule: Rule::new(length, validation).unwrap(),
+                    table: KeyName::parse("table").unwrap(),
+                }),
+                ..KeyPolicy::default()
+            });
+        }
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -416,7 +477,7 @@ mod tests {
             .iter()
             .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
         {
-            if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
+            if let Ok(rule) = mac::Rule::new(scheme.value, padding.value, 8) {
                 policies.push(KeyPolicy {
                     mac: Some(rule),
                     ..KeyPolicy::default()
@@ -445,7 +506,14 @@ mod tests {
     #[test]
     fn unknown_tags_codes_and_orders_are_malformed() {
         for bytes in [
-            &[10, 0, 0][..],
+            &[99, 0, 0][..],
+            &[20, 0, 1, b't'],
+            &[20, 0, 1, b'T', 21, 0, 4, 4, 1, 10, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 3, 1, 10, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 4, 1, 9, 0],
+            &[20, 0, 1, b't', 21, 0, 4, 4, 1, 10, 0, 22, 0, 1, 1],
+            &[21, 0, 4, 4, 1, 10, 0],
+            &[22, 0, 1, 10],
             &[TAG_BLOCK_SIDE, 0, 1, 9],
             &[TAG_DATA, 0, 3, 1, 0, 0],
             &[TAG_DATA, 0, 4, 5, 0, 0, 0],
@@ -466,8 +534,13 @@ mod tests {
             &[TAG_SIGN_IN, 0, 3, 6, 9, 0],
             &[TAG_SIGN_IN, 0, 3, 7, 0, 2],
             &[TAG_WEAK, 0, 1, 0],
+            &[13, 0, 2, 1, 1],
+            &[13, 0, 3, 9, 0, 0],
+            &[14, 0, 0],
+            &[13, 0, 3, 1, 0, 0, 15, 0, 1, 0],
+            &[13, 0, 3, 1, 0, 0, 16, 0, 0],
             &[TAG_PIN_INPUTS, 0, 0],
-            &[TAG_PIN_INPUTS, 0, 1, 0xFF],
+            &[TAG_PIN_INPUTS, 0, 1, 99],
             &[TAG_PIN_INPUTS, 0, 2, 3, 1],
             &[TAG_PIN_INPUTS, 0, 2, 1, 1],
             &[TAG_PIN_OUTPUT, 0, 2, 1, 1],

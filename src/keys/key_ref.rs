@@ -1,6 +1,7 @@
 //! How a call refers to a key: by its name, `[a-z0-9][a-z0-9._-]{0,62}` within a tenant, and a
 //! version; or by a key block under a named protection key, so that terminals by the million need
-//! no record. A bare cryptogram is never a reference, because it carries no usage.
+//! no record; either with a KSN, for the key of one transaction. A bare cryptogram is never a
+//! reference, because it carries no usage.
 
 use crate::limits;
 
@@ -52,6 +53,26 @@ pub enum KeyRef {
     /// One of the catalogue's.
     Named(NamedKey),
     /// One that the caller brings.
+    Block(BlockRef),
+    /// One that a base derivation key derives for one transaction.
+    Dukpt(DukptRef),
+}
+
+/// A key that is derived for one transaction of one device (DUKPT).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DukptRef {
+    /// The base derivation key.
+    pub base: BaseRef,
+    /// The key serial number, as the device sent it. Public.
+    pub ksn: Vec<u8>,
+}
+
+/// Where a base derivation key is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BaseRef {
+    /// In the catalogue.
+    Named(NamedKey),
+    /// In a block that the caller brings.
     Block(BlockRef),
 }
 

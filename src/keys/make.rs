@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use crate::domain::check_value::Method;
-use crate::domain::rsa;
-use crate::domain::sm2;
+use crate::domain::mac::cmac;
+use crate::domain::{rsa, sm2};
 use crate::failpoint;
 use crate::hsm::{self, Direction, SecretKind, SecretUse};
 use crate::keys::act::now;
@@ -289,7 +289,8 @@ impl Maker<'_> {
         self.made(spec, origin, facts, &content).await
     }
 
-    /// By CMAC where that is all the key can do (X9.24-1:2017, annex A), by the zero block else.
+    /// By CMAC under AES, and where that is all the key can do (X9.24-1:2017, annex A); by the zero
+    /// block else.
     async fn resident_check_value(
         &self,
         object_id: [u8; 16],
@@ -307,15 +308,19 @@ impl Maker<'_> {
                 (macs.pop().ok_or(Error::RandomRefused)?, method)
             }
             SecretUse::Ecb => {
-                let (zero, encrypt) = (Secret::new(zero), Direction::Encrypt);
-                let block = token
-                    .ecb(deadline(), object_id, kind, encrypt, zero)
-                    .await?;
-                let method = match kind.block_bytes() {
-                    16 => Method::AesZero,
-                    _ => Method::TdesZero,
+                let encrypt = |block| {
+                    let (block, way) = (Secret::new(block), Direction::Encrypt);
+                    token.ecb(deadline(), object_id, kind, way, block)
                 };
-                (block, method)
+                let block = encrypt(zero).await?;
+                match block.expose_secret().as_slice().try_into() {
+                    // AES check values are CMACs, which two encryptions make of a zero block.
+                    Ok(block) if kind.block_bytes() == 16 => {
+                        let input = cmac::of_zero_block::<16>(block);
+                        (encrypt(input.to_vec()).await?, Method::AesCmac)
+                    }
+                    _ => (block, Method::TdesZero),
+                }
             }
         };
         Ok(KeyCheckValue {

@@ -6,13 +6,13 @@
 
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::domain::check_value;
-use crate::domain::cipher::{KeyLength, PinCipher};
+use crate::domain::cipher::{KeyLength, PinCipher, Tdes};
 use crate::domain::key_block::{BlockKeys, KbpkAlgorithm, ProtectionKeys, Version};
 use crate::domain::mac::MacKey;
-use crate::domain::sm2;
+use crate::domain::{check_value, sm2};
 use crate::hsm::Wrapped;
 use crate::keys::attributes::{Algorithm, Usage};
+use crate::keys::dukpt::{Base, Transaction};
 use crate::keys::record::{Header, KeyCheckValue};
 use crate::secret::{Locked, Secret};
 
@@ -26,6 +26,12 @@ pub(in crate::keys) enum Material {
     Cipher(Arc<Locked<PinCipher>>),
     /// The keys of a key-block protection key.
     Protection(Protection),
+    /// What derives the keys of transactions.
+    Base(Box<Base>),
+    /// What the working keys of one transaction derive from.
+    Transaction(Box<Transaction>),
+    /// A schedule for PIN verification.
+    PinVerification(Arc<Locked<Tdes>>),
     /// A schedule for MACs.
     Mac(Arc<Locked<MacKey>>),
     /// A scalar for SM2 signatures.
@@ -62,6 +68,13 @@ impl Material {
             (Usage::PinEncryption, algorithm) => cipher(algorithm).map(Self::Pin),
             (Usage::DataEncryption | Usage::KeyEncryption, algorithm) => {
                 cipher(algorithm).map(Self::Cipher)
+            }
+            (Usage::BaseDerivation, algorithm) => {
+                Base::of_value(algorithm, value).map(|base| Self::Base(Box::new(base)))
+            }
+            (Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv, _) => {
+                let key = Tdes::new(value).map_err(|_| MaterialError::Mismatch)?;
+                lock(key).map(Self::PinVerification)
             }
             (Usage::KeyBlockProtection, _) => Protection::of_value(header, value),
             (Usage::KeyTransport, _) => Err(mismatch),

@@ -17,8 +17,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::rsa;
-use crate::domain::sm2;
+use crate::domain::{rsa, sm2};
 use crate::keys::attributes::{Algorithm, Residence};
 use crate::keys::material::Material;
 use crate::keys::policy::{OperationSet, operations};
@@ -26,7 +25,7 @@ use crate::keys::record::Header;
 
 /// An open key. Useless without a [`crate::keys::grant::Grant`].
 pub struct OpenKey {
-    header: Header,
+    header: Arc<Header>,
     key_use: KeyUse,
     operations: OperationSet,
     public_key: Option<Arc<PublicKey>>,
@@ -50,7 +49,7 @@ impl OpenKey {
         };
         let operations = operations(header.usage, header.mode, header.side, header.algorithm);
         Some(Self {
-            header,
+            header: Arc::new(header),
             key_use,
             operations,
             public_key,
@@ -63,6 +62,27 @@ impl OpenKey {
     pub(in crate::keys) fn in_block(mut self, hash: [u8; 8]) -> Self {
         self.key_use.block = Some(hash);
         self
+    }
+
+    /// What this key derives for one call: all that is said of this key holds for it, but that it is
+    /// clear in this process.
+    pub(in crate::keys) fn deriving(&self, material: Material) -> Self {
+        Self {
+            header: Arc::clone(&self.header),
+            key_use: KeyUse {
+                residence: Residence::Process,
+                ..self.key_use.clone()
+            },
+            operations: self.operations,
+            public_key: None,
+            material,
+            until: self.until,
+        }
+    }
+
+    /// Whether it was derived for one transaction of a device, and so faces a terminal.
+    pub fn is_derived(&self) -> bool {
+        matches!(self.material, Material::Transaction(_))
     }
 
     /// The same, to be found anew from a moment on, seconds since 1970.

@@ -10,8 +10,10 @@ mod table;
 use std::sync::Arc;
 
 use crate::keys::attributes::State;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::error::Error;
 use crate::keys::grant::{Grant, Operation, OperationKind};
+use crate::keys::material::Material;
 use crate::keys::open_key::OpenKey;
 
 pub use self::scope::{CallerScope, KeyPattern, ScopeError};
@@ -37,28 +39,52 @@ pub fn grant<Op: Operation>(scope: &CallerScope, key: Arc<OpenKey>) -> Result<Gr
     if !state_allows(header.state, Op::KIND) {
         return Err(Error::state_refused(header));
     }
-    let part = Op::part(&key).ok_or(Error::UsageRefused { what: Op::KIND })?;
+    let part = Op::part(&key).ok_or_else(|| without_part(&key, Op::KIND))?;
+    if let Material::Transaction(transaction) = key.material()
+        && !transaction.is_noted(Op::KIND)
+    {
+        return Err(KsnFault::NotNoted.into());
+    }
     Ok(Grant::new(Checked(()), key, part))
+}
+
+/// Why a key that the table grants an operation has nothing for it.
+fn without_part(key: &OpenKey, what: OperationKind) -> Error {
+    match key.material() {
+        Material::Base(_) => KsnFault::Missing.into(),
+        Material::Transaction(transaction) if transaction.is_full() => Error::SlabFull,
+        _ => Error::UsageRefused { what },
+    }
 }
 
 /// Active versions do everything, retiring ones only what takes in, pending ones only show their
 /// public half, so that a partner can be told before the first signature.
 const fn state_allows(state: State, operation: OperationKind) -> bool {
     use OperationKind::{
-        DecryptData, DecryptPin, EncryptData, EncryptPin, GenerateMac, GiveCryptogram,
-        ImportCryptogram, OpenTransport, ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac,
-        VerifySignature, WrapKeyBlock,
+        DecryptData, DecryptPin, DecryptPinToReference, DecryptPinToVerify, EncryptData,
+        EncryptPin, GenerateMac, GiveCryptogram, ImportCryptogram, MakePinReference, OpenTransport,
+        ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac, VerifyPin, VerifySignature, WrapKeyBlock,
     };
     match (state, operation) {
         (State::Active, _) => true,
         (
             State::Retiring,
-            DecryptPin | VerifyMac | VerifySignature | ReadPublicKey | DecryptData | UnwrapKeyBlock
-            | ImportCryptogram | OpenTransport,
+            DecryptPin
+            | DecryptPinToVerify
+            | DecryptPinToReference
+            | VerifyPin
+            | VerifyMac
+            | VerifySignature
+            | ReadPublicKey
+            | DecryptData
+            | UnwrapKeyBlock
+            | ImportCryptogram
+            | OpenTransport,
         ) => true,
         (
             State::Retiring,
-            EncryptPin | GenerateMac | Sign | EncryptData | WrapKeyBlock | GiveCryptogram,
+            EncryptPin | MakePinReference | GenerateMac | Sign | EncryptData | WrapKeyBlock
+            | GiveCryptogram,
         ) => false,
         (State::Pending, operation) => matches!(operation, ReadPublicKey),
         (State::Disabled | State::Destroying | State::Destroyed, _) => false,

@@ -4,6 +4,8 @@
 //! Rules on formats and ciphers follow ISO 9564-1 and PCI PIN 3-3, on MACs ISO 9797-1; what is
 //! weak needs `weak = true`, and `weak` on a key that is not is refused too.
 
+mod base;
+
 use crate::domain::alipay::SignType;
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::mac::{Padding, Rule, Scheme};
@@ -11,7 +13,7 @@ use crate::domain::pin_block::{Binding, Format};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{KeyPolicy, PinVerification};
 use crate::keys::key_ref::KeyName;
 use crate::keys::policy::{first_obstacle, operations};
 use crate::keys::record::Header;
@@ -54,6 +56,9 @@ impl KeySpec {
         self.check_attributes(&mut faults);
         match self.usage {
             Usage::PinEncryption => self.check_pin(&mut faults),
+            Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv => {
+                self.check_verification(&mut faults);
+            }
             Usage::Signature => self.check_signature(&mut faults),
             Usage::MacIso16609
             | Usage::MacAlgorithm1
@@ -64,6 +69,7 @@ impl KeySpec {
             Usage::KeyTransport => {}
             Usage::KeyEncryption => self.check_cryptograms(&mut faults),
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
+            Usage::BaseDerivation => base::check(self, &mut faults),
         }
         self.refuse_others(&mut faults);
         if let Err(fault) = sign_in::check(self) {
@@ -126,6 +132,11 @@ impl KeySpec {
             ("track.layout", own.track != other.track),
             ("translate_only", own.translate_only != other.translate_only),
             ("sign_in", own.sign_in != other.sign_in),
+            ("dukpt", own.dukpt != other.dukpt),
+            (
+                "pin_verification",
+                own.pin_verification != other.pin_verification,
+            ),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -179,6 +190,9 @@ impl KeySpec {
 
     fn check_key_blocks(&self, faults: &mut Faults) {
         self.check_formats(self.policy.block_side, faults);
+        if let Some(dukpt) = self.policy.dukpt {
+            base::check_window(dukpt, faults);
+        }
         let tdes = matches!(self.algorithm, Algorithm::Tdes2 | Algorithm::Tdes3);
         if self.policy.legacy_blocks_until.is_some() && !tdes {
             faults.add(
@@ -196,9 +210,16 @@ impl KeySpec {
 
     /// A key without a rule and without a layout is good for no call.
     fn check_data(&self, faults: &mut Faults) {
-        let Some(algorithm) = self.algorithm.block_algorithm() else {
-            return;
-        };
+        let decrypts = operations(self.usage, self.mode, self.side, self.algorithm)
+            .contains(OperationKind::DecryptData);
+        if let Some(algorithm) = self.algorithm.block_algorithm() {
+            self.check_data_under(algorithm, decrypts, faults);
+        }
+    }
+
+    /// What holds of data and tracks whichever key lists them; the cipher is that of the data keys
+    /// they are for.
+    fn check_data_under(&self, algorithm: BlockAlgorithm, decrypts: bool, faults: &mut Faults) {
         if self.policy.data.is_some_and(|rule| !rule.fits(algorithm)) {
             faults.add("data.mode", "TDES has ECB and CBC only");
         }
@@ -211,8 +232,6 @@ impl KeySpec {
                 "a track key has no mode: its tracks would come out clear",
             );
         }
-        let decrypts = operations(self.usage, self.mode, self.side, self.algorithm)
-            .contains(OperationKind::DecryptData);
         if self.policy.translate_only && !(decrypts && self.policy.data.is_some()) {
             faults.add(
                 "translate_only",
@@ -226,15 +245,17 @@ impl KeySpec {
         let policy = &self.policy;
         let for_blocks = self.usage == Usage::KeyBlockProtection;
         let signs_in = policy.sign_in.is_some();
-        if !(self.usage == Usage::PinEncryption || for_blocks || signs_in)
+        let derives = self.usage == Usage::BaseDerivation;
+        let for_others = for_blocks || signs_in || derives;
+        if !(self.usage == Usage::PinEncryption || for_others)
             && (!policy.pin_inputs.is_empty() || policy.pin_output.is_some())
         {
             faults.add("pin", "only PIN keys have PIN block formats");
         }
-        if !(self.usage.makes_macs() || for_blocks || signs_in) && policy.mac.is_some() {
+        if !(self.usage.makes_macs() || for_others) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
         }
-        if !(self.usage == Usage::DataEncryption || for_blocks || signs_in)
+        if !(self.usage == Usage::DataEncryption || for_others)
             && (policy.data.is_some() || policy.track.is_some() || policy.translate_only)
         {
             faults.add("data", "only data keys have a mode or a track layout");
@@ -255,12 +276,36 @@ impl KeySpec {
         if self.usage != Usage::KeyEncryption && !policy.cryptograms.is_empty() {
             faults.add("cryptogram", "only key-encryption keys take in cryptograms");
         }
+        if !(derives || for_blocks) && policy.dukpt.is_some() {
+            faults.add("dukpt", "only base derivation keys derive others");
+        }
+        let verifies = matches!(
+            self.usage,
+            Usage::PinVerificationIbm3624 | Usage::PinVerificationVisaPvv
+        );
+        if !verifies && policy.pin_verification.is_some() {
+            faults.add("pin_verification", "only PIN verification keys verify PINs");
+        }
+    }
+
+    fn check_verification(&self, faults: &mut Faults) {
+        match (&self.policy.pin_verification, self.usage) {
+            (Some(PinVerification::Ibm3624 { .. }), Usage::PinVerificationIbm3624)
+            | (Some(PinVerification::VisaPvv(_)), Usage::PinVerificationVisaPvv) => {}
+            (None, _) => faults.add(
+                "pin_verification",
+                "PIN verification keys say how they verify",
+            ),
+            (Some(_), _) => faults.add("pin_verification", "not the method of the key's usage"),
+        }
     }
 
     fn check_pin(&self, faults: &mut Faults) {
         let granted = operations(self.usage, self.mode, self.side, self.algorithm);
         let own = |format: Format| self.algorithm.block_algorithm() == Some(format.algorithm());
-        if granted.contains(OperationKind::DecryptPin) == self.policy.pin_inputs.is_empty() {
+        let decrypts = granted.contains(OperationKind::DecryptPin)
+            || granted.contains(OperationKind::DecryptPinToVerify);
+        if decrypts == self.policy.pin_inputs.is_empty() {
             faults.add(
                 "pin.inputs",
                 "keys that decrypt list their formats, others list none",

@@ -6,12 +6,12 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, DataEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
-    SignInEntry, SignatureEntry, TrackEntry,
+    CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry,
+    PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
 };
 use crate::keys::exchange::Wanted;
-use crate::keys::key_policy::KeyPolicy;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
+use crate::keys::key_policy::{DukptWords, KeyPolicy, PinVerificationWords};
 use crate::keys::key_ref::KeyName;
 use crate::keys::spec::KeySpec;
 
@@ -69,6 +69,10 @@ pub struct PolicyWords {
     pub translate_only: bool,
     /// What a terminal signs in to.
     pub sign_in: Option<SignInWords>,
+    /// What a base derivation key derives.
+    pub dukpt: Option<DukptWords>,
+    /// How a PIN verification key verifies.
+    pub pin_verification: PinVerificationWords,
 }
 
 /// A data rule in words.
@@ -234,6 +238,14 @@ impl PolicyWords {
             check_value_bytes: words.check_value_bytes,
             data_key: words.data_key,
         });
+        let dukpt = self.dukpt.as_ref().map(|words| DukptEntry {
+            pin: some(&words.pin_key),
+            mac: some(&words.mac_key),
+            data: some(&words.data_key),
+            both_ways: words.both_ways,
+            replay_window: words.replay_window,
+        });
+        let pin_verification = self.pin_verification.entry();
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -245,6 +257,8 @@ impl PolicyWords {
             track: track.as_ref(),
             translate_only: self.translate_only,
             sign_in: sign_in.as_ref(),
+            dukpt: dukpt.as_ref(),
+            pin_verification: pin_verification.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

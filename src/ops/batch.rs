@@ -39,11 +39,9 @@ impl<O: Operation> Keys<O> {
         call: &Call,
         key: &KeyRef,
     ) -> Result<&Grant<O>, Error> {
-        if !self.found.contains_key(key) {
-            let granted = match call.resolve(context, self.role, key).await {
-                Ok(found) => call.grant(self.role, found),
-                Err(error) => Err(error),
-            };
+        // A transaction's key is found for each item, so that each use of its KSN is noted.
+        if matches!(key, KeyRef::Dukpt(_)) || !self.found.contains_key(key) {
+            let granted = call.granted(context, self.role, key).await;
             self.found.insert(key.clone(), granted.map_err(Arc::new));
         }
         match self.found.get(key) {

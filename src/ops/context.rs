@@ -13,6 +13,7 @@ use crate::keys::open_key::OpenKey;
 use crate::keys::policy::{self, CallerScope};
 use crate::ops::fill::Fill;
 use crate::ops::pin_engine::PinEngine;
+use crate::ops::pin_verification::Issuer;
 use crate::ops::{Error, KeyRole};
 
 /// One per server; cheap to clone.
@@ -22,8 +23,10 @@ pub struct Context {
     pub catalogue: Catalogue,
     /// The token.
     pub token: hsm::Token,
-    /// Where PIN blocks are translated.
+    /// Where PIN blocks are clear.
     pub pin_engine: Arc<dyn PinEngine>,
+    /// Decimalisation tables, and how many tries a PIN has.
+    pub issuer: Issuer,
     /// Fill digits and extra entropy.
     pub fill: Fill,
 }
@@ -129,10 +132,30 @@ impl Call {
         let found = match key {
             KeyRef::Named(key) => catalogue.resolve(scope, key, self.deadline).await,
             KeyRef::Block(key) => catalogue.resolve_block(scope, key, self.deadline).await,
+            KeyRef::Dukpt(key) => {
+                catalogue
+                    .resolve_transaction(scope, key, self.deadline)
+                    .await
+            }
         };
         let found = found.map_err(|error| Error::Key(role, error))?;
         self.note(found.key_use().audit_name(), found.header().version);
         Ok(found)
+    }
+
+    /// Notes that a derived key is used for one operation, where its base key's policy asks whether its
+    /// KSN came before; does nothing for any other key. Without it [`Call::grant`] refuses such a key.
+    ///
+    /// # Errors
+    /// [`Error::Key`] with the key's role.
+    pub async fn note_ksn<O: Operation>(
+        &self,
+        context: &Context,
+        role: KeyRole,
+        key: &OpenKey,
+    ) -> Result<(), Error> {
+        let noted = context.catalogue.note_ksn::<O>(key, self.deadline).await;
+        noted.map_err(|error| Error::Key(role, error))
     }
 
     /// The proof that this caller may use the key for one operation.
@@ -143,7 +166,7 @@ impl Call {
         policy::grant::<O>(&self.scope, key).map_err(|error| Error::Key(role, error))
     }
 
-    /// Both, where a call has one key.
+    /// All of it, where a call has one key.
     ///
     /// # Errors
     /// [`Error::Key`].
@@ -152,7 +175,21 @@ impl Call {
         context: &Context,
         key: &KeyRef,
     ) -> Result<Grant<O>, Error> {
-        let found = self.resolve(context, KeyRole::Only, key).await?;
-        self.grant(KeyRole::Only, found)
+        self.granted(context, KeyRole::Only, key).await
+    }
+
+    /// All of it: the key found, its KSN noted if it is derived, and the proof.
+    ///
+    /// # Errors
+    /// [`Error::Key`] with the key's role.
+    pub async fn granted<O: Operation>(
+        &self,
+        context: &Context,
+        role: KeyRole,
+        key: &KeyRef,
+    ) -> Result<Grant<O>, Error> {
+        let found = self.resolve(context, role, key).await?;
+        self.note_ksn::<O>(context, role, &found).await?;
+        self.grant(role, found)
     }
 }

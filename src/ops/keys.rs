@@ -325,7 +325,7 @@ pub(in crate::ops) async fn begin(
 }
 
 /// The tenant of a name that the caller may use.
-fn own(call: &Call, name: &KeyName) -> Result<KeyName, Error> {
+pub(in crate::ops) fn own(call: &Call, name: &KeyName) -> Result<KeyName, Error> {
     let unknown = || Error::Key(KeyRole::Named, KeyError::UnknownKey);
     let tenant = call.scope().tenant();
     if !call.scope().holds(tenant, name.as_str()) {

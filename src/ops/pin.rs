@@ -4,8 +4,9 @@
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::pan::{Pan, PanError};
 use crate::domain::pin_block::{self, EncryptedPinBlock, Format};
+use crate::keys;
 use crate::keys::attributes::Side;
-use crate::keys::grant::{DecryptPin, EncryptPin, Grant};
+use crate::keys::grant::{DecryptPin, EncryptPin, Grant, OperationKind};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::limits;
@@ -52,9 +53,9 @@ pub async fn translate(
     asked: TranslatePin,
 ) -> Result<TranslatedPin, Error> {
     let (role, key) = (KeyRole::Source, &asked.source_key);
-    let source = call.grant(role, call.resolve(context, role, key).await?)?;
+    let source = call.granted(context, role, key).await?;
     let (role, key) = (KeyRole::Destination, &asked.destination_key);
-    let destination = call.grant(role, call.resolve(context, role, key).await?)?;
+    let destination = call.granted(context, role, key).await?;
     translate_with(context, call, &source, &destination, &asked).await
 }
 
@@ -112,6 +113,7 @@ async fn translate_with(
         pin_block,
     } = asked;
     let from = (*source_format, source.cipher().algorithm());
+    refuse_towards_a_device(source, destination)?;
     let to = (destination.format(), destination.cipher().algorithm());
     // A block without PAN goes where somebody else binds it and answers for that: to a zone, not
     // to an issuer's key.
@@ -143,6 +145,20 @@ async fn translate_with(
         source_key: source.key_use().clone(),
         destination_key: destination.key_use().clone(),
     })
+}
+
+/// A PIN goes to a device only where it came from one: a zone's PIN under a terminal's key is nobody's
+/// but a thief's.
+fn refuse_towards_a_device(
+    source: &Grant<DecryptPin>,
+    destination: &Grant<EncryptPin>,
+) -> Result<(), Error> {
+    if destination.is_derived() && !source.is_derived() {
+        let what = OperationKind::EncryptPin;
+        let refused = keys::error::Error::UsageRefused { what };
+        return Err(Error::Key(KeyRole::Destination, refused));
+    }
+    Ok(())
 }
 
 /// The PAN, of a length that both formats take and that cards have.

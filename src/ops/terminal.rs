@@ -129,11 +129,9 @@ pub async fn secure_message(
         }
     }
     let role = KeyRole::IncomingMac;
-    let incoming = call.resolve(context, role, &incoming_mac_key).await?;
-    let incoming: Grant<VerifyMac> = call.grant(role, incoming)?;
+    let incoming: Grant<VerifyMac> = call.granted(context, role, &incoming_mac_key).await?;
     let role = KeyRole::OutgoingMac;
-    let outgoing = call.resolve(context, role, &outgoing_mac_key).await?;
-    let outgoing: Grant<GenerateMac> = call.grant(role, outgoing)?;
+    let outgoing: Grant<GenerateMac> = call.granted(context, role, &outgoing_mac_key).await?;
 
     let message = incoming_message.expose_secret();
     let verified = mac::verify_with(&incoming, message, &incoming_mac)?;

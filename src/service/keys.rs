@@ -371,7 +371,7 @@ fn source(from: pb::import_key_request::Source) -> Result<Source, Error> {
     }
 }
 
-fn key_name(name: &str) -> Result<KeyName, Error> {
+pub(in crate::service) fn key_name(name: &str) -> Result<KeyName, Error> {
     named(name, "name").map(|key| key.name)
 }
 

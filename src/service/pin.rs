@@ -1,4 +1,6 @@
-//! `PinService`: wire to domain and back.
+//! `PinService`: wire to domain and back. What is an issuer's stands in `verification`.
+
+mod verification;
 
 use tonic::{Request, Response, Status};
 
@@ -59,6 +61,42 @@ impl PinService for Pin {
                 });
             }
             Ok(pb::TranslatePinsResponse { outcomes })
+        })
+        .await
+    }
+
+    async fn verify_pin(
+        &self,
+        request: Request<pb::VerifyPinRequest>,
+    ) -> Result<Response<pb::VerifyPinResponse>, Status> {
+        admitted::handle(Rpc::VerifyPin, request, async |call, message| {
+            let (asked, reference) = verification::asked_to_verify(message)?;
+            let verified = ops::pin_verification::verify(&self.0, call, asked, &reference).await?;
+            Ok(verified.into())
+        })
+        .await
+    }
+
+    async fn generate_pin_reference(
+        &self,
+        request: Request<pb::GeneratePinReferenceRequest>,
+    ) -> Result<Response<pb::GeneratePinReferenceResponse>, Status> {
+        admitted::handle(Rpc::GeneratePinReference, request, async |call, message| {
+            let asked = ops::pin_verification::IncomingPin::try_from(message)?;
+            let made = ops::pin_verification::make_reference(&self.0, call, asked).await?;
+            Ok(made.into())
+        })
+        .await
+    }
+
+    async fn generate_pin(
+        &self,
+        request: Request<pb::GeneratePinRequest>,
+    ) -> Result<Response<pb::GeneratePinResponse>, Status> {
+        admitted::handle(Rpc::GeneratePin, request, async |call, message| {
+            let asked = ops::pin_verification::GeneratePin::try_from(message)?;
+            let made = ops::pin_verification::generate(&self.0, call, asked).await?;
+            Ok(made.into())
         })
         .await
     }

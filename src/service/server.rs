@@ -20,11 +20,13 @@ use crate::service::approval::Approvals;
 use crate::service::authorize::RpcRow;
 use crate::service::caller::Peer;
 use crate::service::data::Data;
+use crate::service::decimalisation::Decimalisation;
 use crate::service::health::Health;
 use crate::service::keys::Keys;
 use crate::service::mac::Mac;
 use crate::service::pb;
 use crate::service::pb::admin::v1::approval_service_server::ApprovalServiceServer;
+use crate::service::pb::admin::v1::decimalisation_service_server::DecimalisationServiceServer;
 use crate::service::pb::admin::v1::key_service_server::KeyServiceServer;
 use crate::service::pb::v1::alipay_service_server::AlipayServiceServer;
 use crate::service::pb::v1::data_service_server::DataServiceServer;
@@ -114,7 +116,13 @@ pub fn admin_routes(
 ) -> Result<Routes, ServeError> {
     let routes = Routes::new(health.server())
         .add_service(guarded!(stack, context, KeyServiceServer, Keys))
-        .add_service(guarded!(stack, context, ApprovalServiceServer, Approvals));
+        .add_service(guarded!(stack, context, ApprovalServiceServer, Approvals))
+        .add_service(guarded!(
+            stack,
+            context,
+            DecimalisationServiceServer,
+            Decimalisation
+        ));
     with_reflection(routes, reflection)
 }
 

@@ -12,9 +12,11 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
 use crate::domain::data::DataError;
+use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
 use crate::hsm;
 use crate::keys;
+use crate::keys::dukpt::KsnFault;
 use crate::keys::exchange::ExchangeError;
 use crate::ops::{self, KeyRole, fill};
 use crate::service::{Error, Field};
@@ -84,6 +86,9 @@ impl Fault {
             Operation::PanLength => Self::at(Reason::PanLength, "pan"),
             Operation::PinBlockLength => Self::at(Reason::PinBlockLength, "pin_block"),
             Operation::PinBlockRejected(_) => Self::at(Reason::PinBlockRejected, "pin_block"),
+            Operation::PinReference => Self::at(Reason::PinReferenceMalformed, "reference"),
+            Operation::PinFormatUnbound => Self::at(Reason::PinFormatUnbound, "source_format"),
+            Operation::NoNaturalPin => Self::at(Reason::NoNaturalPin, "choice"),
             Operation::MessageTooLong => Self::at(Reason::MessageTooLarge, "message"),
             Operation::MessageEmpty => Self::at(Reason::MessageEmpty, "message"),
             Operation::PinPlace => Self::at(Reason::PinPlace, "place"),
@@ -113,7 +118,10 @@ impl Fault {
             Operation::Catalogue(_) => Self::plain(Reason::StoreUnavailable),
             Operation::Token(error) => Self::of_token(error),
             Operation::Fill(fill::Exhausted) => Self::plain(Reason::TokenUnavailable),
-            Operation::MacKeyMismatch | Operation::SignatureFault => Self::plain(Reason::Internal),
+            Operation::PinDraw => Self::plain(Reason::TokenUnavailable),
+            Operation::MacKeyMismatch | Operation::PinKeyMismatch | Operation::SignatureFault => {
+                Self::plain(Reason::Internal)
+            }
         }
     }
 
@@ -155,6 +163,7 @@ impl Fault {
             KeyRole::Only => "key",
             KeyRole::Source => "source_key",
             KeyRole::Destination => "destination_key",
+            KeyRole::Verification => "verification_key",
             KeyRole::Named => "name",
             KeyRole::Protection => "protection_key",
             KeyRole::SourceProtection => "source_protection_key",
@@ -181,6 +190,7 @@ impl Fault {
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
+            Key::Ksn(fault) => Self::of_ksn(role, *fault),
             Key::Exchange(error) => Self::of_exchange(error, field),
             Key::KeyExists { .. } => Self::at(Reason::KeyExists, field),
             Key::StateOrder { .. } => Self::at(Reason::KeyStateOrder, field),
@@ -188,6 +198,12 @@ impl Fault {
             Key::NotGeneratedHere { .. } => Self::at(Reason::KeyNotGeneratedHere, field),
             Key::ProcessKekRefused => Self::plain(Reason::ProcessKekRefused),
             Key::CryptogramReused => Self::at(Reason::CryptogramReused, "cryptogram"),
+            Key::BudgetSpent => Self::plain(Reason::PinTriesSpent),
+            Key::TableUnknown { .. } => Self::at(Reason::DecimalisationTableUnknown, field),
+            Key::TableTampered { .. } => Self::at(Reason::DecimalisationTableRefused, field),
+            Key::TableExists { .. } => Self::at(Reason::DecimalisationTableExists, "name"),
+            Key::TableWeak(_) => Self::at(Reason::DecimalisationTableWeak, "digits"),
+            Key::TablesFull => Self::plain(Reason::DecimalisationTablesFull),
             Key::TimeRefused { field, why: _ } => Self::at(Reason::TimeRefused, field),
             Key::RequestIdMalformed => Self::at(Reason::RequestIdMalformed, REQUEST_ID),
             Key::RequestIdReused => Self::at(Reason::RequestIdReused, REQUEST_ID),
@@ -208,6 +224,35 @@ impl Fault {
             | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),
+        }
+    }
+
+    fn of_ksn(role: KeyRole, fault: KsnFault) -> Self {
+        let field = match role {
+            KeyRole::Only => "key.ksn",
+            KeyRole::Source => "source_key.ksn",
+            KeyRole::Destination => "destination_key.ksn",
+            KeyRole::Verification => "verification_key.ksn",
+            KeyRole::IncomingMac => "incoming_mac_key.ksn",
+            KeyRole::OutgoingMac => "outgoing_mac_key.ksn",
+            // Calls that take no KSN at all.
+            KeyRole::Named
+            | KeyRole::Protection
+            | KeyRole::SourceProtection
+            | KeyRole::DestinationProtection
+            | KeyRole::Parent
+            | KeyRole::Terminal
+            | KeyRole::Transport => "ksn",
+        };
+        match fault {
+            KsnFault::Missing => Self::at(Reason::MissingField, field),
+            KsnFault::Superfluous => Self::at(Reason::FieldSuperfluous, field),
+            KsnFault::Refused(KsnError::Length) => Self::at(Reason::KsnMalformed, field),
+            KsnFault::Refused(KsnError::CounterZero | KsnError::CounterWeight) => {
+                Self::at(Reason::KsnCounterRefused, field)
+            }
+            KsnFault::Replayed => Self::at(Reason::KsnReplayed, field),
+            KsnFault::NotNoted => Self::plain(Reason::Internal),
         }
     }
 

@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 
 use crate::keys::attributes::Residence;
 
-use crate::keys::key_ref::{BlockRef, KeyRef, NamedKey};
+use crate::keys::key_ref::{BaseRef, BlockRef, DukptRef, KeyRef, NamedKey};
 use crate::keys::open_key::KeyUse;
 use crate::service::pb::v1 as pb;
 use crate::service::{Error, Field};
@@ -18,18 +18,24 @@ pub(in crate::service) fn key_ref(
         name,
         version,
         key_block,
+        ksn,
     } = message.ok_or(Error::FieldMissing(field))?;
     if name.is_empty() {
         return Err(Error::FieldMissing(field));
     }
     let named = NamedKey::parse(&name, version).map_err(|_| Error::KeyNameMalformed(field))?;
-    Ok(if key_block.is_empty() {
-        KeyRef::Named(named)
+    let base = if key_block.is_empty() {
+        BaseRef::Named(named)
     } else {
-        KeyRef::Block(BlockRef {
+        BaseRef::Block(BlockRef {
             protection_key: named,
             block: key_block,
         })
+    };
+    Ok(match (base, ksn.is_empty()) {
+        (BaseRef::Named(named), true) => KeyRef::Named(named),
+        (BaseRef::Block(block), true) => KeyRef::Block(block),
+        (base, false) => KeyRef::Dukpt(DukptRef { base, ksn }),
     })
 }
 

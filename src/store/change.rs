@@ -137,6 +137,23 @@ pub struct Answer {
     pub expires: u64,
 }
 
+/// One use of a transaction of one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KsnNote {
+    /// The tenant that owns the base key.
+    pub tenant: String,
+    /// The base key, as the keys layer calls it.
+    pub base: String,
+    /// The device.
+    pub device: [u8; 8],
+    /// What the transaction is used for, as the keys layer numbers it.
+    pub operation: u8,
+    /// The device's counter, from 1.
+    pub counter: u32,
+    /// How far below the highest it may be, where it did not come before.
+    pub window: u32,
+}
+
 impl Change {
     pub(in crate::store) fn check(&self) -> Result<(), Error> {
         if self.puts.len() + self.deletes.len() > limits::COMMIT_RECORDS_MAX {

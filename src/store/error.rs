@@ -50,6 +50,9 @@ pub enum Error {
     /// The machine's: SQLite refused.
     #[error("the store failed")]
     Sqlite(#[source] rusqlite::Error),
+    /// The machine's: what waits for a budget was not written, or it is not known.
+    #[error("the budgets were not written")]
+    Budgets,
     /// Load: the queue is full.
     #[error("the store's queue is full")]
     QueueFull,

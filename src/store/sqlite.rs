@@ -5,7 +5,9 @@
 //! file in its own order. `directory` repeats each record's tag: of a record that was changed
 //! behind our back it says what should be there. `deleted` names what a poll would not see gone.
 
+mod budgets;
 mod documents;
+mod ksn;
 mod reader;
 mod snapshot;
 mod writer;
@@ -27,7 +29,7 @@ pub use snapshot::{DirectoryRow, RecordRow, Snapshot};
 pub(in crate::store) use writer::Writer;
 
 /// The schema this build reads and writes.
-pub(in crate::store) const SCHEMA_VERSION: i64 = 2;
+pub(in crate::store) const SCHEMA_VERSION: i64 = 3;
 
 /// `PRAGMA application_id`: "PNTL", so that `file` and we know the file.
 const APPLICATION_ID: i64 = 0x504E_544C;
@@ -90,7 +92,23 @@ CREATE TABLE idempotency (
     PRIMARY KEY (tenant, caller, request_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_expires ON idempotency (expires);
-INSERT INTO meta (key, value) VALUES ('schema', 2);
+CREATE TABLE ksn_mark (
+    tenant    TEXT NOT NULL,
+    base      TEXT NOT NULL,
+    device    BLOB NOT NULL CHECK (length(device) = 8),
+    operation INTEGER NOT NULL,
+    highest   INTEGER NOT NULL CHECK (highest BETWEEN 1 AND 4294967295),
+    below     INTEGER NOT NULL,
+    PRIMARY KEY (tenant, base, device, operation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE budget (
+    subject BLOB NOT NULL CHECK (length(subject) = 32),
+    ends    INTEGER NOT NULL,
+    spent   INTEGER NOT NULL CHECK (spent >= 0),
+    PRIMARY KEY (subject, ends)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX budget_ends ON budget (ends);
+INSERT INTO meta (key, value) VALUES ('schema', 3);
 ";
 
 /// Copies a store as it is at one moment into an empty file, packed.

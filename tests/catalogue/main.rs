@@ -19,6 +19,7 @@ mod oracle;
 mod place;
 mod root;
 mod rotation;
+mod sign_in;
 mod tamper;
 mod tokens;
 mod using;
@@ -107,6 +108,7 @@ scenarios! {
     import::production_takes_no_values_and_no_test_files,
     import::an_import_that_fails_late_leaves_nothing_behind,
     import::single_keys_are_imported_by_call,
+    sign_in::a_terminal_signs_in_under_a_master_key_in_the_token,
     intent::an_intent_put_back_does_not_cost_the_key,
     intent::an_intent_that_somebody_wrote_is_none,
     intent::a_row_taken_away_and_its_intent_put_back_do_not_cost_the_key,

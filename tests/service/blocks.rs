@@ -8,6 +8,7 @@ use pintle::domain::cipher::{BlockAlgorithm, BlockCipher, PinCipher};
 use pintle::domain::pan::Pan;
 use pintle::domain::pin::Pin;
 use pintle::domain::pin_block::{self, Format, Framing};
+use pintle::service::pb::v1::PinBlockFormat;
 
 /// The test keys, as an import file.
 pub const KEYS: &str = include_str!("keys.toml");
@@ -70,6 +71,36 @@ pub fn close_8(name: &str, clear: [u8; 8]) -> Vec<u8> {
         PinCipher::Aes(_) | PinCipher::Sm4(_) => panic!("{name} has no 8-byte blocks"),
     }
     block.to_vec()
+}
+
+/// Any 16 bytes under an AES or SM4 key, sound or not.
+pub fn close_plain_16(name: &str, clear: [u8; 16]) -> Vec<u8> {
+    let mut block = clear;
+    match cipher(name) {
+        PinCipher::Aes(aes) => {
+            let Ok(()) = aes.encrypt_block(&mut block);
+        }
+        PinCipher::Sm4(sm4) => {
+            let Ok(()) = sm4.encrypt_block(&mut block);
+        }
+        PinCipher::Tdes(_) => panic!("{name} has no 16-byte blocks"),
+    }
+    block.to_vec()
+}
+
+/// A format on the wire.
+pub fn wire(format: Format) -> PinBlockFormat {
+    match format {
+        Format::Iso0 => PinBlockFormat::Iso0,
+        Format::Iso1 => PinBlockFormat::Iso1,
+        Format::Iso3 => PinBlockFormat::Iso3,
+        Format::Iso4 => PinBlockFormat::Iso4,
+        Format::Sm4Fmt4Layout => PinBlockFormat::Sm4Fmt4Layout,
+        Format::Sm4Unionpay16 => PinBlockFormat::Sm4Unionpay16,
+        Format::Sm4Unionpay8pad => PinBlockFormat::Sm4Unionpay8pad,
+        Format::Iso4Pan12 => PinBlockFormat::Iso4Pan12,
+        Format::X98NoPan => PinBlockFormat::X98NoPan,
+    }
 }
 
 /// Any PIN field of format 4 or its SM4 layout, bound to a PAN, sound or not (ISO 9564-1, 9.4.2).

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use pintle::limits::{AUDIT_KEYS_MAX, BATCH_ITEMS_MAX, BATCH_MESSAGE_BYTES_MAX};
 use pintle::service::pb::v1::mac_service_client::MacServiceClient;
 use pintle::service::pb::v1::{
-    GenerateMacRequest, GenerateMacsItem, GenerateMacsRequest, KeyRef, Refusal, VerifyMacRequest,
+    GenerateMacRequest, GenerateMacsItem, GenerateMacsRequest, KeyRef, VerifyMacRequest,
     VerifyMacsItem, VerifyMacsRequest, generate_macs_outcome, verify_macs_outcome,
 };
 use sha2::{Digest, Sha256};
 use tonic::Code;
 
 use crate::key_block::block_of;
-use crate::refusal::{assert_refused, refused};
+use crate::refusal::{assert_refused, assert_refused_alike};
 use crate::world::{key, world};
 
 fn to_make(key: Option<KeyRef>, message: &[u8]) -> GenerateMacsItem {
@@ -205,14 +205,4 @@ fn mac_of(outcome: &pintle::service::pb::v1::GenerateMacsOutcome) -> Vec<u8> {
         generate_macs_outcome::Outcome::Made(answer) => answer.mac.clone(),
         generate_macs_outcome::Outcome::Refused(refusal) => panic!("{}", refusal.reason),
     }
-}
-
-/// An item's refusal says what the refusal of a call of its own says.
-#[track_caller]
-fn assert_refused_alike<T>(refusal: &Refusal, alone: Result<T, pintle::client::Error>) {
-    let alone = refused(alone);
-    assert_eq!(Code::from_i32(refusal.code), alone.code);
-    assert_eq!(refusal.reason, alone.reason);
-    assert_eq!(refusal.field, alone.field.unwrap_or_default());
-    assert_eq!(refusal.message, alone.message);
 }

@@ -5,12 +5,10 @@ use pintle::config::server::{Acceptance, Environment};
 use pintle::domain::pin_block::Format;
 use pintle::ops::pin_engine::HostPinEngine;
 use pintle::service::pb::v1::pin_service_client::PinServiceClient;
-use pintle::service::pb::v1::{
-    KeyRef, PinBlockFormat, Residence, TranslatePinRequest, TranslatePinResponse,
-};
+use pintle::service::pb::v1::{KeyRef, Residence, TranslatePinRequest, TranslatePinResponse};
 use tonic::Code;
 
-use crate::blocks::{bound, close_8, close_16, decipher, encipher, open_8};
+use crate::blocks::{bound, close_8, close_16, close_plain_16, decipher, encipher, open_8, wire};
 use crate::refusal::{assert_refused, status};
 use crate::world::{key, world};
 
@@ -18,31 +16,35 @@ const PAN: &str = "4012345678909";
 const PIN: &str = "8765";
 
 /// Source keys and the format that comes in under each.
-const SOURCES: [(&str, Format); 6] = [
+const SOURCES: [(&str, Format); 10] = [
     ("tpk-tdes", Format::Iso0),
     ("tpk-tdes", Format::Iso3),
     ("tpk-tdes-iso1", Format::Iso1),
     ("tpk-aes", Format::Iso4),
     ("zpk-in-aes", Format::Iso4),
     ("tpk-sm4", Format::Sm4Fmt4Layout),
+    ("tpk-sm4-16", Format::Sm4Unionpay16),
+    ("tpk-sm4-8pad", Format::Sm4Unionpay8pad),
+    ("tpk-aes-pan12", Format::Iso4Pan12),
+    ("tpk-no-pan", Format::X98NoPan),
 ];
 
-/// Destination keys and the format that goes out under each.
-const DESTINATIONS: [(&str, Format); 4] = [
+/// Destination keys and the format that goes out under each. The second is an issuer's.
+const DESTINATIONS: [(&str, Format); 7] = [
     ("zpk-out-tdes-0", Format::Iso0),
     ("zpk-out-tdes-3", Format::Iso3),
     ("zpk-out-aes", Format::Iso4),
     ("zpk-out-sm4", Format::Sm4Fmt4Layout),
+    ("zpk-out-sm4-16", Format::Sm4Unionpay16),
+    ("zpk-out-sm4-8pad", Format::Sm4Unionpay8pad),
+    ("zpk-out-aes-pan12", Format::Iso4Pan12),
 ];
 
-pub fn wire(format: Format) -> PinBlockFormat {
-    match format {
-        Format::Iso0 => PinBlockFormat::Iso0,
-        Format::Iso1 => PinBlockFormat::Iso1,
-        Format::Iso3 => PinBlockFormat::Iso3,
-        Format::Iso4 => PinBlockFormat::Iso4,
-        Format::Sm4Fmt4Layout => PinBlockFormat::Sm4Fmt4Layout,
-    }
+/// Where blocks of this format may go: those without PAN not to an issuer's key.
+fn destinations_of(format: Format) -> impl Iterator<Item = (&'static str, Format)> {
+    DESTINATIONS
+        .into_iter()
+        .filter(move |(name, _)| format != Format::X98NoPan || *name != "zpk-out-tdes-3")
 }
 
 fn ask(source: &str, format: Format, to: &str, pan: &str, block: Vec<u8>) -> TranslatePinRequest {
@@ -76,7 +78,7 @@ fn translate_pin_accepts_every_pair_the_table_allows_and_the_pin_comes_out() {
         let client = world.client().await;
         for pin in ["1234", "987654321098", PIN] {
             for (source, from) in SOURCES {
-                for (destination, to) in DESTINATIONS {
+                for (destination, to) in destinations_of(from) {
                     let block = encipher(source, from, pin, PAN);
                     let request = ask(source, from, destination, PAN, block);
                     let answer = client.translate_pin(request).await.unwrap();
@@ -167,8 +169,38 @@ fn translate_pin_carries_digits_it_never_looks_at() {
 }
 
 /// Clear blocks and PIN fields that are wrong in one way each, before the PAN is bound in: control,
-/// length, fill.
-const UNSOUND: [(Format, &[&str]); 4] = [
+/// length, fill, and what stands beside the field.
+const UNSOUND: [(Format, &[&str]); 7] = [
+    (
+        Format::X98NoPan,
+        &[
+            "141234FFFFFFFFFF",
+            "031234FFFFFFFFFF",
+            "0D1234567890123F",
+            "041234FFFFFFFFFE",
+        ],
+    ),
+    (
+        // The digits of PAN stand in these already.
+        Format::Sm4Unionpay16,
+        &[
+            "141234FFFFFFFFFFFFFFBFEDCBA9876F",
+            "031234FFFFFFFFFFFFFFBFEDCBA9876F",
+            "041234FFFFFFFFFEFFFFBFEDCBA9876F",
+            "041234FFFFFFFFFFFFFFFFFFFFFFFFFF",
+            "041234FFFFFFFFFFFFFEBFEDCBA9876F",
+        ],
+    ),
+    (
+        Format::Sm4Unionpay8pad,
+        &[
+            "141274EDCBA9876F0000000000000000",
+            "031274EDCBA9876F0000000000000000",
+            "041274EDCBA9876E0000000000000000",
+            "041274EDCBA9876F0000000000000001",
+            "041274EDCBA9876F8000000000000000",
+        ],
+    ),
     (
         Format::Iso0,
         &[
@@ -226,7 +258,20 @@ fn unsound() -> Vec<TranslatePinRequest> {
                 Format::Iso1 => {
                     blocks.push(("tpk-tdes-iso1", format, close_8("tpk-tdes-iso1", eight())));
                 }
-                Format::Iso4 | Format::Sm4Fmt4Layout => {
+                Format::X98NoPan => {
+                    blocks.push(("tpk-no-pan", format, close_8("tpk-no-pan", eight())));
+                }
+                Format::Sm4Unionpay16 => {
+                    let clear = field.as_slice().try_into().unwrap();
+                    let block = close_plain_16("tpk-sm4-16", clear);
+                    blocks.push(("tpk-sm4-16", format, block));
+                }
+                Format::Sm4Unionpay8pad => {
+                    let clear = field.as_slice().try_into().unwrap();
+                    let block = close_plain_16("tpk-sm4-8pad", clear);
+                    blocks.push(("tpk-sm4-8pad", format, block));
+                }
+                Format::Iso4 | Format::Sm4Fmt4Layout | Format::Iso4Pan12 => {
                     let field = field.as_slice().try_into().unwrap();
                     blocks.push(("tpk-aes", Format::Iso4, close_16("tpk-aes", field, PAN)));
                     let sm4 = close_16("tpk-sm4", field, PAN);
@@ -239,10 +284,15 @@ fn unsound() -> Vec<TranslatePinRequest> {
     let other_key = |key, format, of| (key, format, encipher(of, format, PIN, PAN));
     blocks.push(other_pan("tpk-tdes", Format::Iso0));
     blocks.push(other_pan("tpk-aes", Format::Iso4));
+    blocks.push(other_pan("tpk-sm4-16", Format::Sm4Unionpay16));
+    blocks.push(other_pan("tpk-sm4-8pad", Format::Sm4Unionpay8pad));
+    blocks.push(other_pan("tpk-aes-pan12", Format::Iso4Pan12));
+    blocks.push(other_key("tpk-no-pan", Format::X98NoPan, "tpk-tdes"));
     blocks.push(other_key("tpk-aes", Format::Iso4, "zpk-in-aes"));
     blocks.push(other_key("tpk-tdes", Format::Iso3, "tpk-tdes-iso1"));
     let to_each = |(source, format, block): (&'static str, Format, Vec<u8>)| {
-        DESTINATIONS.map(|(destination, _)| ask(source, format, destination, PAN, block.clone()))
+        destinations_of(format)
+            .map(move |(destination, _)| ask(source, format, destination, PAN, block.clone()))
     };
     blocks.into_iter().flat_map(to_each).collect()
 }
@@ -384,32 +434,6 @@ fn translate_pin_refuses_a_format_the_source_key_does_not_list() {
             let answer = client.translate_pin(request).await;
             let code = Code::FailedPrecondition;
             assert_refused(answer, code, "PIN_FORMAT_REFUSED", "source_format");
-        }
-    });
-}
-
-#[test]
-fn translate_pin_refuses_every_format_under_another_cipher_than_its_own() {
-    world().run(async |world| {
-        let client = world.client().await;
-        let keys = [("tpk-tdes", 0), ("tpk-aes", 1), ("tpk-sm4", 2)];
-        let formats = [
-            (Format::Iso0, 0),
-            (Format::Iso1, 0),
-            (Format::Iso3, 0),
-            (Format::Iso4, 1),
-            (Format::Sm4Fmt4Layout, 2),
-        ];
-        for (source, cipher) in keys {
-            for (format, _) in formats.into_iter().filter(|(_, own)| *own != cipher) {
-                for (destination, _) in DESTINATIONS {
-                    // A length that fits neither: the pair is refused before anything else is.
-                    let request = ask(source, format, destination, PAN, vec![7; 3]);
-                    let answer = client.translate_pin(request).await;
-                    let code = Code::FailedPrecondition;
-                    assert_refused(answer, code, "TRANSLATION_FORBIDDEN", "source_format");
-                }
-            }
         }
     });
 }

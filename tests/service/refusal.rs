@@ -1,6 +1,7 @@
 //! What a refusal must look like: canonical code, reason, field, and nothing else.
 
 use pintle::client::{Error, Refused};
+use pintle::service::pb::v1::Refusal;
 use tonic::{Code, Response, Status};
 
 /// The refusal of a call that was refused.
@@ -41,4 +42,14 @@ pub fn assert_refused<T>(
     } = refused(answer);
     let expected = (code, reason, field.into());
     assert_eq!((got, why.as_str(), at.as_deref()), expected, "{message}");
+}
+
+/// An item's refusal says what the refusal of a call of its own says.
+#[track_caller]
+pub fn assert_refused_alike<T>(refusal: &Refusal, alone: Result<T, Error>) {
+    let alone = refused(alone);
+    assert_eq!(Code::from_i32(refusal.code), alone.code);
+    assert_eq!(refusal.reason, alone.reason);
+    assert_eq!(refusal.field, alone.field.unwrap_or_default());
+    assert_eq!(refusal.message, alone.message);
 }

@@ -149,7 +149,7 @@ impl Till {
             pin: Some(CarriedPin {
                 source_key: brought(&self.answer.keys[0]),
                 destination_key: key("zpk-out-aes"),
-                source_format: crate::pin::wire(self.format).into(),
+                source_format: blocks::wire(self.format).into(),
                 pan: PAN.to_owned(),
                 pin_block: self.pin_block(),
                 place: Some(place),
@@ -196,7 +196,7 @@ fn sign_in_accepts_a_terminal_and_gives_it_and_its_host_the_same_keys() {
             let asked = TranslatePinRequest {
                 source_key: brought(&till.answer.keys[0]),
                 destination_key: key("zpk-out-aes"),
-                source_format: crate::pin::wire(till.format).into(),
+                source_format: blocks::wire(till.format).into(),
                 pan: PAN.to_owned(),
                 pin_block: till.pin_block(),
             };

@@ -24,6 +24,7 @@ use pintle::limits;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
+use pintle::ops::pin_verification::Issuer;
 use pintle::secret::Secret;
 use pintle::service::authorize::{Plane, Policy, RPCS};
 use pintle::service::caller::DANGER_DEV_PLAINTEXT;
@@ -56,6 +57,8 @@ pub struct World {
     pub stack: Stack,
     /// Readiness.
     pub health: Health,
+    /// Where the store is.
+    pub store: PathBuf,
     /// Where the journal is.
     pub journal: PathBuf,
     /// The plaintext listener.
@@ -106,14 +109,18 @@ impl World {
 
     /// Another plaintext server over the same keys, with other options.
     pub async fn server(&self, edit: impl FnOnce(&mut Options)) -> SocketAddr {
+        self.server_over(&self.context, edit).await
+    }
+
+    /// The same over another context: another engine, for one.
+    pub async fn server_over(
+        &self,
+        context: &Context,
+        edit: impl FnOnce(&mut Options),
+    ) -> SocketAddr {
         let mut options = options(Audit::DangerNone);
         edit(&mut options);
-        let routes = data_routes(
-            &self.context,
-            &Stack::new(options),
-            &self.health,
-            Reflection::Off,
-        );
+        let routes = data_routes(context, &Stack::new(options), &self.health, Reflection::Off);
         let listener = bind().await;
         let address = listener.local_addr().unwrap();
         let stop = std::future::pending();
@@ -123,6 +130,11 @@ impl World {
             stop,
         ));
         address
+    }
+
+    /// A client of another plaintext server, with keys and budgets of its own.
+    pub async fn client_with(&self, context: &Context) -> Client {
+        client_of(self.server_over(context, |_| ()).await).await
     }
 
     /// A client of the control plane over plaintext.
@@ -216,6 +228,7 @@ impl World {
             context,
             stack,
             health,
+            store: folder.join("store.sqlite"),
             journal,
             plaintext,
             tls,
@@ -258,8 +271,8 @@ fn policy_file(approved: &[&str]) -> PolicyFile {
                 DANGER_DEV_PLAINTEXT,
                 &every,
                 &[
-                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*", "data-*",
-                    "tdk-*",
+                    "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*", "pvk-*",
+                    "data-*", "tdk-*",
                 ],
             ),
         ],
@@ -306,6 +319,7 @@ async fn context(folder: &Path) -> Context {
         catalogue,
         token,
         pin_engine: Arc::new(engine),
+        issuer: Issuer::default(),
         fill,
     }
 }

@@ -9,13 +9,16 @@ mod alipay;
 mod case;
 mod check_value;
 mod data;
+mod dukpt;
 mod encryption;
 mod key_block;
 mod mac;
 mod pin_block;
+mod pin_verification;
 mod report;
 mod signature;
 mod sm;
+mod unionpay_pin;
 mod unsupported;
 
 use crate::case::{Case, Op};
@@ -105,8 +108,11 @@ fn run_cases(file: &str, cases: &[Value], report: &mut Report) {
 fn operation(name: &str) -> Option<&'static Op> {
     [
         pin_block::OPS,
+        unionpay_pin::OPS,
+        pin_verification::OPS,
         mac::OPS,
         check_value::OPS,
+        dukpt::OPS,
         key_block::OPS,
         signature::OPS,
         sm::OPS,

@@ -11,6 +11,7 @@ use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Acceptance, Environment, Limits};
 use pintle::hsm::Token;
 use pintle::keys::act::now;
+use pintle::keys::budget::BudgetRules;
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::lifecycle;
 use pintle::keys::reconcile::reconcile;
@@ -18,6 +19,7 @@ use pintle::limits;
 use pintle::ops::context::Context;
 use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
+use pintle::ops::pin_verification::Issuer;
 use pintle::service::authorize::{Plane, Policy};
 use pintle::service::health::Health;
 use pintle::service::stack::{Audit, Options, Stack};
@@ -33,6 +35,7 @@ pub struct Parts<'a> {
     pub catalogue: Catalogue,
     pub journal: &'a Path,
     pub callers: &'a PolicyFile,
+    pub budgets: BudgetRules,
     pub limits: &'a Limits,
 }
 
@@ -92,6 +95,10 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
         catalogue: parts.catalogue,
         token: parts.token,
         pin_engine: Arc::new(engine),
+        issuer: Issuer {
+            budgets: parts.budgets,
+            ..Issuer::default()
+        },
         fill,
     };
     let health = Health::new().await;

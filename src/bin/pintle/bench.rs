@@ -18,6 +18,7 @@ use pintle::ops::context::{Call, Context};
 use pintle::ops::fill::Fill;
 use pintle::ops::pin::{self, TranslatePin};
 use pintle::ops::pin_engine::HostPinEngine;
+use pintle::ops::pin_verification::Issuer;
 use pintle::secret::{Secret, slab};
 use serde_json::json;
 
@@ -183,6 +184,7 @@ impl Measure {
             catalogue: self.opened.clone(),
             token: self.token.clone(),
             pin_engine: Arc::new(engine),
+            issuer: Issuer::default(),
             fill,
         };
         let scope = CallerScope::new("default", ["*"]);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Environment, Limits};
 use pintle::hsm::{self, Module, Token, TokenConfig};
+use pintle::keys::budget::BudgetRules;
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::template::Template;
 use pintle::keys::{import, provision};
@@ -85,6 +86,7 @@ impl DevServer {
             token: token.clone(),
             journal: &folder.join("audit.jsonl"),
             callers: &everything(),
+            budgets: BudgetRules::default(),
             limits: &Limits::default(),
         })
         .await?;

@@ -2,6 +2,7 @@
 
 use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Environment, Server};
+use pintle::keys::budget::BudgetRules;
 use pintle::service::server::{Reflection, admin_routes, data_routes, serve_with_tls};
 use pintle::service::tls::Tls;
 use tokio::net::TcpListener;
@@ -43,6 +44,10 @@ async fn serve(server: &Server) -> Outcome {
         catalogue,
         journal: &server.audit.path,
         callers: &callers,
+        budgets: BudgetRules {
+            pan_failures_day: server.pin_verification.failures_per_pan_day,
+            caller_failures_minute: server.pin_verification.failures_per_caller_minute,
+        },
         limits: &server.limits,
     })
     .await?;

@@ -58,6 +58,14 @@ pub fn tag<C: BlockCipher<N>, const N: usize>(
     Ok(*state)
 }
 
+/// What is encrypted for the CMAC of one zero block, from the encrypted zero block: K1 itself (6.1). For
+/// check values of keys that can do nothing but encrypt blocks.
+pub fn of_zero_block<const N: usize>(encrypted_zero: &[u8; N]) -> Zeroizing<[u8; N]> {
+    let mut input = Zeroizing::new(*encrypted_zero);
+    double(&mut input);
+    input
+}
+
 /// Multiplication by x in GF(2⁶⁴) or GF(2¹²⁸), without a branch on the bit shifted out.
 fn double<const N: usize>(block: &mut [u8; N]) {
     // SP 800-38B, 5.3: R_64 = 0x1B, R_128 = 0x87.

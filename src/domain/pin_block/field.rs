@@ -91,14 +91,18 @@ impl PinField {
 
     /// The same, of a field whose block is good only if `rest` says so too.
     pub(super) fn decode_beside(&self, layout: Layout, rest: Choice) -> Result<Pin, Rejected> {
+        match self.decode_always(layout, rest) {
+            (pin, sound) if bool::from(sound) => Ok(pin),
+            _ => Err(Rejected),
+        }
+    }
+
+    /// The same, with a PIN to go on working with where the field is not sound: its digits may then
+    /// be none.
+    pub(super) fn decode_always(&self, layout: Layout, rest: Choice) -> (Pin, Choice) {
         let (content, valid) = self.reframe(layout);
         let decimal = (above_nine(content.0) & DIGITS).ct_eq(&0);
-        let pin = Pin::from_checked_nibbles(content.0);
-        if bool::from(valid & decimal & rest) {
-            Ok(pin)
-        } else {
-            Err(Rejected)
-        }
+        (Pin::from_checked_nibbles(content.0), valid & decimal & rest)
     }
 
     /// The clear block of formats 0 and 3: the PIN field ⊕ the PAN field.

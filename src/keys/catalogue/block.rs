@@ -9,7 +9,9 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::data;
+use crate::domain::cipher::BlockAlgorithm;
+use crate::domain::dukpt::KeyType;
+use crate::domain::pin_block::Format;
 use crate::keys::act::now;
 use crate::keys::attributes::{Exportability, Origin, Residence, State, Usage};
 use crate::keys::catalogue::Catalogue;
@@ -64,6 +66,10 @@ impl Catalogue {
     ) -> Result<OpenKey, Error> {
         let environment = self.inner.custodian.environment();
         let opened = exchange::open(grant, environment, block, now())?;
+        let derives = opened.attributes.usage == Usage::BaseDerivation;
+        if derives && !self.inner.allow_process_kek {
+            return Err(Error::ProcessKekRefused);
+        }
         let spec = spec_of(&opened, grant.header())?;
         let header = header_of(&spec, &opened, grant.header());
         let value = opened.value.expose_secret();
@@ -88,7 +94,8 @@ impl Catalogue {
 /// in a partner's, of the protection key's policy.
 fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeError> {
     let attributes = opened.attributes;
-    if attributes.usage.protects_keys() {
+    let derives = attributes.usage == Usage::BaseDerivation;
+    if attributes.usage.protects_keys() && !derives {
         // A key that protects others has a record, an owner and a check at start.
         return Err(ExchangeError::NotOffered);
     }
@@ -120,10 +127,14 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     };
     let theirs = &protection.policy;
     let mut policy = KeyPolicy::default();
-    if granted.contains(OperationKind::DecryptPin) {
+    let decrypts = granted.contains(OperationKind::DecryptPin)
+        || granted.contains(OperationKind::DecryptPinToVerify);
+    if derives {
+        policy = of_base_key(theirs);
+    } else if decrypts {
         policy.pin_inputs = theirs.pin_inputs.iter().filter(own).collect();
     }
-    if granted.contains(OperationKind::EncryptPin) {
+    if !derives && granted.contains(OperationKind::EncryptPin) {
         policy.pin_output = theirs.pin_output.filter(own);
     }
     if attributes.usage.makes_macs() {
@@ -131,13 +142,8 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     }
     if attributes.usage == Usage::DataEncryption {
         let decrypts = granted.contains(OperationKind::DecryptData);
-        let fits = |rule: &data::Rule| {
-            let algorithm = attributes.algorithm.block_algorithm();
-            algorithm.is_some_and(|algorithm| rule.fits(algorithm))
-        };
-        policy.data = theirs.data.filter(fits);
-        policy.track = theirs.track.filter(|_| policy.data.is_none());
-        policy.translate_only = theirs.translate_only && decrypts && policy.data.is_some();
+        let cipher = attributes.algorithm.block_algorithm();
+        policy = with_data(policy, theirs, cipher, decrypts);
     }
     // Accepted for the protection key, and only where there is something to accept.
     policy.weak = theirs.weak && is_weak(attributes.usage, attributes.mode, &policy);
@@ -149,6 +155,43 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
             ..wanted
         },
     )
+}
+
+/// Of the protection key's rule and layout, what a data key of this cipher can have.
+fn with_data(
+    own: KeyPolicy,
+    theirs: &KeyPolicy,
+    cipher: Option<BlockAlgorithm>,
+    decrypts: bool,
+) -> KeyPolicy {
+    let data = theirs
+        .data
+        .filter(|rule| cipher.is_some_and(|cipher| rule.fits(cipher)));
+    let tracks = matches!(cipher, Some(BlockAlgorithm::Tdes | BlockAlgorithm::Sm4));
+    KeyPolicy {
+        data,
+        track: theirs.track.filter(|_| tracks && data.is_none()),
+        translate_only: theirs.translate_only && decrypts && data.is_some(),
+        ..own
+    }
+}
+
+/// The policy of a base derivation key in a partner's block: of the protection key's, what is of the
+/// keys that it derives.
+fn of_base_key(theirs: &KeyPolicy) -> KeyPolicy {
+    let dukpt = theirs.dukpt.unwrap_or_default();
+    let cipher = dukpt.pin_key.and_then(KeyType::block_algorithm);
+    let own = |format: &Format| cipher == Some(format.algorithm());
+    let policy = KeyPolicy {
+        pin_inputs: theirs.pin_inputs.iter().filter(own).collect(),
+        pin_output: theirs.pin_output.filter(own),
+        mac: theirs.mac.filter(|_| dukpt.mac_key.is_some()),
+        weak: theirs.weak,
+        dukpt: theirs.dukpt,
+        ..KeyPolicy::default()
+    };
+    let cipher = dukpt.data_key.and_then(KeyType::block_algorithm);
+    with_data(policy, theirs, cipher, true)
 }
 
 /// A header that no record has: the key is named by what opened it.

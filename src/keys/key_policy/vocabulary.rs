@@ -3,6 +3,7 @@
 
 use crate::domain::alipay::SignType;
 use crate::domain::data;
+use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
 use crate::domain::track;
@@ -266,3 +267,14 @@ pub(in crate::keys) fn layout_of_bytes(bytes: &[u8]) -> Result<Layout, Malformed
     let form = Named::of_code(LAYOUTS, code)?;
     layout(form, check_value_bytes, data_key == 1).ok_or(Malformed)
 }
+
+pub(in crate::keys) const KEY_TYPES: &[Named<KeyType>] = &[
+    Named::new(KeyType::Tdes2, 1, "TDES-2"),
+    Named::new(KeyType::Tdes3, 2, "TDES-3"),
+    Named::new(KeyType::Aes128, 3, "AES-128"),
+    Named::new(KeyType::Aes192, 4, "AES-192"),
+    Named::new(KeyType::Aes256, 5, "AES-256"),
+    Named::new(KeyType::Hmac128, 6, "HMAC-128"),
+    Named::new(KeyType::Hmac192, 7, "HMAC-192"),
+    Named::new(KeyType::Hmac256, 8, "HMAC-256"),
+];

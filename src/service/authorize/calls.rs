@@ -12,6 +12,12 @@ pub enum Rpc {
     TranslatePin,
     /// `PinService.TranslatePins`
     TranslatePins,
+    /// `PinService.VerifyPin`
+    VerifyPin,
+    /// `PinService.GeneratePinReference`
+    GeneratePinReference,
+    /// `PinService.GeneratePin`
+    GeneratePin,
     /// `MacService.GenerateMac`
     GenerateMac,
     /// `MacService.VerifyMac`
@@ -68,6 +74,10 @@ pub enum Rpc {
     ListApprovals,
     /// `ApprovalService.DecideApproval`
     DecideApproval,
+    /// `DecimalisationService.CreateDecimalisationTable`
+    CreateDecimalisationTable,
+    /// `DecimalisationService.ListDecimalisationTables`
+    ListDecimalisationTables,
 }
 
 /// The two listeners. A call stands on one of them and does not exist on the other.
@@ -109,6 +119,27 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.PinService/TranslatePins",
         message_bytes_max: limits::BATCH_MESSAGE_BYTES_MAX,
         metric: "translate_pins",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyPin,
+        plane: Plane::Data,
+        path: "/pintle.v1.PinService/VerifyPin",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "verify_pin",
+    },
+    RpcRow {
+        rpc: Rpc::GeneratePinReference,
+        plane: Plane::Data,
+        path: "/pintle.v1.PinService/GeneratePinReference",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "generate_pin_reference",
+    },
+    RpcRow {
+        rpc: Rpc::GeneratePin,
+        plane: Plane::Data,
+        path: "/pintle.v1.PinService/GeneratePin",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "generate_pin",
     },
     RpcRow {
         rpc: Rpc::GenerateMac,
@@ -306,6 +337,20 @@ pub const RPCS: &[RpcRow] = &[
         message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
         metric: "decide_approval",
     },
+    RpcRow {
+        rpc: Rpc::CreateDecimalisationTable,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.DecimalisationService/CreateDecimalisationTable",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "create_decimalisation_table",
+    },
+    RpcRow {
+        rpc: Rpc::ListDecimalisationTables,
+        plane: Plane::Admin,
+        path: "/pintle.admin.v1.DecimalisationService/ListDecimalisationTables",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "list_decimalisation_tables",
+    },
 ];
 
 impl Rpc {
@@ -322,9 +367,13 @@ impl Rpc {
             | Self::DestroyKey
             | Self::RestoreKey
             | Self::UpdateKeyMetadata
-            | Self::TranslateKeyBlock => true,
+            | Self::TranslateKeyBlock
+            | Self::CreateDecimalisationTable => true,
             Self::TranslatePin
             | Self::TranslatePins
+            | Self::VerifyPin
+            | Self::GeneratePinReference
+            | Self::GeneratePin
             | Self::GenerateMac
             | Self::VerifyMac
             | Self::SignIn
@@ -342,7 +391,8 @@ impl Rpc {
             | Self::GetKey
             | Self::ListKeys
             | Self::ListApprovals
-            | Self::DecideApproval => false,
+            | Self::DecideApproval
+            | Self::ListDecimalisationTables => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_types::Timestamp;
 
 use crate::keys::attributes::{Exportability, Residence, State};
-use crate::keys::key_policy::KeyPolicy;
+use crate::keys::key_policy::{DukptWords, KeyPolicy, PinVerificationWords};
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
@@ -72,6 +72,8 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         track_layout,
         translate_only,
         sign_in,
+        dukpt,
+        pin_verification,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -90,6 +92,31 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         track_layout,
         translate_only,
         sign_in: sign_in.map(sign_in_words).transpose()?,
+        dukpt: dukpt.map(dukpt_words),
+        pin_verification: verification_words(pin_verification.unwrap_or_default())?,
+    })
+}
+
+fn verification_words(policy: pb::PinVerificationPolicy) -> Result<PinVerificationWords, Error> {
+    let pb::PinVerificationPolicy {
+        decimalisation_table,
+        pin_length,
+        validation_first,
+        validation_digits,
+        validation_pad,
+        pvki,
+    } = policy;
+    let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
+    Ok(PinVerificationWords {
+        table: decimalisation_table,
+        length: small(pin_length, "policy.pin_verification.pin_length")?,
+        first: small(validation_first, "policy.pin_verification.validation_first")?,
+        digits: small(
+            validation_digits,
+            "policy.pin_verification.validation_digits",
+        )?,
+        pad: validation_pad,
+        pvki,
     })
 }
 
@@ -122,6 +149,23 @@ fn sign_in_words(policy: pb::SignInPolicy) -> Result<SignInWords, Error> {
             .map_err(|_| Error::FieldMalformed(field))?,
         data_key,
     })
+}
+
+fn dukpt_words(policy: pb::DukptPolicy) -> DukptWords {
+    let pb::DukptPolicy {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    } = policy;
+    DukptWords {
+        pin_key,
+        mac_key,
+        data_key,
+        both_ways,
+        replay_window,
+    }
 }
 
 /// Labels within bounds, each name once.
@@ -213,7 +257,10 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         track_layout,
         translate_only,
         sign_in,
+        dukpt,
+        pin_verification,
     } = words;
+    let said = pin_verification != PinVerificationWords::default();
     pb::KeyPolicy {
         pin_inputs,
         pin_output,
@@ -247,6 +294,42 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
             check_value_bytes: words.check_value_bytes.into(),
             data_key: words.data_key,
         }),
+        dukpt: dukpt.map(|words| {
+            let DukptWords {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            } = words;
+            pb::DukptPolicy {
+                pin_key,
+                mac_key,
+                data_key,
+                both_ways,
+                replay_window,
+            }
+        }),
+        pin_verification: said.then(|| verification_policy(pin_verification)),
+    }
+}
+
+fn verification_policy(words: PinVerificationWords) -> pb::PinVerificationPolicy {
+    let PinVerificationWords {
+        table,
+        length,
+        first,
+        digits,
+        pad,
+        pvki,
+    } = words;
+    pb::PinVerificationPolicy {
+        decimalisation_table: table,
+        pin_length: length.into(),
+        validation_first: first.into(),
+        validation_digits: digits.into(),
+        validation_pad: pad,
+        pvki,
     }
 }
 

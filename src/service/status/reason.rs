@@ -70,6 +70,8 @@ reasons! {
         "the PIN block's length is not that of its format";
     PinPlace, "PIN_PLACE", InvalidArgument,
         "the PIN block's place does not lie within the outgoing message";
+    PinReferenceMalformed, "PIN_REFERENCE_MALFORMED", InvalidArgument,
+        "a PVV has 4 digits, an offset as many as the key's policy says";
     MacLength, "MAC_LENGTH", InvalidArgument,
         "the MAC's length is not the one the key's policy names";
     MessageEmpty, "MESSAGE_EMPTY", InvalidArgument,
@@ -98,6 +100,12 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    KsnMalformed, "KSN_MALFORMED", InvalidArgument,
+        "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
+    KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,
+        "the counter of the KSN is one that no device counts to";
+    KsnReplayed, "KSN_REPLAYED", FailedPrecondition,
+        "the KSN came before, or is too old to tell";
     // What depends on the clear PIN block. One reason, for ever.
     PinBlockRejected, "PIN_BLOCK_REJECTED", InvalidArgument,
         "the PIN block was rejected";
@@ -135,6 +143,22 @@ reasons! {
         "the key's policy lets what is under it be translated only, to keys that cannot decrypt here";
     TranslationForbidden, "TRANSLATION_FORBIDDEN", FailedPrecondition,
         "this translation is forbidden";
+    PinFormatUnbound, "PIN_FORMAT_UNBOUND", FailedPrecondition,
+        "PINs are verified and made in formats that are bound to the PAN only";
+    NoNaturalPin, "NO_NATURAL_PIN", FailedPrecondition,
+        "PINs that are verified by PVV do not follow from the PAN";
+    DecimalisationTableUnknown, "DECIMALISATION_TABLE_UNKNOWN", FailedPrecondition,
+        "the decimalisation table that the key names was never made";
+    DecimalisationTableExists, "DECIMALISATION_TABLE_EXISTS", AlreadyExists,
+        "a decimalisation table of this name exists already, and none ever changes";
+    DecimalisationTableWeak, "DECIMALISATION_TABLE_WEAK", InvalidArgument,
+        "a decimalisation table is 16 digits, at least 8 of them different, none above 4 times";
+    DecimalisationTablesFull, "DECIMALISATION_TABLES_FULL", FailedPrecondition,
+        "there are as many decimalisation tables as there may be";
+    DecimalisationTableRefused, "DECIMALISATION_TABLE_REFUSED", DataLoss,
+        "the stored decimalisation table is not what was made";
+    PinTriesSpent, "PIN_TRIES_SPENT", ResourceExhausted,
+        "no tries of this card's PIN, or of this caller's PINs, are left for now";
     KeyExists, "KEY_EXISTS", AlreadyExists,
         "a key of this name exists already";
     KeyStateOrder, "KEY_STATE_ORDER", FailedPrecondition,

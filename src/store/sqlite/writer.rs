@@ -2,14 +2,15 @@
 //! raises the generation, or leaves nothing.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use crate::failpoint;
-use crate::store::change::{Beside, Change, Delete, Put, StoredRoot};
+use crate::store::budget::{Reservation, Waiting};
+use crate::store::change::{Beside, Change, Delete, KsnNote, Put, StoredRoot};
 use crate::store::error::Error;
-use crate::store::sqlite::{documents, flags, generation, integer};
+use crate::store::sqlite::{budgets, documents, flags, generation, integer, ksn};
 use crate::store::{sqlite, thread};
 
 pub(in crate::store) struct Writer {
@@ -78,6 +79,48 @@ impl Writer {
         documents::delete(&self.connection, kind, id, expected_revision)?;
         failpoint::hit("document.after-delete");
         Ok(())
+    }
+
+    pub(in crate::store) fn note_ksn(&mut self, note: &KsnNote) -> Result<bool, Error> {
+        let transaction = self.immediate()?;
+        let noted = ksn::note(&transaction, note)?;
+        transaction.commit()?;
+        Ok(noted)
+    }
+
+    /// Carries out every reservation and return that waits, in one transaction, and answers each.
+    pub(in crate::store) fn spend(&mut self, waiting: Vec<Waiting>) {
+        match self.spend_all(&waiting) {
+            Ok(answers) => waiting
+                .into_iter()
+                .zip(answers)
+                .for_each(|(one, answer)| one.answer(answer)),
+            Err(error) => {
+                tracing::warn!(%error, "budgets were not written");
+                for one in waiting {
+                    one.answer(Err(Error::Budgets));
+                }
+            }
+        }
+    }
+
+    fn spend_all(&mut self, waiting: &[Waiting]) -> Result<Vec<Result<Reservation, Error>>, Error> {
+        let transaction = self.immediate()?;
+        if let Some(now) = waiting.iter().map(|one| one.now).max() {
+            budgets::clear(&transaction, now)?;
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for one in waiting {
+            answers.push(if one.give_back {
+                Ok(budgets::give_back(&transaction, &one.budgets)?)
+            } else if one.deadline <= Instant::now() {
+                Err(Error::Deadline)
+            } else {
+                Ok(budgets::reserve(&transaction, &one.budgets)?)
+            });
+        }
+        transaction.commit()?;
+        Ok(answers)
     }
 
     fn immediate(&mut self) -> Result<Transaction<'_>, Error> {

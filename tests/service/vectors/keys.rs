@@ -9,7 +9,7 @@ use pintle::domain::mac::{Rule, Scheme};
 use pintle::domain::pin_block::Format;
 use pintle::keys::attributes::{Algorithm, Exportability, Mode, Side, Usage};
 use pintle::keys::import;
-use pintle::keys::key_policy::KeyPolicy;
+use pintle::keys::key_policy::{KeyPolicy, PinVerification};
 use pintle::keys::key_ref::KeyName;
 use pintle::keys::spec::KeySpec;
 use pintle::secret::Secret;
@@ -33,17 +33,18 @@ impl Keys {
 
     /// A terminal's PIN key; none where this value or length is no key.
     pub async fn pin(&self, format: Format, value: &[u8]) -> Option<KeyRef> {
-        let algorithm = match (format, value.len()) {
-            (Format::Iso4, 16) => Algorithm::Aes128,
-            (Format::Iso4, 24) => Algorithm::Aes192,
-            (Format::Iso4, 32) => Algorithm::Aes256,
-            (Format::Sm4Fmt4Layout, 16) => Algorithm::Sm4,
-            (Format::Iso0 | Format::Iso1 | Format::Iso3, 16) => Algorithm::Tdes2,
-            (Format::Iso0 | Format::Iso1 | Format::Iso3, 24) => Algorithm::Tdes3,
+        let algorithm = match (format.algorithm(), value.len()) {
+            (BlockAlgorithm::Aes, 16) => Algorithm::Aes128,
+            (BlockAlgorithm::Aes, 24) => Algorithm::Aes192,
+            (BlockAlgorithm::Aes, 32) => Algorithm::Aes256,
+            (BlockAlgorithm::Sm4, 16) => Algorithm::Sm4,
+            (BlockAlgorithm::Tdes, 16) => Algorithm::Tdes2,
+            (BlockAlgorithm::Tdes, 24) => Algorithm::Tdes3,
             _ => return None,
         };
         let policy = KeyPolicy {
             pin_inputs: [format].into_iter().collect(),
+            weak: format == Format::X98NoPan,
             ..KeyPolicy::default()
         };
         let spec = (
@@ -104,6 +105,21 @@ impl Keys {
         self.value(wanted, value).await
     }
 
+    /// A PIN verification key; none where this value or length is no key.
+    pub async fn verification(
+        &self,
+        (usage, algorithm, rule): (Usage, Algorithm, PinVerification),
+        mode: Mode,
+        value: &[u8],
+    ) -> Option<KeyRef> {
+        let policy = KeyPolicy {
+            pin_verification: Some(rule),
+            ..KeyPolicy::default()
+        };
+        let wanted = (usage, mode, None, algorithm, policy);
+        self.value(wanted, value).await
+    }
+
     /// A signing key from PKCS #8, PEM.
     pub async fn signing(&self, scheme: SignType, pem: &str) -> Result<KeyRef, String> {
         let algorithm = match scheme {
@@ -145,7 +161,10 @@ impl Keys {
     /// The key, if it was asked for before, or what it will be called and be.
     fn known(&self, wanted: &Wanted, value: &[u8]) -> Result<Option<KeyRef>, (String, KeySpec)> {
         let (usage, mode, side, algorithm, policy) = wanted.clone();
-        let identity = format!("{usage} {algorithm} {policy:?} {}", hex::encode(value));
+        let identity = format!(
+            "{usage} {mode} {algorithm} {policy:?} {}",
+            hex::encode(value)
+        );
         let mut imported = self.imported.lock().unwrap();
         if let Some(known) = imported.get(&identity) {
             return Ok(known.as_deref().map(reference));

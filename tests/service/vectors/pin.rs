@@ -4,9 +4,9 @@ use pintle::client::Error;
 use pintle::domain::cipher::{Aes, BlockCipher, Sm4};
 use pintle::domain::pan::Pan;
 use pintle::domain::pin_block::Format;
-use pintle::service::pb::v1::{KeyRef, PinBlockFormat, TranslatePinRequest};
+use pintle::service::pb::v1::{KeyRef, TranslatePinRequest};
 
-use crate::blocks::{close_8, close_16, decipher, encipher, open_8};
+use crate::blocks::{close_8, close_16, decipher, encipher, open_8, wire};
 use crate::vectors::{Bench, Case, Outcome, Verdict};
 use crate::world::key;
 
@@ -36,6 +36,14 @@ pub async fn run(bench: &Bench, case: &Case<'_>) -> Option<Vec<(String, Verdict)
                 op,
                 block_in(bench, case, Format::Sm4Fmt4Layout).await,
             ));
+        }
+        "sm4_unionpay_16_encipher" => block_in(bench, case, Format::Sm4Unionpay16).await,
+        "sm4_unionpay_8pad_encipher" => block_in(bench, case, Format::Sm4Unionpay8pad).await,
+        "sm4_unionpay_16_decipher" => decipher_sm4(bench, case, Format::Sm4Unionpay16).await,
+        "sm4_unionpay_8pad_decipher" => decipher_sm4(bench, case, Format::Sm4Unionpay8pad).await,
+        "x98_no_pan_encipher" => block_in(bench, case, Format::X98NoPan).await,
+        "iso9564_4_pan12_encipher" => {
+            return Some(twice(op, block_in(bench, case, Format::Iso4Pan12).await));
         }
         _ => return None,
     };
@@ -69,17 +77,10 @@ async fn translate(
     pan: &str,
     block: Vec<u8>,
 ) -> Result<Vec<u8>, String> {
-    let format = match format {
-        Format::Iso0 => PinBlockFormat::Iso0,
-        Format::Iso1 => PinBlockFormat::Iso1,
-        Format::Iso3 => PinBlockFormat::Iso3,
-        Format::Iso4 => PinBlockFormat::Iso4,
-        Format::Sm4Fmt4Layout => PinBlockFormat::Sm4Fmt4Layout,
-    };
     let request = TranslatePinRequest {
         source_key: Some(source),
         destination_key: key(destination),
-        source_format: format.into(),
+        source_format: wire(format).into(),
         pan: pan.to_owned(),
         pin_block: block,
     };
@@ -158,7 +159,7 @@ async fn decode_8(bench: &Bench, case: &Case<'_>, format: Format) -> Verdict {
 
 /// A block under the vector's own key.
 async fn block_in(bench: &Bench, case: &Case<'_>, format: Format) -> Verdict {
-    let pan = case.text("pan")?;
+    let pan = case.text("pan").unwrap_or(ANY_PAN);
     let Some(source) = bench.keys.pin(format, &case.bytes("key")?).await else {
         return Err("the key was refused".to_owned());
     };
@@ -206,6 +207,32 @@ async fn decipher_4(bench: &Bench, case: &Case<'_>) -> Verdict {
             (!is_sound(&block, Format::Iso4)).then_some("PIN_BLOCK_REJECTED")
         }
     };
+    settled(case, out, fault, |out| {
+        decipher("zpk-out-aes", Format::Iso4, pan, out)
+    })
+}
+
+/// UnionPay's blocks under SM4.
+async fn decipher_sm4(bench: &Bench, case: &Case<'_>, format: Format) -> Verdict {
+    let (key, pan) = (case.bytes("key")?, case.text("pan")?);
+    let block: [u8; 16] = case
+        .bytes("pin_block")?
+        .try_into()
+        .map_err(|_| "a block of another length")?;
+    let source = bench.keys.pin(format, &key).await.ok_or("no key")?;
+    let out = translate(bench, source, format, "zpk-out-aes", pan, block.to_vec()).await;
+    let sm4 = Sm4::new(&key).map_err(|error| error.to_string())?;
+    let mut clear = block;
+    let Ok(()) = sm4.decrypt_block(&mut clear);
+    let account = Pan::parse(pan).and_then(|pan| pan.field12());
+    let account = account.map_err(|error| error.to_string())?;
+    let (beside, bound) = match format {
+        Format::Sm4Unionpay16 => (account.map(|byte| !byte), [0; 8]),
+        _ => ([0; 8], account),
+    };
+    let field: Vec<u8> = clear.iter().zip(bound).map(|(a, b)| a ^ b).collect();
+    let sound = is_sound(&field, format) && clear[8..] == beside;
+    let fault = (!sound).then_some("PIN_BLOCK_REJECTED");
     settled(case, out, fault, |out| {
         decipher("zpk-out-aes", Format::Iso4, pan, out)
     })
@@ -265,10 +292,12 @@ async fn pan_field(bench: &Bench, case: &Case<'_>) -> Verdict {
 fn is_sound(field: &[u8], format: Format) -> bool {
     let digits = hex::encode_upper(field);
     let (control, half, fill) = match format {
-        Format::Iso0 => ('0', 16, "F"),
+        Format::Iso0 | Format::X98NoPan | Format::Sm4Unionpay16 | Format::Sm4Unionpay8pad => {
+            ('0', 16, "F")
+        }
         Format::Iso1 => ('1', 16, "0123456789ABCDEF"),
         Format::Iso3 => ('3', 16, "ABCDEF"),
-        Format::Iso4 | Format::Sm4Fmt4Layout => ('4', 16, "A"),
+        Format::Iso4 | Format::Iso4Pan12 | Format::Sm4Fmt4Layout => ('4', 16, "A"),
     };
     let mut nibbles = digits.chars().take(half);
     let (first, length) = (
