@@ -40,4 +40,6 @@ pub mod decisions {
     pub mod d0010 {}
     #[doc = include_str!("manual/decisions/0011-keys-by-block-keep-their-policy.md")]
     pub mod d0011 {}
+    #[doc = include_str!("manual/decisions/0016-data-keys-have-one-mode.md")]
+    pub mod d0016 {}
 }

@@ -350,6 +350,35 @@ mod tests {
             cryptograms: Usage::ALL.iter().copied().collect(),
             ..KeyPolicy::default()
         });
+        policies.extend(data_policies());
+        for row in FORMATS {
+            policies.push(KeyPolicy {
+                pin_output: Some(row.value),
+                ..KeyPolicy::default()
+            });
+        }
+        for row in SIGNATURES {
+            policies.push(KeyPolicy {
+                signature: Some(row.value),
+                ..KeyPolicy::default()
+            });
+        }
+        for (scheme, padding) in SCHEMES
+            .iter()
+            .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
+        {
+            if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
+                policies.push(KeyPolicy {
+                    mac: Some(rule),
+                    ..KeyPolicy::default()
+                });
+            }
+        }
+        policies
+    }
+
+    fn data_policies() -> Vec<KeyPolicy> {
+        let mut policies = Vec::new();
         policies.push(KeyPolicy {
             translate_only: true,
             ..KeyPolicy::default()
@@ -373,29 +402,6 @@ mod tests {
                     data: Some(rule),
                     ..KeyPolicy::default()
                 }));
-            }
-        }
-        for row in FORMATS {
-            policies.push(KeyPolicy {
-                pin_output: Some(row.value),
-                ..KeyPolicy::default()
-            });
-        }
-        for row in SIGNATURES {
-            policies.push(KeyPolicy {
-                signature: Some(row.value),
-                ..KeyPolicy::default()
-            });
-        }
-        for (scheme, padding) in SCHEMES
-            .iter()
-            .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
-        {
-            if let Ok(rule) = Rule::new(scheme.value, padding.value, 8) {
-                policies.push(KeyPolicy {
-                    mac: Some(rule),
-                    ..KeyPolicy::default()
-                });
             }
         }
         policies

@@ -16,7 +16,7 @@ use crate::refusal::assert_refused;
 use crate::world::{key, world};
 
 /// A block under one of the protection keys of `keys.toml`, of a key of `keys.toml`.
-fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
+pub fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
     let [u0, u1, algorithm, mode, exportability] = *codes;
     let version = match protection {
         "kbpk-tdes" => Version::B,
@@ -38,7 +38,8 @@ fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
     wrap(&keys, &header, &value, Masking::NONE, &random).unwrap()
 }
 
-fn brought(protection: &str, block: &str) -> Option<KeyRef> {
+/// That block, as a call names it.
+pub fn brought(protection: &str, block: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: protection.to_owned(),
         key_block: block.to_owned(),
