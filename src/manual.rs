@@ -44,4 +44,6 @@ pub mod decisions {
     pub mod d0014 {}
     #[doc = include_str!("manual/decisions/0015-issuer-keys-look-inward.md")]
     pub mod d0015 {}
+    #[doc = include_str!("manual/decisions/0016-data-keys-have-one-mode.md")]
+    pub mod d0016 {}
 }

@@ -406,31 +406,6 @@ mod tests {
                 }));
             }
         }
-        policies.push(KeyPolicy {
-            translate_only: true,
-            ..KeyPolicy::default()
-        });
-        for row in TRACK_LAYOUTS {
-            policies.push(KeyPolicy {
-                track: Some(row.value),
-                ..KeyPolicy::default()
-            });
-        }
-        for (mode, padding) in DATA_MODES
-            .iter()
-            .flat_map(|mode| DATA_PADDINGS.iter().map(move |padding| (mode, padding)))
-        {
-            for (iv, tag_bytes) in IV_RULES
-                .iter()
-                .flat_map(|iv| [0, 12, 16].map(|tag_bytes| (iv, tag_bytes)))
-            {
-                let rule = data::Rule::new(mode.value, padding.value, iv.value, tag_bytes);
-                policies.extend(rule.ok().map(|rule| KeyPolicy {
-                    data: Some(rule),
-                    ..KeyPolicy::default()
-                }));
-            }
-        }
         for (key, replay_window) in KEY_TYPES
             .iter()
             .zip([None, Some(0), Some(64)].iter().cycle())
@@ -482,6 +457,37 @@ mod tests {
                     mac: Some(rule),
                     ..KeyPolicy::default()
                 });
+            }
+        }
+        policies.extend(data_policies());
+        policies
+    }
+
+    fn data_policies() -> Vec<KeyPolicy> {
+        let mut policies = Vec::new();
+        policies.push(KeyPolicy {
+            translate_only: true,
+            ..KeyPolicy::default()
+        });
+        for row in TRACK_LAYOUTS {
+            policies.push(KeyPolicy {
+                track: Some(row.value),
+                ..KeyPolicy::default()
+            });
+        }
+        for (mode, padding) in DATA_MODES
+            .iter()
+            .flat_map(|mode| DATA_PADDINGS.iter().map(move |padding| (mode, padding)))
+        {
+            for (iv, tag_bytes) in IV_RULES
+                .iter()
+                .flat_map(|iv| [0, 12, 16].map(|tag_bytes| (iv, tag_bytes)))
+            {
+                let rule = data::Rule::new(mode.value, padding.value, iv.value, tag_bytes);
+                policies.extend(rule.ok().map(|rule| KeyPolicy {
+                    data: Some(rule),
+                    ..KeyPolicy::default()
+                }));
             }
         }
         policies

@@ -339,6 +339,83 @@ mod tests {
         }
     }
 
+    /// Key mode and algorithm; what the policy says besides, the data rule's words and tag; the
+    /// fault's field.
+    type Case = (
+        [&'static str; 2],
+        &'static str,
+        [&'static str; 3],
+        u8,
+        &'static str,
+    );
+
+    #[rustfmt::skip]
+    const DATA_KEYS: &[Case] = &[
+        (["B", "SM4"], "", ["GCM", "", ""], 16, ""),
+        (["B", "AES-128"], "", ["CTR", "", "RANDOM"], 0, ""),
+        (["B", "TDES-2"], "", ["CBC", "", "RANDOM"], 0, ""),
+        (["E", "TDES-2"], "", ["CBC", "PKCS7", "RANDOM"], 0, ""),
+        (["D", "SM4"], "translate", ["GCM", "", ""], 12, ""),
+        (["D", "SM4"], "track", ["", "", ""], 0, ""),
+        (["B", "SM4"], "weak", ["ECB", "", ""], 0, ""),
+        (["B", "SM4"], "weak", ["CBC", "PKCS7", "ZERO"], 0, ""),
+        (["B", "SM4"], "", ["ECB", "", ""], 0, "weak"),
+        (["B", "SM4"], "", ["CTR", "", "CALLER"], 0, "weak"),
+        (["D", "SM4"], "", ["CBC", "PKCS7", "RANDOM"], 0, "weak"),
+        (["B", "SM4"], "weak", ["GCM", "", ""], 16, "weak"),
+        (["B", "SM4"], "", ["CFB", "", ""], 0, "data.mode"),
+        (["B", "TDES-2"], "", ["GCM", "", ""], 16, "data.mode"),
+        (["B", "SM4"], "", ["CTR", "PKCS7", "RANDOM"], 0, "data.padding"),
+        (["B", "SM4"], "", ["CTR", "", "ZERO"], 0, "data.iv"),
+        (["B", "SM4"], "", ["CBC", "", ""], 0, "data.iv"),
+        (["B", "SM4"], "", ["GCM", "", "RANDOM"], 16, "data.iv"),
+        (["B", "SM4"], "", ["GCM", "", ""], 8, "data.tag_length"),
+        (["E", "SM4"], "translate", ["GCM", "", ""], 16, "translate_only"),
+        (["D", "SM4"], "translate", ["", "", ""], 0, "translate_only"),
+        (["D", "SM4"], "track", ["GCM", "", ""], 16, "track"),
+        (["D", "AES-128"], "track", ["", "", ""], 0, "track.layout"),
+    ];
+
+    #[test]
+    fn a_data_rule_that_is_none_or_weak_in_silence_is_named_by_its_field() {
+        for ([mode, algorithm], also, [data, padding, iv], tag_length, field) in DATA_KEYS {
+            let rule = DataWords {
+                mode: (*data).to_owned(),
+                padding: (*padding).to_owned(),
+                iv: (*iv).to_owned(),
+                tag_length: *tag_length,
+            };
+            let track = if *also == "track" {
+                "UNIONPAY_WHOLE"
+            } else {
+                ""
+            };
+            let words = KeyWords {
+                name: "dek".to_owned(),
+                usage: "D0".to_owned(),
+                mode: (*mode).to_owned(),
+                algorithm: (*algorithm).to_owned(),
+                policy: PolicyWords {
+                    data: (!data.is_empty()).then_some(rule),
+                    weak: *also == "weak",
+                    translate_only: *also == "translate",
+                    track_layout: track.to_owned(),
+                    ..PolicyWords::default()
+                },
+                ..KeyWords::default()
+            };
+            match words.spec() {
+                Err(fault) => assert_eq!(fault.field, *field, "{words:?}"),
+                Ok(spec) => {
+                    assert_eq!("", *field, "{words:?}");
+                    let policy = spec.policy.words();
+                    let again = KeyWords { policy, ..words };
+                    assert_eq!(again.spec().unwrap(), spec);
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_import_may_leave_attributes_to_the_block() {
         let mut words = words();

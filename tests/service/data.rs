@@ -10,6 +10,7 @@ use pintle::service::pb::v1::{
 };
 use tonic::Code;
 
+use crate::key_block::{block, brought};
 use crate::refusal::{assert_refused, refused};
 use crate::world::{key, world};
 
@@ -405,6 +406,49 @@ fn translate_data_refuses_what_decrypt_data_and_encrypt_data_refuse() {
         // 20 bytes are no whole blocks, which the source's padding hid: not told from a wrong one.
         let answer = ask(|asked| asked.destination_key = key("data-ecb-sm4")).await;
         assert_refused(answer, code, "DATA_REJECTED", "data");
+    });
+}
+
+#[test]
+fn encrypt_data_accepts_a_key_in_a_partners_block_under_the_rule_of_its_protection_key() {
+    world().run(async |world| {
+        let client = world.client().await;
+        let protection = "kbpk-data";
+        let here = brought(protection, &block(protection, b"D0ABN", "data-gcm-aes"));
+        let request = EncryptDataRequest {
+            key: here.clone(),
+            ..encrypt("", b"a receipt")
+        };
+        let made = client.encrypt_data(request).await.unwrap();
+        assert!(made.mode() == DataMode::Gcm);
+        // The same key by its name, whose policy is its own.
+        let opened = client.decrypt_data(decrypt("data-gcm-aes", &made)).await;
+        assert_eq!(opened.unwrap().data, b"a receipt");
+        let request = DecryptDataRequest {
+            key: here,
+            ..decrypt("", &made)
+        };
+        let answer = client.decrypt_data(request).await;
+        assert_refused(
+            answer,
+            Code::FailedPrecondition,
+            "CLEAR_DATA_REFUSED",
+            "key",
+        );
+        // GCM is no mode of TDES; a PIN key is none for data; and another protection key's policy
+        // says nothing of data.
+        for (protection, codes, value) in [
+            (protection, b"D0TBN", "data-cbc-tdes"),
+            (protection, b"P0ADN", "tpk-aes"),
+            ("kbpk-tracks", b"D0ABN", "data-gcm-aes"),
+        ] {
+            let request = EncryptDataRequest {
+                key: brought(protection, &block(protection, codes, value)),
+                ..encrypt("", b"a receipt")
+            };
+            let answer = client.encrypt_data(request).await;
+            assert!(answer.is_err(), "{codes:?}");
+        }
     });
 }
 

@@ -8,6 +8,7 @@ use pintle::service::pb::v1::{TrackLayout, TranslateTrackRequest, TranslateTrack
 use tonic::Code;
 
 use crate::blocks;
+use crate::key_block::{block, brought};
 use crate::refusal::{assert_refused, refused};
 use crate::world::{key, world};
 
@@ -103,6 +104,22 @@ fn translate_track_accepts_a_terminals_track_and_nothing_clear_but_what_was_come
                 .windows(4)
                 .any(|run| clear().windows(4).any(|part| part == run))
         );
+    });
+}
+
+#[test]
+fn translate_track_accepts_a_terminals_key_in_a_block() {
+    world().run(async |world| {
+        let client = world.client().await;
+        let protection = "kbpk-tracks";
+        let track = encipher("tdk-terminal", ONE, DIGITS, &clear());
+        let request = TranslateTrackRequest {
+            source_key: brought(protection, &block(protection, b"D0TDN", "tdk-terminal")),
+            ..asked("", "tdk-whole-sm4", DIGITS, track)
+        };
+        let answer = translated(&client, request).await;
+        let read = decipher("tdk-whole-sm4", WHOLE, DIGITS, &answer.track);
+        assert_eq!(read, clear());
     });
 }
 

@@ -90,7 +90,7 @@ fn lengths(first: usize, second: usize) -> [u8; 16] {
 }
 
 /// inc32: the last four bytes count, and wrap without carry.
-fn next(counter: [u8; 16]) -> [u8; 16] {
+pub(super) fn next(counter: [u8; 16]) -> [u8; 16] {
     let value = u128::from_be_bytes(counter);
     let low = u128::from(u32::MAX);
     (value & !low | value.wrapping_add(1) & low).to_be_bytes()

@@ -133,16 +133,10 @@ fn the_counter_of_gcm_is_four_bytes_and_wraps_without_carry() {
     let PinCipher::Aes(aes) = key(BlockAlgorithm::Aes) else {
         unreachable!()
     };
-    // No 96-bit IV begins near the wrap, so an IV of 16 bytes is looked for that does.
-    let mut hash_key = [0u8; 16];
-    let Ok(()) = aes.encrypt_block(&mut hash_key);
+    // No 96-bit IV begins near the wrap: the way to the next counter is asked itself.
     let mut data = vec![0u8; 16 * 40];
     let start: u128 = (7 << 32) | u128::from(u32::MAX - 3);
-    let next = |counter: [u8; 16]| {
-        let value = u128::from_be_bytes(counter);
-        ((value >> 32 << 32) | u128::from((value as u32).wrapping_add(1))).to_be_bytes()
-    };
-    let Ok(()) = mode::counted(&aes, start.to_be_bytes(), next, &mut data);
+    let Ok(()) = mode::counted(&aes, start.to_be_bytes(), gcm::next, &mut data);
     let counters = (0..40u32).map(|i| (7 << 32) | u128::from((u32::MAX - 3).wrapping_add(i)));
     assert_eq!(data, key_stream(&aes, counters));
 }
