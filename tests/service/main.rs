@@ -21,6 +21,7 @@ mod caller;
 mod data;
 mod data_dukpt;
 mod decimalisation;
+mod dukpt;
 mod exchange;
 mod key_block;
 mod key_life;

@@ -268,7 +268,7 @@ fn every_pair_on_every_side_is_as_the_rules_say_and_refusals_never_reach_the_eng
 #[test]
 fn a_batch_of_every_pair_answers_each_as_a_call_of_its_own() {
     world().run(async |world| {
-        let client = world.client().await;
+        let client = client_of(world.server(|_| {}).await).await;
         let (sources, destinations) = keys(world, "batch").await;
         let asked: Vec<_> = every_call(&sources, &destinations).collect();
         let items = asked.iter().map(|(.., request)| item(request.clone()));

@@ -7,6 +7,7 @@
 
 mod alipay;
 mod data;
+mod dukpt;
 mod keys;
 mod mac;
 mod pin;
@@ -195,6 +196,13 @@ const EXPRESSIBLE: &[&str] = &[
     "cmac_aes_verify",
     "hmac_sha256",
     "hmac_sha256_verify",
+    "dukpt_tdes_transaction.pin",
+    "dukpt_tdes_transaction.mac",
+    "dukpt_tdes_transaction.cmac",
+    "dukpt_tdes_full_mac.mac",
+    "dukpt_aes_pin_block_fmt4",
+    "dukpt_aes_use.cmac",
+    "dukpt_aes_use.hmac",
     "sm4_cbc_mac",
     "tdes_cbc_pkcs7_encrypt",
     "aes_cbc_encrypt",
@@ -231,6 +239,9 @@ async fn verdicts(bench: &Bench, case: &Case<'_>) -> Vec<(String, Verdict)> {
     }
     if let Some(verdict) = pin_verification::run(bench, case).await {
         return vec![(op.to_owned(), verdict)];
+    }
+    if let Some(verdicts) = dukpt::run(bench, case).await {
+        return verdicts;
     }
     let verdict = match mac::run(bench, case).await {
         Some(verdict) => verdict,
