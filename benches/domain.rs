@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
+use pintle::domain::data::{self, IvRule};
 use pintle::domain::key_block::{
     self, Algorithm, Exportability, Header, Masking, Mode, ProtectionKeys, Usage, Version,
 };
@@ -100,6 +101,36 @@ fn retail_mac(c: &mut Criterion) {
     group.finish();
 }
 
+fn data_modes(c: &mut Criterion) {
+    let mut group = c.benchmark_group("data");
+    group.throughput(Throughput::Bytes(1024));
+    let (aes, sm4) = (BlockAlgorithm::Aes, BlockAlgorithm::Sm4);
+    let random = Some(IvRule::Random);
+    for (name, algorithm, mode, iv, tag) in [
+        ("sm4-ctr", sm4, data::Mode::Ctr, random, 0),
+        ("sm4-cbc", sm4, data::Mode::Cbc, random, 0),
+        ("aes-ctr", aes, data::Mode::Ctr, random, 0),
+        ("sm4-gcm", sm4, data::Mode::Gcm, None, 16),
+        ("aes-gcm", aes, data::Mode::Gcm, None, 16),
+    ] {
+        let Ok(rule) = data::Rule::new(mode, data::Padding::Whole, iv, tag) else {
+            panic!("a rule");
+        };
+        let (key, clear) = (cipher(algorithm, 3), [0x42; 1024]);
+        let iv = vec![7; rule.iv_bytes(algorithm)];
+        let Ok(made) = data::encrypt(&key, &rule, &iv, &[], &clear) else {
+            panic!("data");
+        };
+        group.bench_function(format!("{name} encrypt 1 KB"), |b| {
+            b.iter(|| data::encrypt(&key, &rule, &iv, &[], black_box(&clear)));
+        });
+        group.bench_function(format!("{name} decrypt 1 KB"), |b| {
+            b.iter(|| data::decrypt(&key, &rule, &iv, &[], (black_box(&made.data), &made.tag)));
+        });
+    }
+    group.finish();
+}
+
 fn key_blocks(c: &mut Criterion) {
     let mut group = c.benchmark_group("key block");
     group.throughput(Throughput::Elements(1));
@@ -153,5 +184,5 @@ fn bytes(seed: u8) -> [u8; 16] {
     })
 }
 
-criterion_group!(benches, translate, retail_mac, key_blocks);
+criterion_group!(benches, translate, retail_mac, data_modes, key_blocks);
 criterion_main!(benches);

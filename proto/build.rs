@@ -10,6 +10,7 @@ const FILES: &[&str] = &[
     "pintle/v1/pin_service.proto",
     "pintle/v1/mac_service.proto",
     "pintle/v1/terminal_service.proto",
+    "pintle/v1/data_service.proto",
     "pintle/v1/signing_service.proto",
     "pintle/v1/alipay_service.proto",
     "pintle/v1/random_service.proto",

@@ -18,6 +18,7 @@ use crate::service::pb::admin::v1::decimalisation_service_client::Decimalisation
 use crate::service::pb::admin::v1::key_service_client::KeyServiceClient;
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::alipay_service_client::AlipayServiceClient;
+use crate::service::pb::v1::data_service_client::DataServiceClient;
 use crate::service::pb::v1::mac_service_client::MacServiceClient;
 use crate::service::pb::v1::pin_service_client::PinServiceClient;
 use crate::service::pb::v1::random_service_client::RandomServiceClient;
@@ -113,6 +114,14 @@ calls! {
     generate_macs: MacServiceClient, GenerateMacsRequest => GenerateMacsResponse;
     /// `MacService.VerifyMacs`
     verify_macs: MacServiceClient, VerifyMacsRequest => VerifyMacsResponse;
+    /// `DataService.EncryptData`
+    encrypt_data: DataServiceClient, EncryptDataRequest => EncryptDataResponse;
+    /// `DataService.DecryptData`
+    decrypt_data: DataServiceClient, DecryptDataRequest => DecryptDataResponse;
+    /// `DataService.TranslateData`
+    translate_data: DataServiceClient, TranslateDataRequest => TranslateDataResponse;
+    /// `DataService.TranslateTrack`
+    translate_track: DataServiceClient, TranslateTrackRequest => TranslateTrackResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
     /// `SigningService.GetPublicKey`

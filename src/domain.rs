@@ -1,5 +1,5 @@
-//! The pure core: PIN blocks, key blocks, message authentication codes, check values and
-//! signatures, as functions from values to values.
+//! The pure core: PIN blocks, key blocks, message authentication codes, data, tracks, check
+//! values and signatures, as functions from values to values.
 //!
 //! No I/O, clock, randomness or async: random digits, nonces and dates come in as arguments. What
 //! a key may be used for is not decided here but by `keys::policy`; who may ask, by `service`.
@@ -7,6 +7,7 @@
 pub mod alipay;
 pub mod check_value;
 pub mod cipher;
+pub mod data;
 pub mod dukpt;
 pub mod key_block;
 pub mod mac;
@@ -16,4 +17,5 @@ pub mod pin_block;
 pub mod pin_verification;
 pub mod rsa;
 pub mod sm2;
+pub mod track;
 pub mod unionpay;

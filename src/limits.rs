@@ -70,6 +70,20 @@ pub const FOLD_MAC_BYTES: usize = 8;
 pub const HMAC_KEY_BYTES_MIN: usize = 16;
 /// Longest HMAC key, bytes: a longer one would be hashed first.
 pub const HMAC_KEY_BYTES_MAX: usize = 64;
+/// Shortest tag of GCM that a key's policy may ask for, bytes (SP 800-38D, 5.2.1.2).
+pub const GCM_TAG_BYTES_MIN: u8 = 12;
+/// The whole tag of GCM, bytes.
+pub const GCM_TAG_BYTES_MAX: u8 = 16;
+/// IV of GCM, bytes: the one length that needs no hash.
+pub const GCM_IV_BYTES: usize = 12;
+/// Longest associated data of one call, bytes: a message's header.
+pub const ASSOCIATED_DATA_BYTES_MAX: usize = 2048;
+/// Most bytes that encryption adds to data: one block of padding.
+pub const DATA_PADDING_BYTES_MAX: usize = 16;
+/// Digits and separators of a track, at least: one block of TDES and a byte behind it.
+pub const TRACK_DIGITS_MIN: usize = 17;
+/// Digits and separators of a track, at most: track 3 (ISO 8583 field 36).
+pub const TRACK_DIGITS_MAX: usize = 104;
 /// Shortest check value worth comparing, bytes.
 pub const CHECK_VALUE_BYTES_MIN: usize = 3;
 
@@ -95,6 +109,8 @@ pub const KEY_BLOCK_PADDING_BYTES_MAX: usize = 48;
 
 /// Longest SM2 signer identity, bytes: its length in bits is written in two bytes.
 pub const SM2_ID_BYTES_MAX: usize = 0x1FFF;
+/// Longest message that SM2 encrypts, bytes: keys, not files.
+pub const SM2_ENCRYPTED_BYTES_MAX: usize = 1024;
 /// Shortest RSA modulus that signs or verifies as RSA2, bits.
 pub const RSA_MODULUS_BITS_MIN: usize = 2048;
 /// Shortest RSA modulus accepted at all, bits: only to verify what partners signed long ago.

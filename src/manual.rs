@@ -53,4 +53,6 @@ pub mod decisions {
     pub mod d0012 {}
     #[doc = include_str!("manual/decisions/0017-a-sign-in-is-the-master-keys-policy.md")]
     pub mod d0017 {}
+    #[doc = include_str!("manual/decisions/0016-data-keys-have-one-mode.md")]
+    pub mod d0016 {}
 }

@@ -8,6 +8,7 @@ pub mod alipay;
 pub mod approval;
 pub mod batch;
 pub mod context;
+pub mod data;
 pub mod decimalisation;
 pub mod fill;
 pub mod keys;
@@ -18,13 +19,16 @@ pub mod pin_verification;
 pub mod random;
 pub mod signing;
 pub mod terminal;
+pub mod track;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
+use crate::domain::track::TrackError;
 use crate::hsm;
 use crate::keys::entry::Fault;
 
@@ -65,6 +69,18 @@ pub enum Error {
     /// The MAC does not have the length that the key's policy names.
     #[error("the MAC does not have the policy's length")]
     MacLength,
+    /// The data, to be encrypted or decrypted, is longer than it may be.
+    #[error("the data is too long")]
+    DataTooLong,
+    /// What GCM shall authenticate beside it is longer than it may be.
+    #[error("the associated data is too long")]
+    AssociatedDataTooLong,
+    /// The data, under which of the call's keys.
+    #[error("{0:?}: {1}")]
+    Data(KeyRole, #[source] DataError),
+    /// The track.
+    #[error(transparent)]
+    Track(#[from] TrackError),
     /// More or fewer random bytes than one answer has.
     #[error("the length is not one of random bytes")]
     RandomLength,
@@ -79,6 +95,9 @@ pub enum Error {
     /// The source key's policy does not list the format.
     #[error("the source key's policy does not list the format")]
     PinFormatRefused,
+    /// What is under the key is translated only, and to keys that cannot decrypt here.
+    #[error("{0:?}: clear data would come out of a key that translates only")]
+    ClearDataRefused(KeyRole),
     /// A format that is not bound to the PAN.
     #[error("the format is not bound to the PAN")]
     PinFormatUnbound,

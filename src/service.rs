@@ -22,6 +22,7 @@ pub mod alipay;
 pub mod approval;
 pub mod authorize;
 pub mod caller;
+pub mod data;
 pub mod deadline;
 pub mod decimalisation;
 pub mod health;

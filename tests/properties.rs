@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
+use pintle::domain::data::{self, IvRule, Rule as DataRule};
 use pintle::domain::key_block::{
     self, Algorithm, Exportability, Header, KeyVersion, Masking, Mode, ProtectionKeys, Usage,
     Version,
@@ -404,5 +405,58 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// Any rule whose parts go together.
+fn data_rules() -> impl Strategy<Value = DataRule> {
+    let modes = [
+        data::Mode::Ecb,
+        data::Mode::Cbc,
+        data::Mode::Ctr,
+        data::Mode::Gcm,
+    ];
+    let ivs = [
+        None,
+        Some(IvRule::Random),
+        Some(IvRule::Caller),
+        Some(IvRule::Zero),
+    ];
+    let paddings = [data::Padding::Whole, data::Padding::Pkcs7];
+    let tags = select(&[0u8, 12, 13, 14, 15, 16][..]);
+    (
+        select(modes.to_vec()),
+        select(paddings.to_vec()),
+        select(ivs.to_vec()),
+        tags,
+    )
+        .prop_filter_map("not a rule", |(mode, padding, iv, tag)| {
+            DataRule::new(mode, padding, iv, tag).ok()
+        })
+}
+
+proptest! {
+    #[test]
+    fn data_decrypts_to_what_was_encrypted_and_decrypting_never_panics(
+        rule in data_rules(),
+        algorithm in select(&[BlockAlgorithm::Tdes, BlockAlgorithm::Aes, BlockAlgorithm::Sm4][..]),
+        value: [u8; 16],
+        iv: [u8; 16],
+        associated in vec(any::<u8>(), 0..40),
+        clear in vec(any::<u8>(), 0..600),
+        tag in vec(any::<u8>(), 0..20),
+    ) {
+        let key = PinCipher::new(algorithm, &value).unwrap();
+        let iv = &iv[..rule.iv_bytes(algorithm)];
+        let associated = if rule.mode() == data::Mode::Gcm { &associated[..] } else { &[] };
+        if let Ok(made) = data::encrypt(&key, &rule, iv, associated, &clear) {
+            let opened = data::decrypt(&key, &rule, iv, associated, (&made.data, &made.tag));
+            let opened = opened.unwrap();
+            prop_assert_eq!(opened.expose_secret(), &clear);
+        } else {
+            let block = algorithm.block_bytes();
+            prop_assert!(!rule.fits(algorithm) || !clear.len().is_multiple_of(block));
+        }
+        let _ = data::decrypt(&key, &rule, iv, associated, (&clear, &tag));
     }
 }

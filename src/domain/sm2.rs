@@ -3,9 +3,10 @@
 //!
 //! The nonce is an argument ([`sign_with_nonce`]) or derived (RFC 6979 over HMAC-SM3, with the
 //! caller's fresh entropy as additional data: [`sign`]), so nothing here draws random numbers.
-//! Curve and field arithmetic are the `sm2` crate's. It deliberately has no encryption, no key
-//! exchange and no blinding of its own: the arithmetic is constant-time.
+//! Curve and field arithmetic are the `sm2` crate's. Public-key encryption is in [`encryption`]. It
+//! deliberately has no key exchange and no blinding of its own: the arithmetic is constant-time.
 
+pub mod encryption;
 mod key;
 mod signature;
 

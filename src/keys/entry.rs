@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::domain::data;
 use crate::domain::mac::{Padding, Rule, RuleError};
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{
-    self, FORMATS, KEY_TYPES, LAYOUTS, MACS_BY_NAME, Named, SCHEMES, SIGNATURES,
+    self, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, KEY_TYPES, LAYOUTS, MACS_BY_NAME, Named,
+    SCHEMES, SIGNATURES, TRACK_LAYOUTS,
 };
 use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
@@ -39,6 +41,10 @@ pub(in crate::keys) struct KeyEntry {
     signature: Option<SignatureEntry>,
     key_block: Option<KeyBlockEntry>,
     cryptogram: Option<CryptogramEntry>,
+    data: Option<DataEntry>,
+    track: Option<TrackEntry>,
+    #[serde(default)]
+    translate_only: bool,
     sign_in: Option<SignInEntry>,
     dukpt: Option<DukptEntry>,
     pin_verification: Option<PinVerificationEntry>,
@@ -99,6 +105,22 @@ pub(in crate::keys) struct SignInEntry {
     /// Of layouts SM4 and KEY_BLOCKS: whether a track key is made.
     #[serde(default)]
     pub(in crate::keys) data_key: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct DataEntry {
+    pub(in crate::keys) mode: String,
+    pub(in crate::keys) padding: Option<String>,
+    /// Whose the IV is, for CBC and CTR.
+    pub(in crate::keys) iv: Option<String>,
+    pub(in crate::keys) tag_length: Option<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct TrackEntry {
+    pub(in crate::keys) layout: String,
 }
 
 #[derive(Deserialize)]
@@ -281,6 +303,9 @@ impl KeyEntry {
             signature: self.signature.as_ref(),
             key_block: self.key_block.as_ref(),
             cryptogram: self.cryptogram.as_ref(),
+            data: self.data.as_ref(),
+            track: self.track.as_ref(),
+            translate_only: self.translate_only,
             sign_in: self.sign_in.as_ref(),
             dukpt: self.dukpt.as_ref(),
             pin_verification: self.pin_verification.as_ref(),
@@ -296,6 +321,9 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) signature: Option<&'a SignatureEntry>,
     pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
     pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
+    pub(in crate::keys) data: Option<&'a DataEntry>,
+    pub(in crate::keys) track: Option<&'a TrackEntry>,
+    pub(in crate::keys) translate_only: bool,
     pub(in crate::keys) sign_in: Option<&'a SignInEntry>,
     pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
     pub(in crate::keys) pin_verification: Option<&'a PinVerificationEntry>,
@@ -306,6 +334,7 @@ impl PolicyEntries<'_> {
     pub(in crate::keys) fn read(&self, faults: &mut Faults<'_>) -> Option<KeyPolicy> {
         let mut policy = KeyPolicy {
             weak: self.weak,
+            translate_only: self.translate_only,
             ..KeyPolicy::default()
         };
         let mut complete = true;
@@ -346,6 +375,14 @@ impl PolicyEntries<'_> {
             complete &= usages.is_some();
             policy.cryptograms = usages.unwrap_or_default();
         }
+        if let Some(data) = &self.data {
+            policy.data = data.rule(faults);
+            complete &= policy.data.is_some();
+        }
+        if let Some(track) = &self.track {
+            policy.track = faults.named("track.layout", &track.layout, TRACK_LAYOUTS);
+            complete &= policy.track.is_some();
+        }
         if let Some(sign_in) = &self.sign_in {
             policy.sign_in = sign_in.read(faults);
             complete &= policy.sign_in.is_some();
@@ -374,6 +411,39 @@ impl SignInEntry {
             );
         }
         layout
+    }
+}
+
+impl DataEntry {
+    fn rule(&self, faults: &mut Faults<'_>) -> Option<data::Rule> {
+        let mode = faults.named("data.mode", &self.mode, DATA_MODES);
+        let padding = match &self.padding {
+            None => Some(data::Padding::Whole),
+            Some(word) => faults.named("data.padding", word, DATA_PADDINGS),
+        };
+        let iv = match &self.iv {
+            None => Some(None),
+            Some(word) => faults.named("data.iv", word, IV_RULES),
+        };
+        let rule = data::Rule::new(mode?, padding?, iv?, self.tag_length.unwrap_or_default());
+        match rule {
+            Ok(rule) => Some(rule),
+            Err(error) => {
+                match error {
+                    data::RuleError::Padding => {
+                        faults.add("data.padding", "only ECB and CBC are padded");
+                    }
+                    data::RuleError::Iv => faults.add(
+                        "data.iv",
+                        "CBC and CTR say whose the IV is, CTR not ZERO; ECB and GCM do not",
+                    ),
+                    data::RuleError::Tag => {
+                        faults.add("data.tag_length", "12 to 16 bytes for GCM, none for others");
+                    }
+                }
+                None
+            }
+        }
     }
 }
 

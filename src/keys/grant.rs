@@ -32,10 +32,12 @@ use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
 use crate::domain::cipher::{PinCipher, Tdes};
+use crate::domain::data;
 use crate::domain::key_block::{ProtectionKeys, Version};
 use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
+use crate::domain::track;
 use crate::hsm::{RsaHash, Wrapped};
 use crate::keys::attributes::Side;
 use crate::keys::dukpt::Way;
@@ -213,12 +215,43 @@ impl Grant<DecryptData> {
     pub fn cipher(&self) -> &PinCipher {
         self.part.expose_secret()
     }
+
+    /// Mode, padding and IV; none for a key that is for tracks, or for nothing yet.
+    pub fn rule(&self) -> Option<data::Rule> {
+        self.key.header().policy.data
+    }
+
+    /// How it enciphers tracks; none where it does not.
+    pub fn track(&self) -> Option<track::Layout> {
+        self.key.header().policy.track
+    }
+
+    /// What is under it may be put under another key, but not come out clear.
+    pub fn translates_only(&self) -> bool {
+        self.key.header().policy.translate_only
+    }
 }
 
 impl Grant<EncryptData> {
     /// The cipher.
     pub fn cipher(&self) -> &PinCipher {
         self.part.expose_secret()
+    }
+
+    /// Mode, padding and IV; none for a key that is for tracks, or for nothing yet.
+    pub fn rule(&self) -> Option<data::Rule> {
+        self.key.header().policy.data
+    }
+
+    /// How it enciphers tracks; none where it does not.
+    pub fn track(&self) -> Option<track::Layout> {
+        self.key.header().policy.track
+    }
+
+    /// Whether what is put under it could come out clear again, here and under this very key.
+    pub fn can_be_read(&self) -> bool {
+        self.key.operations().contains(OperationKind::DecryptData)
+            && !self.key.header().policy.translate_only
     }
 }
 

@@ -1,16 +1,19 @@
 //! What one key's own policy says, inside its sealed header as canonical TLV: the formats of its
-//! PIN blocks, its MAC rule, its signature scheme, and whether somebody wrote `weak = true`.
+//! PIN blocks, its MAC rule, its signature scheme, its data rule or track layout, and whether
+//! somebody wrote `weak = true`.
 //!
 //! A caller chooses none of these. Whether a policy fits its key's attributes is checked in
 //! `keys::spec` before the key is made; what a grant allows is checked in `keys::policy`.
 
 use crate::domain::alipay::SignType;
+use crate::domain::data;
 use crate::domain::mac;
 use crate::domain::pin_block::Format;
+use crate::domain::track;
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Side, Usage};
 use crate::keys::tlv::{Malformed, Reader, Writer};
-use crate::keys::words::{PolicyWords, SignInWords};
+use crate::keys::words::{DataWords, PolicyWords, SignInWords};
 
 mod dukpt;
 pub(in crate::keys) mod verification;
@@ -18,7 +21,10 @@ pub(in crate::keys) mod vocabulary;
 
 pub use self::dukpt::{DukptPolicy, DukptWords};
 pub use self::verification::{PinVerification, PinVerificationWords};
-use self::vocabulary::{FORMATS, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES, form};
+use self::vocabulary::{
+    DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES,
+    TRACK_LAYOUTS, form,
+};
 pub use self::vocabulary::{FormatSet, UsageSet};
 
 /// The policy of one key.
@@ -43,6 +49,12 @@ pub struct KeyPolicy {
     pub block_side: Option<Side>,
     /// The usages of the bare cryptograms that come in under a key-encryption key.
     pub cryptograms: UsageSet,
+    /// How this key encrypts data.
+    pub data: Option<data::Rule>,
+    /// How this key enciphers tracks.
+    pub track: Option<track::Layout>,
+    /// What is under this key may be put under another, but its clear text never comes out.
+    pub translate_only: bool,
     /// What a terminal signs in to under this key. Its PIN key's formats and its MAC key's rule are
     /// this policy's.
     pub sign_in: Option<Layout>,
@@ -85,6 +97,17 @@ impl KeyPolicy {
                 .unwrap_or_default(),
             block_side: word(self.block_side.map(Side::word)),
             cryptogram_usages: self.cryptograms.iter().map(code).collect(),
+            data: self.data.map(|rule| DataWords {
+                mode: Named::word_of(DATA_MODES, rule.mode()).to_owned(),
+                padding: Named::word_of(DATA_PADDINGS, rule.padding()).to_owned(),
+                iv: word(rule.iv().map(|iv| Named::word_of(IV_RULES, Some(iv)))),
+                tag_length: rule.tag_bytes(),
+            }),
+            track_layout: word(
+                self.track
+                    .map(|layout| Named::word_of(TRACK_LAYOUTS, layout)),
+            ),
+            translate_only: self.translate_only,
             sign_in: self.sign_in.map(SignInWords::of),
             dukpt: self.dukpt.as_ref().map(DukptPolicy::words),
             pin_verification: self
@@ -135,6 +158,7 @@ impl KeyPolicy {
         if let Some(rule) = &self.pin_verification {
             rule.encode(&mut writer);
         }
+        self.encode_data(&mut writer);
         let sign_in = self.sign_in.map(vocabulary::layout_bytes);
         writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
         writer.finish()
@@ -186,6 +210,7 @@ impl KeyPolicy {
         }
         policy.dukpt = DukptPolicy::decode(&mut reader)?;
         policy.pin_verification = PinVerification::decode(&mut reader)?;
+        policy.decode_data(&mut reader)?;
         if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
             policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
         }
@@ -194,6 +219,63 @@ impl KeyPolicy {
             Ok(policy)
         } else {
             Err(Malformed)
+        }
+    }
+
+    fn encode_data(&self, writer: &mut Writer) {
+        if let Some(rule) = self.data {
+            let codes = [
+                Named::code_of(DATA_MODES, rule.mode()),
+                Named::code_of(DATA_PADDINGS, rule.padding()),
+                Named::code_of(IV_RULES, rule.iv()),
+                rule.tag_bytes(),
+            ];
+            writer.put(TAG_DATA, &codes);
+        }
+        if let Some(layout) = self.track {
+            writer.put(TAG_TRACK, &[Named::code_of(TRACK_LAYOUTS, layout)]);
+        }
+        if self.translate_only {
+            writer.put(TAG_TRANSLATE_ONLY, &[]);
+        }
+    }
+
+    fn decode_data(&mut self, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+        if let Some(value) = reader.take_if(TAG_DATA)? {
+            let [mode, padding, iv, tag_bytes] = value else {
+                return Err(Malformed);
+            };
+            let mode = Named::of_code(DATA_MODES, *mode)?;
+            let padding = Named::of_code(DATA_PADDINGS, *padding)?;
+            let iv = Named::of_code(IV_RULES, *iv)?;
+            let rule = data::Rule::new(mode, padding, iv, *tag_bytes);
+            self.data = Some(rule.map_err(|_| Malformed)?);
+        }
+        if let Some(value) = reader.take_if(TAG_TRACK)? {
+            self.track = Some(Named::of_code(TRACK_LAYOUTS, single(value)?)?);
+        }
+        self.translate_only = reader.take_if(TAG_TRANSLATE_ONLY)?.is_some();
+        Ok(())
+    }
+
+    fn data_parts(&self, parts: &mut Vec<String>) {
+        if let Some(rule) = self.data {
+            parts.push(Named::word_of(DATA_MODES, rule.mode()).to_owned());
+            if rule.padding() != data::Padding::Whole {
+                parts.push(Named::word_of(DATA_PADDINGS, rule.padding()).to_owned());
+            }
+            if let Some(iv) = rule.iv() {
+                parts.push(format!("IV {}", Named::word_of(IV_RULES, Some(iv))));
+            }
+            if rule.tag_bytes() != 0 {
+                parts.push(format!("tag of {} bytes", rule.tag_bytes()));
+            }
+        }
+        if let Some(layout) = self.track {
+            parts.push(format!("tracks {}", Named::word_of(TRACK_LAYOUTS, layout)));
+        }
+        if self.translate_only {
+            parts.push("translates only".to_owned());
         }
     }
 }
@@ -248,6 +330,7 @@ impl std::fmt::Display for KeyPolicy {
         if self.legacy_blocks_until.is_some() {
             parts.push("LEGACY blocks".to_owned());
         }
+        self.data_parts(&mut parts);
         if self.weak {
             parts.push("WEAK".to_owned());
         }
@@ -271,6 +354,9 @@ const TAG_LEGACY_BLOCKS: u8 = 6;
 const TAG_SM4_CODE: u8 = 7;
 const TAG_BLOCK_SIDE: u8 = 8;
 const TAG_CRYPTOGRAMS: u8 = 9;
+const TAG_DATA: u8 = 25;
+const TAG_TRACK: u8 = 26;
+const TAG_TRANSLATE_ONLY: u8 = 27;
 const TAG_SIGN_IN: u8 = 28;
 
 #[cfg(test)]
@@ -380,6 +466,37 @@ mod tests {
                 });
             }
         }
+        policies.extend(data_policies());
+        policies
+    }
+
+    fn data_policies() -> Vec<KeyPolicy> {
+        let mut policies = Vec::new();
+        policies.push(KeyPolicy {
+            translate_only: true,
+            ..KeyPolicy::default()
+        });
+        for row in TRACK_LAYOUTS {
+            policies.push(KeyPolicy {
+                track: Some(row.value),
+                ..KeyPolicy::default()
+            });
+        }
+        for (mode, padding) in DATA_MODES
+            .iter()
+            .flat_map(|mode| DATA_PADDINGS.iter().map(move |padding| (mode, padding)))
+        {
+            for (iv, tag_bytes) in IV_RULES
+                .iter()
+                .flat_map(|iv| [0, 12, 16].map(|tag_bytes| (iv, tag_bytes)))
+            {
+                let rule = data::Rule::new(mode.value, padding.value, iv.value, tag_bytes);
+                policies.extend(rule.ok().map(|rule| KeyPolicy {
+                    data: Some(rule),
+                    ..KeyPolicy::default()
+                }));
+            }
+        }
         policies
     }
 
@@ -411,6 +528,13 @@ mod tests {
             &[21, 0, 4, 4, 1, 10, 0],
             &[22, 0, 1, 10],
             &[TAG_BLOCK_SIDE, 0, 1, 9],
+            &[TAG_DATA, 0, 3, 1, 0, 0],
+            &[TAG_DATA, 0, 4, 5, 0, 0, 0],
+            &[TAG_DATA, 0, 4, 4, 0, 0, 11],
+            &[TAG_DATA, 0, 4, 3, 1, 1, 0],
+            &[TAG_TRACK, 0, 1, 0],
+            &[TAG_TRANSLATE_ONLY, 0, 1, 0],
+            &[TAG_TRANSLATE_ONLY, 0, 0, TAG_TRACK, 0, 1, 1],
             &[TAG_LEGACY_BLOCKS, 0, 1, 0],
             &[TAG_CRYPTOGRAMS, 0, 0],
             &[TAG_CRYPTOGRAMS, 0, 1, b'P'],

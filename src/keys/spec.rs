@@ -7,6 +7,7 @@
 mod base;
 
 use crate::domain::alipay::SignType;
+use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::{Binding, Format};
 use crate::domain::unionpay::sign_in::Layout;
@@ -64,7 +65,8 @@ impl KeySpec {
             | Usage::MacAlgorithm3
             | Usage::MacCmac
             | Usage::MacHmac => self.check_mac(&mut faults),
-            Usage::DataEncryption | Usage::KeyTransport => {}
+            Usage::DataEncryption => self.check_data(&mut faults),
+            Usage::KeyTransport => {}
             Usage::KeyEncryption => self.check_cryptograms(&mut faults),
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
             Usage::BaseDerivation => base::check(self, &mut faults),
@@ -80,7 +82,8 @@ impl KeySpec {
             faults.add(
                 "weak",
                 "SHA-1, single DES, CBC-MACs padded with zeros only, MACs of sums (UNIONPAY_ECB, \
-                 SM4_POS) and PIN blocks without PAN (X98_NO_PAN) are weak: write weak = true",
+                 SM4_POS), PIN blocks without PAN (X98_NO_PAN), ECB, an IV that is not made here \
+                 and decryption of padded CBC are weak: write weak = true",
             );
         }
         faults.0
@@ -125,6 +128,9 @@ impl KeySpec {
             ),
             ("key_block.side", own.block_side != other.block_side),
             ("cryptogram.usages", own.cryptograms != other.cryptograms),
+            ("data", own.data != other.data),
+            ("track.layout", own.track != other.track),
+            ("translate_only", own.translate_only != other.translate_only),
             ("sign_in", own.sign_in != other.sign_in),
             ("dukpt", own.dukpt != other.dukpt),
             (
@@ -202,6 +208,38 @@ impl KeySpec {
         }
     }
 
+    /// A key without a rule and without a layout is good for no call.
+    fn check_data(&self, faults: &mut Faults) {
+        let decrypts = operations(self.usage, self.mode, self.side, self.algorithm)
+            .contains(OperationKind::DecryptData);
+        if let Some(algorithm) = self.algorithm.block_algorithm() {
+            self.check_data_under(algorithm, decrypts, faults);
+        }
+    }
+
+    /// What holds of data and tracks whichever key lists them; the cipher is that of the data keys
+    /// they are for.
+    fn check_data_under(&self, algorithm: BlockAlgorithm, decrypts: bool, faults: &mut Faults) {
+        if self.policy.data.is_some_and(|rule| !rule.fits(algorithm)) {
+            faults.add("data.mode", "TDES has ECB and CBC only");
+        }
+        if self.policy.track.is_some() && algorithm == BlockAlgorithm::Aes {
+            faults.add("track.layout", "tracks are under TDES or SM4");
+        }
+        if self.policy.track.is_some() && self.policy.data.is_some() {
+            faults.add(
+                "track",
+                "a track key has no mode: its tracks would come out clear",
+            );
+        }
+        if self.policy.translate_only && !(decrypts && self.policy.data.is_some()) {
+            faults.add(
+                "translate_only",
+                "only of keys that have a mode and decrypt",
+            );
+        }
+    }
+
     /// Policies of other usages have no place in this one.
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
@@ -216,6 +254,11 @@ impl KeySpec {
         }
         if !(self.usage.makes_macs() || for_others) && policy.mac.is_some() {
             faults.add("mac", "only MAC keys have a MAC scheme");
+        }
+        if !(self.usage == Usage::DataEncryption || for_others)
+            && (policy.data.is_some() || policy.track.is_some() || policy.translate_only)
+        {
+            faults.add("data", "only data keys have a mode or a track layout");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
             faults.add("signature", "only signing keys have a signature scheme");
@@ -337,7 +380,7 @@ impl KeySpec {
     }
 
     fn is_weak(&self) -> bool {
-        is_weak(self.algorithm, &self.policy)
+        is_weak((self.usage, self.mode, self.algorithm), &self.policy)
     }
 }
 
@@ -383,7 +426,13 @@ const fn schemes(usage: Usage, algorithm: Algorithm) -> &'static [Scheme] {
 }
 
 /// Whether something about a key with this policy is weak, and must be accepted in words.
-pub(in crate::keys) fn is_weak(algorithm: Algorithm, policy: &KeyPolicy) -> bool {
+///
+/// Of a key that protects others, the rule for data is that of keys that decrypt.
+pub(in crate::keys) fn is_weak(
+    (usage, mode, algorithm): (Usage, Mode, Algorithm),
+    policy: &KeyPolicy,
+) -> bool {
+    let decrypts = !(usage == Usage::DataEncryption && mode == Mode::Encrypt);
     let weak_mac = policy.mac.is_some_and(|rule| match rule.scheme {
         // Zeros at the end do not count, and lengths that vary are forged.
         Scheme::Iso9797Alg1Tdes | Scheme::Iso9797Alg1Aes | Scheme::Iso9797Alg1Sm4 => {
@@ -410,6 +459,7 @@ pub(in crate::keys) fn is_weak(algorithm: Algorithm, policy: &KeyPolicy) -> bool
     });
     weak_mac
         || algorithm == Algorithm::Des
+        || policy.data.is_some_and(|rule| rule.is_weak(decrypts))
         || policy.sign_in.is_some_and(Layout::has_single_des)
         || policy.signature == Some(SignType::Rsa)
         || policy.pin_inputs.contains(Format::X98NoPan)

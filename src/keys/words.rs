@@ -6,8 +6,8 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry, PolicyEntries,
-    SignInEntry, SignatureEntry,
+    CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry,
+    PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
 };
 use crate::keys::exchange::Wanted;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
@@ -61,12 +61,31 @@ pub struct PolicyWords {
     pub block_side: String,
     /// The usages under a key-encryption key.
     pub cryptogram_usages: Vec<String>,
+    /// How it encrypts data.
+    pub data: Option<DataWords>,
+    /// How it enciphers tracks.
+    pub track_layout: String,
+    /// What is under it may be translated only.
+    pub translate_only: bool,
     /// What a terminal signs in to.
     pub sign_in: Option<SignInWords>,
     /// What a base derivation key derives.
     pub dukpt: Option<DukptWords>,
     /// How a PIN verification key verifies.
     pub pin_verification: PinVerificationWords,
+}
+
+/// A data rule in words.
+#[derive(Clone, Debug, Default)]
+pub struct DataWords {
+    /// The mode.
+    pub mode: String,
+    /// The padding; empty for none.
+    pub padding: String,
+    /// Whose the IV is; empty where the mode says it.
+    pub iv: String,
+    /// Bytes of the tag; 0 where the mode has none.
+    pub tag_length: u8,
 }
 
 /// A sign-in's layout in words.
@@ -207,6 +226,13 @@ impl PolicyWords {
         let cryptogram = CryptogramEntry {
             usages: self.cryptogram_usages.clone(),
         };
+        let data = self.data.as_ref().map(|words| DataEntry {
+            mode: words.mode.clone(),
+            padding: some(&words.padding),
+            iv: some(&words.iv),
+            tag_length: (words.tag_length != 0).then_some(words.tag_length),
+        });
+        let track = some(&self.track_layout).map(|layout| TrackEntry { layout });
         let sign_in = self.sign_in.as_ref().map(|words| SignInEntry {
             layout: words.layout.clone(),
             check_value_bytes: words.check_value_bytes,
@@ -227,6 +253,9 @@ impl PolicyWords {
             signature: signature.as_ref(),
             key_block: Some(&key_block),
             cryptogram: Some(&cryptogram),
+            data: data.as_ref(),
+            track: track.as_ref(),
+            translate_only: self.translate_only,
             sign_in: sign_in.as_ref(),
             dukpt: dukpt.as_ref(),
             pin_verification: pin_verification.as_ref(),
@@ -307,6 +336,83 @@ mod tests {
         for code in ["x", "12", ":"] {
             let field = fault(|words| words.policy.sm4_block_code = code.to_owned());
             assert_eq!(field, "key_block.sm4_code", "{code}");
+        }
+    }
+
+    /// Key mode and algorithm; what the policy says besides, the data rule's words and tag; the
+    /// fault's field.
+    type Case = (
+        [&'static str; 2],
+        &'static str,
+        [&'static str; 3],
+        u8,
+        &'static str,
+    );
+
+    #[rustfmt::skip]
+    const DATA_KEYS: &[Case] = &[
+        (["B", "SM4"], "", ["GCM", "", ""], 16, ""),
+        (["B", "AES-128"], "", ["CTR", "", "RANDOM"], 0, ""),
+        (["B", "TDES-2"], "", ["CBC", "", "RANDOM"], 0, ""),
+        (["E", "TDES-2"], "", ["CBC", "PKCS7", "RANDOM"], 0, ""),
+        (["D", "SM4"], "translate", ["GCM", "", ""], 12, ""),
+        (["D", "SM4"], "track", ["", "", ""], 0, ""),
+        (["B", "SM4"], "weak", ["ECB", "", ""], 0, ""),
+        (["B", "SM4"], "weak", ["CBC", "PKCS7", "ZERO"], 0, ""),
+        (["B", "SM4"], "", ["ECB", "", ""], 0, "weak"),
+        (["B", "SM4"], "", ["CTR", "", "CALLER"], 0, "weak"),
+        (["D", "SM4"], "", ["CBC", "PKCS7", "RANDOM"], 0, "weak"),
+        (["B", "SM4"], "weak", ["GCM", "", ""], 16, "weak"),
+        (["B", "SM4"], "", ["CFB", "", ""], 0, "data.mode"),
+        (["B", "TDES-2"], "", ["GCM", "", ""], 16, "data.mode"),
+        (["B", "SM4"], "", ["CTR", "PKCS7", "RANDOM"], 0, "data.padding"),
+        (["B", "SM4"], "", ["CTR", "", "ZERO"], 0, "data.iv"),
+        (["B", "SM4"], "", ["CBC", "", ""], 0, "data.iv"),
+        (["B", "SM4"], "", ["GCM", "", "RANDOM"], 16, "data.iv"),
+        (["B", "SM4"], "", ["GCM", "", ""], 8, "data.tag_length"),
+        (["E", "SM4"], "translate", ["GCM", "", ""], 16, "translate_only"),
+        (["D", "SM4"], "translate", ["", "", ""], 0, "translate_only"),
+        (["D", "SM4"], "track", ["GCM", "", ""], 16, "track"),
+        (["D", "AES-128"], "track", ["", "", ""], 0, "track.layout"),
+    ];
+
+    #[test]
+    fn a_data_rule_that_is_none_or_weak_in_silence_is_named_by_its_field() {
+        for ([mode, algorithm], also, [data, padding, iv], tag_length, field) in DATA_KEYS {
+            let rule = DataWords {
+                mode: (*data).to_owned(),
+                padding: (*padding).to_owned(),
+                iv: (*iv).to_owned(),
+                tag_length: *tag_length,
+            };
+            let track = if *also == "track" {
+                "UNIONPAY_WHOLE"
+            } else {
+                ""
+            };
+            let words = KeyWords {
+                name: "dek".to_owned(),
+                usage: "D0".to_owned(),
+                mode: (*mode).to_owned(),
+                algorithm: (*algorithm).to_owned(),
+                policy: PolicyWords {
+                    data: (!data.is_empty()).then_some(rule),
+                    weak: *also == "weak",
+                    translate_only: *also == "translate",
+                    track_layout: track.to_owned(),
+                    ..PolicyWords::default()
+                },
+                ..KeyWords::default()
+            };
+            match words.spec() {
+                Err(fault) => assert_eq!(fault.field, *field, "{words:?}"),
+                Ok(spec) => {
+                    assert_eq!("", *field, "{words:?}");
+                    let policy = spec.policy.words();
+                    let again = KeyWords { policy, ..words };
+                    assert_eq!(again.spec().unwrap(), spec);
+                }
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! Random fill: the fill digits of PIN block formats 3 and 4 (ISO 9564-1, 9.3.4 and 9.3.5), and the
-//! extra entropy of SM2 signatures.
+//! extra entropy of SM2 signatures, and the IVs of data calls.
 //!
 //! One ChaCha20 generator per worker thread, so that the hot path takes no lock. Each is seeded
 //! from a root generator, whose own seed is the token's C_GenerateRandom ⊕ the operating system's,
-//! fetched again in the background. Keys, IVs and nonces never come from here: those are the
+//! fetched again in the background. Keys and the IVs of seals never come from here: those are the
 //! token's.
 
 use std::cell::RefCell;

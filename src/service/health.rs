@@ -12,6 +12,7 @@ use crate::limits;
 use crate::ops;
 use crate::ops::context::Context;
 use crate::service::pb::v1::alipay_service_server::AlipayServiceServer;
+use crate::service::pb::v1::data_service_server::DataServiceServer;
 use crate::service::pb::v1::mac_service_server::MacServiceServer;
 use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
@@ -91,11 +92,12 @@ enum NotReady {
 }
 
 /// The server as a whole, and each service.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "",
     PinServiceServer::<()>::NAME,
     MacServiceServer::<()>::NAME,
     TerminalServiceServer::<()>::NAME,
+    DataServiceServer::<()>::NAME,
     SigningServiceServer::<()>::NAME,
     AlipayServiceServer::<()>::NAME,
     RandomServiceServer::<()>::NAME,

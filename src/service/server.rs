@@ -19,6 +19,7 @@ use crate::service::alipay::Alipay;
 use crate::service::approval::Approvals;
 use crate::service::authorize::RpcRow;
 use crate::service::caller::Peer;
+use crate::service::data::Data;
 use crate::service::decimalisation::Decimalisation;
 use crate::service::health::Health;
 use crate::service::keys::Keys;
@@ -28,6 +29,7 @@ use crate::service::pb::admin::v1::approval_service_server::ApprovalServiceServe
 use crate::service::pb::admin::v1::decimalisation_service_server::DecimalisationServiceServer;
 use crate::service::pb::admin::v1::key_service_server::KeyServiceServer;
 use crate::service::pb::v1::alipay_service_server::AlipayServiceServer;
+use crate::service::pb::v1::data_service_server::DataServiceServer;
 use crate::service::pb::v1::mac_service_server::MacServiceServer;
 use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
@@ -95,6 +97,7 @@ pub fn data_routes(
         .add_service(guarded!(stack, context, PinServiceServer, Pin))
         .add_service(guarded!(stack, context, MacServiceServer, Mac))
         .add_service(guarded!(stack, context, TerminalServiceServer, Terminal))
+        .add_service(guarded!(stack, context, DataServiceServer, Data))
         .add_service(guarded!(stack, context, SigningServiceServer, Signing))
         .add_service(guarded!(stack, context, AlipayServiceServer, Alipay))
         .add_service(guarded!(stack, context, RandomServiceServer, Random));

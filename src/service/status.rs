@@ -11,7 +11,9 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
+use crate::domain::track::TrackError;
 use crate::hsm;
 use crate::keys;
 use crate::keys::dukpt::KsnFault;
@@ -93,6 +95,17 @@ impl Fault {
             Operation::MessageLengthMissing => Self::at(Reason::MissingField, "message_length"),
             Operation::MessageLengthMismatch => Self::at(Reason::MessageLength, "message_length"),
             Operation::MacLength => Self::at(Reason::MacLength, "mac"),
+            Operation::DataTooLong => Self::at(Reason::MessageTooLarge, "data"),
+            Operation::AssociatedDataTooLong => Self::at(Reason::MessageTooLarge, ASSOCIATED_DATA),
+            Operation::Data(role, error) => Self::of_data(*role, *error),
+            Operation::Track(error) => match error {
+                TrackError::Digits => Self::at(Reason::TrackLength, "digits"),
+                TrackError::Length => Self::at(Reason::TrackLength, "track"),
+                TrackError::Rejected => Self::at(Reason::TrackRejected, "track"),
+            },
+            Operation::ClearDataRefused(role) => {
+                Self::at(Reason::ClearDataRefused, Self::key_field(*role))
+            }
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
@@ -129,9 +142,26 @@ impl Fault {
         }
     }
 
-    fn of_key(role: KeyRole, error: &keys::error::Error) -> Self {
-        use crate::keys::error::Error as Key;
-        let field = match role {
+    /// Everything that depends on clear data is one reason and one field.
+    const fn of_data(role: KeyRole, error: DataError) -> Self {
+        let destination = matches!(role, KeyRole::Destination);
+        match error {
+            DataError::Length => Self::at(Reason::DataLength, "data"),
+            DataError::Iv if destination => Self::at(Reason::DataIv, "destination_iv"),
+            DataError::Iv => Self::at(Reason::DataIv, "iv"),
+            DataError::AssociatedData if destination => {
+                Self::at(Reason::AssociatedDataRefused, "destination_associated_data")
+            }
+            DataError::AssociatedData => Self::at(Reason::AssociatedDataRefused, ASSOCIATED_DATA),
+            DataError::Tag => Self::at(Reason::DataTag, "tag"),
+            DataError::Rejected => Self::at(Reason::DataRejected, "data"),
+            // The key's policy was checked when the key was made.
+            DataError::Mode => Self::plain(Reason::Internal),
+        }
+    }
+
+    const fn key_field(role: KeyRole) -> Field {
+        match role {
             KeyRole::Only => "key",
             KeyRole::Source => "source_key",
             KeyRole::Destination => "destination_key",
@@ -145,7 +175,12 @@ impl Fault {
             KeyRole::Terminal => "terminal_key",
             KeyRole::IncomingMac => "incoming_mac_key",
             KeyRole::OutgoingMac => "outgoing_mac_key",
-        };
+        }
+    }
+
+    fn of_key(role: KeyRole, error: &keys::error::Error) -> Self {
+        use crate::keys::error::Error as Key;
+        let field = Self::key_field(role);
         match error {
             Key::UnknownKey => Self::at(Reason::KeyUnknown, field),
             Key::UsageRefused { .. } => Self::at(Reason::KeyUsageRefused, field),
@@ -284,6 +319,7 @@ pub(in crate::service) fn held_by_the_stack() -> Status {
     Status::unknown("")
 }
 
+const ASSOCIATED_DATA: Field = "associated_data";
 const REQUEST_ID: Field = "request_id";
 const PARAMETERS: Field = "parameters";
 const SIGN_TYPE: Field = "parameters.sign_type";

@@ -41,6 +41,8 @@ pub fn block_of(protection: &str, codes: &[u8; 5], value: &[u8]) -> String {
     let random = vec![0x5A; padding_bytes(version, value.len(), Masking::NONE)];
     wrap(&keys, &header, value, Masking::NONE, &random).unwrap()
 }
+
+/// That block, as a call names it.
 pub fn brought(protection: &str, block: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: protection.to_owned(),

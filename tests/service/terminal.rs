@@ -6,10 +6,12 @@ use pintle::domain::mac::{self, MacKey, Padding, Rule, Scheme};
 use pintle::domain::pan::Pan;
 use pintle::domain::pin::Pin;
 use pintle::domain::pin_block::{self, Format, Framing};
+use pintle::domain::track;
 use pintle::service::pb::admin::v1::{ImportCryptogramRequest, KeySpec};
 use pintle::service::pb::v1::{
-    CarriedPin, KeyRef, PinBlockFormat, PinEncoding, PinPlace, SecureMessageRequest, SignInRequest,
-    SignInResponse, TranslatePinRequest, VerifyMacRequest, WorkingKey,
+    CarriedPin, DecryptDataRequest, KeyRef, PinBlockFormat, PinEncoding, PinPlace,
+    SecureMessageRequest, SignInRequest, SignInResponse, TranslatePinRequest,
+    TranslateTrackRequest, VerifyMacRequest, WorkingKey,
 };
 use tonic::Code;
 
@@ -46,11 +48,7 @@ fn decrypted(terminal: &str, cryptogram: &[u8]) -> Vec<u8> {
 
 /// The zero block under a key: what its check value is cut from.
 fn zero_block(algorithm: &str, value: &[u8]) -> Vec<u8> {
-    let block_algorithm = match algorithm {
-        "SM4" => BlockAlgorithm::Sm4,
-        _ => BlockAlgorithm::Tdes,
-    };
-    match cipher(block_algorithm, value) {
+    match cipher(algorithm_of(algorithm), value) {
         PinCipher::Tdes(tdes) => {
             let mut block = [0; 8];
             let Ok(()) = tdes.encrypt_block(&mut block);
@@ -62,6 +60,14 @@ fn zero_block(algorithm: &str, value: &[u8]) -> Vec<u8> {
             block.to_vec()
         }
         PinCipher::Aes(_) => panic!("AES keys have no zero-block check value here"),
+    }
+}
+
+fn algorithm_of(word: &str) -> BlockAlgorithm {
+    match word {
+        "SM4" => BlockAlgorithm::Sm4,
+        "DES" | "TDES-2" => BlockAlgorithm::Tdes,
+        other => panic!("{other}"),
     }
 }
 
@@ -509,5 +515,71 @@ fn secure_message_refuses_all_where_one_part_is_refused() {
         assert_eq!(refused(answer.await).reason, "MESSAGE_TOO_LARGE");
         // The control: unchanged, it passes.
         assert!(changed(&|_| {}).await.unwrap().valid);
+    });
+}
+
+#[test]
+fn the_track_key_of_a_sign_in_translates_tracks_and_shows_none() {
+    use track::Layout::{UnionPayOneBlock, UnionPayWhole};
+    // Track 2 of 39 characters, packed; the last half byte is fill.
+    let clear = hex::decode("6230606601007726888D49121200000000000000").unwrap();
+    world().run(async |world| {
+        let client = world.client().await;
+        for (terminal, zone, from, to) in [
+            (
+                "kbpk-tmk-double",
+                "tdk-one",
+                UnionPayOneBlock,
+                UnionPayOneBlock,
+            ),
+            (
+                "kbpk-tmk-double",
+                "tdk-whole-sm4",
+                UnionPayOneBlock,
+                UnionPayWhole,
+            ),
+            ("kbpk-tmk-sm4", "tdk-whole", UnionPayWhole, UnionPayWhole),
+        ] {
+            let answer = signed_in(world, &format!("si-track-{terminal}-{zone}"), terminal).await;
+            let tdk = &answer.keys[2];
+            let value = decrypted(terminal, &tdk.cryptogram);
+            let cipher = cipher(algorithm_of(&tdk.algorithm), &value);
+            let framing = track::Framing {
+                layout: from,
+                cipher: &cipher,
+            };
+            let enciphered = track::encipher(framing, 39, &clear).unwrap();
+            let asked = TranslateTrackRequest {
+                source_key: brought(tdk),
+                destination_key: key(zone),
+                digits: 39,
+                track: enciphered.clone(),
+            };
+            let translated = client.translate_track(asked).await.unwrap().track;
+            let framing = track::Framing {
+                layout: to,
+                cipher: &blocks::cipher(zone),
+            };
+            let read = track::decipher(framing, 39, &translated).unwrap();
+            assert_eq!(read.expose_secret(), &clear, "{terminal} to {zone}");
+            // What a terminal sends is its card's track: nobody here reads it.
+            let asked = DecryptDataRequest {
+                key: brought(tdk),
+                data: enciphered,
+                ..DecryptDataRequest::default()
+            };
+            let answer = client.decrypt_data(asked).await;
+            assert_refused(answer, Code::FailedPrecondition, "KEY_USAGE_REFUSED", "key");
+            // And nothing is put under it.
+            let asked = TranslateTrackRequest {
+                source_key: key("tdk-one"),
+                destination_key: brought(tdk),
+                digits: 39,
+                track: clear.clone(),
+            };
+            let answer = client.translate_track(asked).await;
+            let (code, reason) = (Code::FailedPrecondition, "KEY_USAGE_REFUSED");
+            assert_refused(answer, code, reason, "destination_key");
+        }
     });
 }

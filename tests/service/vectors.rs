@@ -6,6 +6,7 @@
 //! asked (a forced fill, a forced nonce, another signer's id) is listed with that reason.
 
 mod alipay;
+mod data;
 mod dukpt;
 mod keys;
 mod mac;
@@ -209,6 +210,17 @@ const EXPRESSIBLE: &[&str] = &[
     "hmac_sha1_verify",
     "hmac_sm3",
     "hmac_sm3_verify",
+    "tdes_cbc_pkcs7_encrypt",
+    "aes_cbc_encrypt",
+    "aes_ctr_encrypt",
+    "aes_gcm_encrypt",
+    "sm4_ecb_encrypt",
+    "sm4_cbc_encrypt",
+    "sm4_cbc_encrypt_nopad",
+    "sm4_ctr_encrypt",
+    "sm4_gcm_encrypt",
+    "sm4_gcm_decrypt",
+    "unionpay_track_encipher",
     "sm2_verify",
     "alipay.v2_request",
     "alipay.sm2",
@@ -227,6 +239,9 @@ async fn verdicts(bench: &Bench, case: &Case<'_>) -> Vec<(String, Verdict)> {
     let op = case.op();
     if let Some(verdicts) = pin::run(bench, case).await {
         return verdicts;
+    }
+    if let Some(verdict) = data::run(bench, case).await {
+        return vec![(op.to_owned(), verdict)];
     }
     if let Some(verdict) = pin_verification::run(bench, case).await {
         return vec![(op.to_owned(), verdict)];
@@ -253,6 +268,9 @@ fn reason(op: &str) -> &'static str {
         _ if op.starts_with("tr31_") => "no call takes a key block yet: library only",
         "sm4_retail_alg3" => "no key policy has this scheme: library only",
         "tdes_key_under_tmk" | "sm4_key_under_tmk" => "no call shows a key: library only",
+        "sm2_encrypt" | "sm2_decrypt" | "sm2_decrypt_asn1" => {
+            "no call encrypts under SM2: library only"
+        }
         "sm2_verify_digest" => "no call takes a digest: library only",
         "rsa_pkcs1v15_verify" => "a key is imported with its private half: library only",
         _ => unsupported::reason(op),

@@ -8,7 +8,9 @@
 mod alipay;
 mod case;
 mod check_value;
+mod data;
 mod dukpt;
+mod encryption;
 mod key_block;
 mod mac;
 mod pin_block;
@@ -116,6 +118,8 @@ fn operation(name: &str) -> Option<&'static Op> {
         signature::OPS,
         sm::OPS,
         unionpay::OPS,
+        data::OPS,
+        encryption::OPS,
     ]
     .into_iter()
     .flatten()

@@ -23,9 +23,15 @@ const REASONS: &[(&str, &str)] = &[
         "an acquirer's own variant of the UnionPay ECB MAC",
     ),
     ("sm4_emac_alg2", "ISO 9797-1 MAC algorithm 2 is not offered"),
-    ("sm4_", "data encryption is not offered yet"),
-    ("sm2_encrypt", "SM2 encryption is not offered yet"),
-    ("sm2_decrypt", "SM2 encryption is not offered yet"),
+    (
+        "sm4_cfb_",
+        "CFB authenticates nothing and pads nothing: CTR and GCM are offered",
+    ),
+    (
+        "sm4_ofb_",
+        "OFB has no use that CTR has not: CTR and GCM are offered",
+    ),
+    ("sm4_ccm_", "CCM is not offered: GCM is"),
     (
         "rsa_pkcs1v15_sign",
         "RSA private keys are used in the token only",

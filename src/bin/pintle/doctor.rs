@@ -232,7 +232,7 @@ fn seal_findings(server: &Server, token: &Token, opened: &Catalogue) -> Vec<Find
 }
 
 /// Operation × where it runs × where its keys are clear, on a token without payment mechanisms.
-const RESIDENCES: [[&str; 3]; 7] = [
+const RESIDENCES: [[&str; 3]; 8] = [
     [
         "TranslatePin",
         "this process",
@@ -247,6 +247,11 @@ const RESIDENCES: [[&str; 3]; 7] = [
         "the same, by a KSN (DUKPT)",
         "this process",
         "derived keys: this process; the base key: AES in the token, TDES in this process",
+    ],
+    [
+        "EncryptData, DecryptData, TranslateData, TranslateTrack",
+        "this process",
+        "data and keys: this process, as long as the call",
     ],
     [
         "SignRequest (SM2)",

@@ -215,7 +215,7 @@ impl PublicKey {
         &self.point
     }
 
-    fn from_affine(point: AffinePoint) -> Self {
+    pub(super) fn from_affine(point: AffinePoint) -> Self {
         use ::sm2::elliptic_curve::point::AffineCoordinates;
         let mut bytes = [0; 64];
         let (x, y): (FieldBytes, FieldBytes) = (point.x(), point.y());

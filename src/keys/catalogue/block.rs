@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
+use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::dukpt::KeyType;
 use crate::domain::pin_block::Format;
 use crate::keys::act::now;
@@ -139,8 +140,14 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     if attributes.usage.makes_macs() {
         policy.mac = theirs.mac;
     }
+    if attributes.usage == Usage::DataEncryption {
+        let decrypts = granted.contains(OperationKind::DecryptData);
+        let cipher = attributes.algorithm.block_algorithm();
+        policy = with_data(policy, theirs, cipher, decrypts);
+    }
     // Accepted for the protection key, and only where there is something to accept.
-    policy.weak = theirs.weak && is_weak(attributes.algorithm, &policy);
+    let known = (attributes.usage, attributes.mode, attributes.algorithm);
+    policy.weak = theirs.weak && is_weak(known, &policy);
     exchange::narrowed(
         opened,
         Wanted {
@@ -151,20 +158,41 @@ fn spec_of(opened: &Opened, protection: &Header) -> Result<KeySpec, ExchangeErro
     )
 }
 
+/// Of the protection key's rule and layout, what a data key of this cipher can have.
+fn with_data(
+    own: KeyPolicy,
+    theirs: &KeyPolicy,
+    cipher: Option<BlockAlgorithm>,
+    decrypts: bool,
+) -> KeyPolicy {
+    let data = theirs
+        .data
+        .filter(|rule| cipher.is_some_and(|cipher| rule.fits(cipher)));
+    let tracks = matches!(cipher, Some(BlockAlgorithm::Tdes | BlockAlgorithm::Sm4));
+    KeyPolicy {
+        data,
+        track: theirs.track.filter(|_| tracks && data.is_none()),
+        translate_only: theirs.translate_only && decrypts && data.is_some(),
+        ..own
+    }
+}
+
 /// The policy of a base derivation key in a partner's block: of the protection key's, what is of the
 /// keys that it derives.
 fn of_base_key(theirs: &KeyPolicy) -> KeyPolicy {
     let dukpt = theirs.dukpt.unwrap_or_default();
     let cipher = dukpt.pin_key.and_then(KeyType::block_algorithm);
     let own = |format: &Format| cipher == Some(format.algorithm());
-    KeyPolicy {
+    let policy = KeyPolicy {
         pin_inputs: theirs.pin_inputs.iter().filter(own).collect(),
         pin_output: theirs.pin_output.filter(own),
         mac: theirs.mac.filter(|_| dukpt.mac_key.is_some()),
         weak: theirs.weak,
         dukpt: theirs.dukpt,
         ..KeyPolicy::default()
-    }
+    };
+    let cipher = dukpt.data_key.and_then(KeyType::block_algorithm);
+    with_data(policy, theirs, cipher, true)
 }
 
 /// A header that no record has: the key is named by what opened it.

@@ -2,9 +2,11 @@
 //! templates and listings, and sets of such values. Codes never change.
 
 use crate::domain::alipay::SignType;
+use crate::domain::data;
 use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
+use crate::domain::track;
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::Usage;
 use crate::keys::tlv::Malformed;
@@ -191,6 +193,26 @@ pub(in crate::keys) const PADDINGS: &[Named<Option<Padding>>] = &[
     Named::new(Some(Padding::Method1), 1, "method 1"),
     Named::new(Some(Padding::Method2), 2, "method 2"),
     Named::new(Some(Padding::Method3), 3, "method 3"),
+];
+pub(in crate::keys) const DATA_MODES: &[Named<data::Mode>] = &[
+    Named::new(data::Mode::Ecb, 1, "ECB"),
+    Named::new(data::Mode::Cbc, 2, "CBC"),
+    Named::new(data::Mode::Ctr, 3, "CTR"),
+    Named::new(data::Mode::Gcm, 4, "GCM"),
+];
+pub(in crate::keys) const DATA_PADDINGS: &[Named<data::Padding>] = &[
+    Named::new(data::Padding::Whole, 0, "NONE"),
+    Named::new(data::Padding::Pkcs7, 1, "PKCS7"),
+];
+pub(in crate::keys) const IV_RULES: &[Named<Option<data::IvRule>>] = &[
+    Named::new(None, 0, "NONE"),
+    Named::new(Some(data::IvRule::Random), 1, "RANDOM"),
+    Named::new(Some(data::IvRule::Caller), 2, "CALLER"),
+    Named::new(Some(data::IvRule::Zero), 3, "ZERO"),
+];
+pub(in crate::keys) const TRACK_LAYOUTS: &[Named<track::Layout>] = &[
+    Named::new(track::Layout::UnionPayOneBlock, 1, "UNIONPAY_ONE_BLOCK"),
+    Named::new(track::Layout::UnionPayWhole, 2, "UNIONPAY_WHOLE"),
 ];
 pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
     Named::new(SignType::Rsa, 1, "RSA"),

@@ -53,7 +53,12 @@ pub(super) fn working_keys(parent: &KeySpec) -> Result<Vec<KeySpec>, SpecFault> 
         first_sound(parent, MACS, Mode::GenerateAndVerify, length(1), &mac).ok_or(MAC)?,
     ];
     if layout.has_data_key() {
-        let data = KeyPolicy::default();
+        let data = KeyPolicy {
+            data: own.data,
+            track: own.track,
+            translate_only: own.translate_only,
+            ..KeyPolicy::default()
+        };
         let track = first_sound(
             parent,
             &[Usage::DataEncryption],
@@ -62,8 +67,16 @@ pub(super) fn working_keys(parent: &KeySpec) -> Result<Vec<KeySpec>, SpecFault> 
             &data,
         );
         keys.push(track.ok_or(DATA)?);
+    } else if parent.usage == Usage::KeyEncryption && has_data_policy(own) {
+        return Err(NO_DATA);
     }
     Ok(keys)
+}
+
+/// Whether a policy says anything of data or tracks. That of a protection key may be for the keys in
+/// a partner's blocks; under a key-encryption key it is the track key's or nobody's.
+const fn has_data_policy(policy: &KeyPolicy) -> bool {
+    policy.data.is_some() || policy.track.is_some() || policy.translate_only
 }
 
 /// The mode of the key at the other end of the line.
@@ -98,7 +111,7 @@ fn first_sound(
                 residence: Residence::Process,
                 policy: policy.clone(),
             };
-            spec.policy.weak = is_weak(algorithm, &spec.policy);
+            spec.policy.weak = is_weak((*usage, mode, algorithm), &spec.policy);
             spec
         })
     });
@@ -152,5 +165,101 @@ const MAC: SpecFault = SpecFault {
 };
 const DATA: SpecFault = SpecFault {
     field: "sign_in",
-    why: "no track key fits this layout",
+    why: "a sign-in's track key needs the layout's length, and a mode or track layout of its cipher",
 };
+const NO_DATA: SpecFault = SpecFault {
+    field: "data",
+    why: "this sign-in makes no track key",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::data::{self, IvRule, Padding};
+    use crate::domain::mac::{self, Rule, Scheme};
+    use crate::domain::pin_block::Format;
+    use crate::domain::track;
+    use crate::keys::key_ref::KeyName;
+
+    /// The master key of a terminal that signs in under TDES, with this layout.
+    fn master(layout: Layout) -> KeySpec {
+        let rule = Rule::new(Scheme::Iso9797Alg3Des, Some(mac::Padding::Method2), 8);
+        KeySpec {
+            name: KeyName::parse("tmk").unwrap(),
+            usage: Usage::KeyEncryption,
+            mode: Mode::Encrypt,
+            side: Some(Side::Terminal),
+            algorithm: Algorithm::Tdes2,
+            exportability: Exportability::NonExportable,
+            residence: Residence::Process,
+            policy: KeyPolicy {
+                pin_inputs: [Format::Iso0].into_iter().collect(),
+                mac: rule.ok(),
+                sign_in: Some(layout),
+                ..KeyPolicy::default()
+            },
+        }
+    }
+
+    fn fields(spec: &KeySpec) -> Vec<&'static str> {
+        spec.faults().iter().map(|fault| fault.field).collect()
+    }
+
+    fn cbc(padding: Padding) -> Option<data::Rule> {
+        data::Rule::new(data::Mode::Cbc, padding, Some(IvRule::Random), 0).ok()
+    }
+
+    #[test]
+    fn the_track_key_has_the_data_policy_of_its_master_key_and_no_other_key_has() {
+        let mut spec = master(Layout::Unionpay004DoubleMac);
+        spec.policy.track = Some(track::Layout::UnionPayOneBlock);
+        assert_eq!(fields(&spec), [""; 0]);
+        let keys = working_keys(&spec).ok().unwrap();
+        let tracks: Vec<_> = keys.iter().map(|key| key.policy.track).collect();
+        assert_eq!(tracks, [None, None, spec.policy.track]);
+        assert!(keys.iter().all(|key| key.policy.data.is_none()));
+
+        let mut spec = master(Layout::Unionpay004DoubleMac);
+        (spec.policy.data, spec.policy.translate_only) = (cbc(Padding::Whole), true);
+        assert_eq!(fields(&spec), [""; 0]);
+        let keys = working_keys(&spec).ok().unwrap();
+        assert_eq!(keys[2].policy.data, spec.policy.data);
+        assert!(keys[2].policy.translate_only && !keys[0].policy.translate_only);
+        assert!(!keys[2].policy.weak);
+    }
+
+    #[test]
+    fn what_makes_no_sound_track_key_is_found_with_the_master_key() {
+        let with = |layout, policy: &dyn Fn(&mut KeyPolicy)| {
+            let mut spec = master(layout);
+            policy(&mut spec.policy);
+            fields(&spec)
+        };
+        let gcm = data::Rule::new(data::Mode::Gcm, Padding::Whole, None, 16).ok();
+        let four = Layout::Unionpay004DoubleMac;
+        assert_eq!(with(four, &|own| own.data = gcm), ["sign_in"]);
+        assert_eq!(with(four, &|own| own.translate_only = true), ["sign_in"]);
+        let both = |own: &mut KeyPolicy| {
+            own.data = cbc(Padding::Whole);
+            own.track = Some(track::Layout::UnionPayWhole);
+        };
+        assert_eq!(with(four, &both), ["sign_in"]);
+        // No track key, no policy of one.
+        let three = Layout::Unionpay003DoubleMac;
+        assert_eq!(with(three, &|_| {}), [""; 0]);
+        let track = |own: &mut KeyPolicy| own.track = Some(track::Layout::UnionPayWhole);
+        assert_eq!(with(three, &track), ["data"]);
+    }
+
+    #[test]
+    fn a_weak_rule_for_the_track_key_is_accepted_at_its_master_key() {
+        let mut spec = master(Layout::Unionpay004DoubleMac);
+        spec.policy.data = cbc(Padding::Pkcs7);
+        assert_eq!(fields(&spec), ["weak"]);
+        spec.policy.weak = true;
+        assert_eq!(fields(&spec), [""; 0]);
+        let keys = working_keys(&spec).ok().unwrap();
+        let weak: Vec<_> = keys.iter().map(|key| key.policy.weak).collect();
+        assert_eq!(weak, [false, false, true], "and only that key is weak");
+    }
+}

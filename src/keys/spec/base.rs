@@ -20,6 +20,7 @@ pub(super) fn check(spec: &KeySpec, faults: &mut Faults) {
     check_keys(spec.algorithm, dukpt, faults);
     check_pin(spec, dukpt, faults);
     check_mac(spec, dukpt, faults);
+    check_data(spec, dukpt, faults);
     check_window(dukpt, faults);
 }
 
@@ -102,6 +103,21 @@ fn check_mac(spec: &KeySpec, dukpt: DukptPolicy, faults: &mut Faults) {
     }
 }
 
+/// Derived data keys without a rule and without a layout are good for no call, as D0 keys are.
+fn check_data(spec: &KeySpec, dukpt: DukptPolicy, faults: &mut Faults) {
+    let policy = &spec.policy;
+    match dukpt.data_key.and_then(KeyType::block_algorithm) {
+        Some(cipher) => spec.check_data_under(cipher, true, faults),
+        None if policy.data.is_some() || policy.track.is_some() || policy.translate_only => {
+            faults.add(
+                "dukpt.data",
+                "data and track say how derived data keys are used: name their algorithm",
+            );
+        }
+        None => {}
+    }
+}
+
 fn makes(key: KeyType, scheme: Scheme) -> bool {
     use KeyType::{Aes128, Aes192, Aes256, Hmac128, Hmac192, Hmac256, Tdes2, Tdes3};
     matches!(
@@ -117,7 +133,9 @@ fn makes(key: KeyType, scheme: Scheme) -> bool {
 mod tests {
     use super::*;
 
+    use crate::domain::data;
     use crate::domain::mac::{Padding, Rule};
+    use crate::domain::track;
     use crate::keys::attributes::{Exportability, Mode, Residence, Usage};
     use crate::keys::key_policy::KeyPolicy;
     use crate::keys::key_ref::KeyName;
@@ -187,6 +205,26 @@ mod tests {
             fields(|spec| spec.usage = Usage::DataEncryption),
             ["mode", "residence", "pin", "mac", "dukpt"]
         );
+    }
+
+    #[test]
+    fn the_rule_of_derived_data_keys_is_one_of_their_cipher() {
+        let gcm = data::Rule::new(data::Mode::Gcm, data::Padding::Whole, None, 16).ok();
+        assert_eq!(fields(|spec| spec.policy.data = gcm), [""; 0]);
+        let without = |spec: &mut KeySpec| {
+            spec.policy.data = gcm;
+            of(spec).data_key = None;
+        };
+        assert_eq!(fields(without), ["dukpt.data"]);
+        let tdes = |spec: &mut KeySpec| {
+            spec.policy.data = gcm;
+            of(spec).data_key = Some(KeyType::Tdes2);
+        };
+        assert_eq!(fields(tdes), ["data.mode"]);
+        let ecb = data::Rule::new(data::Mode::Ecb, data::Padding::Whole, None, 0).ok();
+        assert_eq!(fields(|spec| spec.policy.data = ecb), ["weak"]);
+        let track = Some(track::Layout::UnionPayWhole);
+        assert_eq!(fields(|spec| spec.policy.track = track), ["track.layout"]);
     }
 
     #[test]

@@ -34,6 +34,14 @@ pub enum Rpc {
     GenerateMacStream,
     /// `MacService.VerifyMacStream`
     VerifyMacStream,
+    /// `DataService.EncryptData`
+    EncryptData,
+    /// `DataService.DecryptData`
+    DecryptData,
+    /// `DataService.TranslateData`
+    TranslateData,
+    /// `DataService.TranslateTrack`
+    TranslateTrack,
     /// `SigningService.Verify`
     Verify,
     /// `SigningService.GetPublicKey`
@@ -192,6 +200,34 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.MacService/VerifyMacStream",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_mac_stream",
+    },
+    RpcRow {
+        rpc: Rpc::EncryptData,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/EncryptData",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_data",
+    },
+    RpcRow {
+        rpc: Rpc::DecryptData,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/DecryptData",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "decrypt_data",
+    },
+    RpcRow {
+        rpc: Rpc::TranslateData,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/TranslateData",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "translate_data",
+    },
+    RpcRow {
+        rpc: Rpc::TranslateTrack,
+        plane: Plane::Data,
+        path: "/pintle.v1.DataService/TranslateTrack",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "translate_track",
     },
     RpcRow {
         rpc: Rpc::Verify,
@@ -364,6 +400,10 @@ impl Rpc {
             | Self::VerifyMacs
             | Self::GenerateMacStream
             | Self::VerifyMacStream
+            | Self::EncryptData
+            | Self::DecryptData
+            | Self::TranslateData
+            | Self::TranslateTrack
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest

@@ -9,7 +9,7 @@ use crate::keys::key_policy::{DukptWords, KeyPolicy, PinVerificationWords};
 use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::Extras;
 use crate::keys::record::{Header, Labels};
-use crate::keys::words::{KeyWords, PolicyWords, SignInWords};
+use crate::keys::words::{DataWords, KeyWords, PolicyWords, SignInWords};
 use crate::service::pb::admin::v1 as pb;
 use crate::service::pb::v1::Residence as PbResidence;
 use crate::service::wire::{residence, timestamp};
@@ -68,6 +68,9 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data,
+        track_layout,
+        translate_only,
         sign_in,
         dukpt,
         pin_verification,
@@ -85,6 +88,9 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data: data.map(data_words).transpose()?,
+        track_layout,
+        translate_only,
         sign_in: sign_in.map(sign_in_words).transpose()?,
         dukpt: dukpt.map(dukpt_words),
         pin_verification: verification_words(pin_verification.unwrap_or_default())?,
@@ -111,6 +117,22 @@ fn verification_words(policy: pb::PinVerificationPolicy) -> Result<PinVerificati
         )?,
         pad: validation_pad,
         pvki,
+    })
+}
+
+fn data_words(rule: pb::DataRule) -> Result<DataWords, Error> {
+    let pb::DataRule {
+        mode,
+        padding,
+        iv,
+        tag_length,
+    } = rule;
+    let malformed = |_| Error::FieldMalformed("policy.data.tag_length");
+    Ok(DataWords {
+        mode,
+        padding,
+        iv,
+        tag_length: u8::try_from(tag_length).map_err(malformed)?,
     })
 }
 
@@ -231,6 +253,9 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data,
+        track_layout,
+        translate_only,
         sign_in,
         dukpt,
         pin_verification,
@@ -248,6 +273,22 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
+        data: data.map(|rule| {
+            let DataWords {
+                mode,
+                padding,
+                iv,
+                tag_length,
+            } = rule;
+            pb::DataRule {
+                mode,
+                padding,
+                iv,
+                tag_length: tag_length.into(),
+            }
+        }),
+        track_layout,
+        translate_only,
         sign_in: sign_in.map(|words| pb::SignInPolicy {
             layout: words.layout,
             check_value_bytes: words.check_value_bytes.into(),

@@ -80,6 +80,16 @@ reasons! {
         "the message is not as long as was said";
     ItemsTooMany, "ITEMS_TOO_MANY", InvalidArgument,
         "a batch has at most 1024 items";
+    DataLength, "DATA_LENGTH", InvalidArgument,
+        "the data's length is not one that the key's mode takes";
+    DataIv, "DATA_IV", InvalidArgument,
+        "the IV is not the one that the key's policy asks for, or there is one and it asks for none";
+    DataTag, "DATA_TAG", InvalidArgument,
+        "the tag's length is not the one the key's policy names";
+    AssociatedDataRefused, "ASSOCIATED_DATA_REFUSED", InvalidArgument,
+        "the key's mode has no associated data";
+    TrackLength, "TRACK_LENGTH", InvalidArgument,
+        "the track's length is not one that the keys' layouts take";
     RandomLength, "RANDOM_LENGTH", InvalidArgument,
         "the length must be 1 to 1024";
     ParameterMissing, "PARAMETER_MISSING", InvalidArgument,
@@ -101,6 +111,11 @@ reasons! {
     // What depends on the clear PIN block. One reason, for ever.
     PinBlockRejected, "PIN_BLOCK_REJECTED", InvalidArgument,
         "the PIN block was rejected";
+    // What depends on clear data and clear tracks. One reason each, for ever.
+    DataRejected, "DATA_REJECTED", InvalidArgument,
+        "the data was rejected";
+    TrackRejected, "TRACK_REJECTED", InvalidArgument,
+        "the track was rejected";
     // What depends on the inside of a key block. One reason, for ever.
     KeyBlockRejected, "KEY_BLOCK_REJECTED", InvalidArgument,
         "the key block was rejected";
@@ -126,6 +141,8 @@ reasons! {
         "the key's state does not allow this use";
     PinFormatRefused, "PIN_FORMAT_REFUSED", FailedPrecondition,
         "the source key's policy does not list this PIN block format";
+    ClearDataRefused, "CLEAR_DATA_REFUSED", FailedPrecondition,
+        "the key's policy lets what is under it be translated only, to keys that cannot decrypt here";
     TranslationForbidden, "TRANSLATION_FORBIDDEN", FailedPrecondition,
         "this translation is forbidden";
     PinFormatUnbound, "PIN_FORMAT_UNBOUND", FailedPrecondition,

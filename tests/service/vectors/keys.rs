@@ -98,6 +98,27 @@ impl Keys {
         .await
     }
 
+    /// A data key with this policy; none where this value is no key.
+    pub async fn data(
+        &self,
+        algorithm: BlockAlgorithm,
+        policy: KeyPolicy,
+        value: &[u8],
+    ) -> Option<KeyRef> {
+        let algorithm = match (algorithm, value.len()) {
+            (BlockAlgorithm::Tdes, 16) => Algorithm::Tdes2,
+            (BlockAlgorithm::Tdes, 24) => Algorithm::Tdes3,
+            (BlockAlgorithm::Aes, 16) => Algorithm::Aes128,
+            (BlockAlgorithm::Aes, 24) => Algorithm::Aes192,
+            (BlockAlgorithm::Aes, 32) => Algorithm::Aes256,
+            (BlockAlgorithm::Sm4, 16) => Algorithm::Sm4,
+            _ => return None,
+        };
+        let usage = Usage::DataEncryption;
+        let wanted = (usage, Mode::EncryptAndDecrypt, None, algorithm, policy);
+        self.value(wanted, value).await
+    }
+
     /// A PIN verification key; none where this value or length is no key.
     pub async fn verification(
         &self,
