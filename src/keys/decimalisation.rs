@@ -58,6 +58,7 @@ pub async fn create(
         name: name.clone(),
         version: 1,
         block: None,
+        content: None,
     };
     let mut beside = act.beside(catalogue, &outcome).await?;
     beside.documents.push(DocumentPut {

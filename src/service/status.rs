@@ -197,6 +197,7 @@ impl Fault {
             KeyRole::Only => "key.ksn",
             KeyRole::Source => "source_key.ksn",
             KeyRole::Destination => "destination_key.ksn",
+            KeyRole::Verification => "verification_key.ksn",
             KeyRole::IncomingMac => "incoming_mac_key.ksn",
             KeyRole::OutgoingMac => "outgoing_mac_key.ksn",
             // Calls that take no KSN at all.
