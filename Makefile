@@ -1,6 +1,7 @@
 # make demo   a till's day on the embedded token, every output checked by another program
 # make test   format, lints, wire contract, all tests: what CI runs
 # make mutants  a million changed key blocks, none of which may open
+# make crosscheck  a hundred thousand random inputs each, against other libraries in another process
 # make kills   500 kills at random moments and 20 at every failpoint; nothing may be lost
 # make bench  the benches of benches/
 # make lint   the first half of `make test`
@@ -17,7 +18,7 @@ BUF := target/npm/node_modules/.bin/buf
 # The outside checks of the demo and of the tests run under this Python.
 export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
 
-.PHONY: help demo test mutants kills bench lint setup system
+.PHONY: help demo test mutants crosscheck kills bench lint setup system
 .NOTPARALLEL:
 
 help:
@@ -32,6 +33,9 @@ test: lint
 
 mutants: system
 	PINTLE_MUTANTS=1000000 cargo test $(TEST_FLAGS) --test mutants -- --nocapture
+
+crosscheck: setup
+	PINTLE_PIN_BLOCKS=100000 cargo test $(TEST_FLAGS) --test psec_pin -- --nocapture
 
 kills: system
 	PINTLE_KILLS=500 PINTLE_POINT_TIMES=20 cargo test $(TEST_FLAGS) --test kill -- --nocapture

@@ -40,6 +40,8 @@ pub mod decisions {
     pub mod d0010 {}
     #[doc = include_str!("manual/decisions/0011-keys-by-block-keep-their-policy.md")]
     pub mod d0011 {}
+    #[doc = include_str!("manual/decisions/0013-dukpt-the-call-chooses-the-key.md")]
+    pub mod d0013 {}
     #[doc = include_str!("manual/decisions/0014-pin-blocks-that-no-standard-has.md")]
     pub mod d0014 {}
     #[doc = include_str!("manual/decisions/0015-issuer-keys-look-inward.md")]

@@ -8,6 +8,7 @@
 mod block;
 mod dukpt;
 mod page;
+mod resident;
 
 pub use self::page::Cursor;
 
@@ -20,14 +21,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 use crate::hsm::{self, Token};
 use crate::keys::act::now;
-use crate::keys::attributes::{Environment, Residence, State, Usage};
+use crate::keys::attributes::{Environment, Residence, State};
 use crate::keys::cache::Cache;
-use crate::keys::dukpt::Base;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
 use crate::keys::flight::Flights;
 use crate::keys::key_ref::NamedKey;
-use crate::keys::make::secret_kind;
-use crate::keys::material::{self, Material, MaterialError, Protection};
+use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
 use crate::keys::record::Header;
@@ -492,14 +491,10 @@ impl Inner {
             (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
                 Material::Shut
             }
-            (_, Content::TokenObject(object_id)) if header.usage == Usage::KeyBlockProtection => {
-                self.derive(&header, object_id, deadline).await?
+            (_, Content::TokenObject(object_id)) => {
+                let resident = self.resident(&header, object_id, deadline).await?;
+                resident.ok_or_else(mismatch)?
             }
-            (_, Content::TokenObject(object_id)) if header.usage == Usage::BaseDerivation => {
-                let base = Base::resident(header.algorithm, object_id).ok_or_else(mismatch)?;
-                Material::Base(Box::new(base))
-            }
-            (_, Content::TokenObject(object_id)) => Material::Token(object_id),
             (_, Content::Wrapped(blob)) => Material::Wrapped(hsm::Wrapped::new(&blob)),
             (_, Content::Nothing) => Material::Shut,
             (_, Content::Value(value)) => {
@@ -520,29 +515,6 @@ impl Inner {
         };
         let open = OpenKey::new(header, material).ok_or_else(mismatch)?;
         Ok(open.holding_until(until))
-    }
-
-    /// The keys of a protection key that stays in the token: it CMACs what they derive from. The
-    /// one stated exception to "token only": what is derived opens blocks here.
-    async fn derive(
-        &self,
-        header: &Header,
-        object_id: [u8; 16],
-        deadline: Instant,
-    ) -> Result<Material, Error> {
-        let kind = secret_kind(header.algorithm).ok_or(Error::SlabFull)?;
-        let inputs = material::derivation_inputs(header.algorithm);
-        let token = self.custodian.token();
-        let cmacs = token.cmac(deadline, object_id, kind, inputs).await?;
-        let derive = || Protection::of_cmacs(header.algorithm, &cmacs);
-        let derived = match derive() {
-            Err(MaterialError::SlabFull) => {
-                self.cache.make_room();
-                derive()
-            }
-            other => other,
-        };
-        derived.map_err(|_| Error::SlabFull)
     }
 
     async fn poll(&self) -> Result<(), Error> {

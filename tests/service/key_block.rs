@@ -16,7 +16,7 @@ use crate::refusal::assert_refused;
 use crate::world::{key, world};
 
 /// A block under one of the protection keys of `keys.toml`, of a key of `keys.toml`.
-fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
+pub fn block(protection: &str, codes: &[u8; 5], value: &str) -> String {
     block_of(protection, codes, &blocks::value(value))
 }
 
@@ -41,8 +41,7 @@ pub fn block_of(protection: &str, codes: &[u8; 5], value: &[u8]) -> String {
     let random = vec![0x5A; padding_bytes(version, value.len(), Masking::NONE)];
     wrap(&keys, &header, value, Masking::NONE, &random).unwrap()
 }
-
-fn brought(protection: &str, block: &str) -> Option<KeyRef> {
+pub fn brought(protection: &str, block: &str) -> Option<KeyRef> {
     Some(KeyRef {
         name: protection.to_owned(),
         key_block: block.to_owned(),

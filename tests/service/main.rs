@@ -19,6 +19,7 @@ mod authority;
 mod blocks;
 mod caller;
 mod decimalisation;
+mod dukpt;
 mod exchange;
 mod key_block;
 mod key_life;

@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pintle::domain::cipher::{BlockAlgorithm, PinCipher};
 use pintle::domain::pan::Pan;
 use pintle::domain::pin::Pin;
-use pintle::domain::pin_block::{self, Format, Framing};
+use pintle::domain::pin_block::{self, EncryptedPinBlock, Format, Framing};
+use pintle::domain::pin_verification::Reference;
 use pintle::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use pintle::keys::import;
 use pintle::keys::key_policy::KeyPolicy;
 use pintle::keys::key_ref::KeyName;
 use pintle::keys::spec::KeySpec;
 use pintle::ops::context::Context;
-use pintle::ops::pin_engine::{Answer, PinEngine, Translation};
+use pintle::ops::pin_engine::{
+    Answer, Generation, PinEngine, Referencing, Translation, Verification,
+};
 use pintle::secret::Secret;
 use pintle::service::pb::admin::v1::{KeyPolicy as WirePolicy, KeySpec as Wire};
 use pintle::service::pb::v1::{
@@ -39,6 +42,21 @@ impl PinEngine for Counted {
     fn translate<'a>(&'a self, translation: Translation<'a>) -> Answer<'a> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.engine.translate(translation)
+    }
+
+    fn verify<'a>(&'a self, verification: Verification<'a>) -> Answer<'a, bool> {
+        self.engine.verify(verification)
+    }
+
+    fn make_reference<'a>(&'a self, referencing: Referencing<'a>) -> Answer<'a, Reference> {
+        self.engine.make_reference(referencing)
+    }
+
+    fn generate<'a>(
+        &'a self,
+        generation: Generation<'a>,
+    ) -> Answer<'a, (EncryptedPinBlock, Reference)> {
+        self.engine.generate(generation)
     }
 }
 
@@ -250,7 +268,7 @@ fn every_pair_on_every_side_is_as_the_rules_say_and_refusals_never_reach_the_eng
 #[test]
 fn a_batch_of_every_pair_answers_each_as_a_call_of_its_own() {
     world().run(async |world| {
-        let client = world.client().await;
+        let client = client_of(world.server(|_| {}).await).await;
         let (sources, destinations) = keys(world, "batch").await;
         let asked: Vec<_> = every_call(&sources, &destinations).collect();
         let items = asked.iter().map(|(.., request)| item(request.clone()));

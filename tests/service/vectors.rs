@@ -6,6 +6,7 @@
 //! asked (a forced fill, a forced nonce, another signer's id) is listed with that reason.
 
 mod alipay;
+mod dukpt;
 mod keys;
 mod mac;
 mod pin;
@@ -194,6 +195,13 @@ const EXPRESSIBLE: &[&str] = &[
     "cmac_aes_verify",
     "hmac_sha256",
     "hmac_sha256_verify",
+    "dukpt_tdes_transaction.pin",
+    "dukpt_tdes_transaction.mac",
+    "dukpt_tdes_transaction.cmac",
+    "dukpt_tdes_full_mac.mac",
+    "dukpt_aes_pin_block_fmt4",
+    "dukpt_aes_use.cmac",
+    "dukpt_aes_use.hmac",
     "sm4_cbc_mac",
     "sm2_verify",
     "alipay.v2_request",
@@ -216,6 +224,9 @@ async fn verdicts(bench: &Bench, case: &Case<'_>) -> Vec<(String, Verdict)> {
     }
     if let Some(verdict) = pin_verification::run(bench, case).await {
         return vec![(op.to_owned(), verdict)];
+    }
+    if let Some(verdicts) = dukpt::run(bench, case).await {
+        return verdicts;
     }
     let verdict = match mac::run(bench, case).await {
         Some(verdict) => verdict,

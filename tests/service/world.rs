@@ -272,6 +272,7 @@ fn policy_file(approved: &[&str]) -> PolicyFile {
                 &every,
                 &[
                     "tpk-*", "zpk-*", "mac-*", "sign-*", "v-*", "kbpk-*", "adm-*", "pvk-*",
+                    "bdk-*", "tdk-*", "zdk-*",
                 ],
             ),
         ],

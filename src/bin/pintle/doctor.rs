@@ -232,7 +232,7 @@ fn seal_findings(server: &Server, token: &Token, opened: &Catalogue) -> Vec<Find
 }
 
 /// Operation × where it runs × where its keys are clear, on a token without payment mechanisms.
-const RESIDENCES: [[&str; 3]; 6] = [
+const RESIDENCES: [[&str; 3]; 7] = [
     [
         "TranslatePin",
         "this process",
@@ -242,6 +242,11 @@ const RESIDENCES: [[&str; 3]; 6] = [
         "GenerateMac, VerifyMac",
         "this process",
         "key: this process, locked memory",
+    ],
+    [
+        "the same, by a KSN (DUKPT)",
+        "this process",
+        "derived keys: this process; the base key: AES in the token, TDES in this process",
     ],
     [
         "SignRequest (SM2)",

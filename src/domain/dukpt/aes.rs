@@ -206,26 +206,29 @@ impl InitialKey {
 
     /// Walks along the counter's one-bits from the highest (6.4).
     pub fn transaction_key(&self, ksn: &Ksn) -> TransactionKey {
-        let mut key = self.key.again();
-        let mut counter = 0;
-        for bit in (0..u32::BITS).rev().map(|bit| 1 << bit) {
-            if ksn.counter & bit != 0 {
-                counter |= bit;
-                key = key.next(&self.device, counter);
-            }
-        }
-        TransactionKey {
-            key,
-            device: self.device,
-            counter: ksn.counter,
-        }
+        self.at(ksn.counter)
     }
 
     /// The key under which a device gets its next initial key (6.5.4): of the counter that no
     /// transaction has.
     pub fn update_key(&self, key: KeyType) -> Option<Derived> {
-        let usage = KeyUsage::KeyEncryption;
-        self.key.derive(usage, key, &self.device, u32::MAX)
+        self.at(u32::MAX).working_key(KeyUsage::KeyEncryption, key)
+    }
+
+    fn at(&self, counter: u32) -> TransactionKey {
+        let mut key = self.key.again();
+        let mut walked = 0;
+        for bit in (0..u32::BITS).rev().map(|bit| 1 << bit) {
+            if counter & bit != 0 {
+                walked |= bit;
+                key = key.next(&self.device, walked);
+            }
+        }
+        TransactionKey {
+            key,
+            device: self.device,
+            counter,
+        }
     }
 
     /// The key, for a device that is loaded with it, and for known answers.

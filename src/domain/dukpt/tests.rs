@@ -14,12 +14,14 @@ struct Device<K> {
     registers: Vec<Option<K>>,
     counter: u32,
     ones_max: u32,
-    /// The key of a counter, from a key whose counter it extends by one bit.
-    step: Box<dyn Fn(&K, u32) -> K>,
+    step: Step<K>,
 }
 
+/// The key of a counter, from a key whose counter it extends by one bit.
+type Step<K> = Box<dyn Fn(&K, u32) -> K>;
+
 impl<K> Device<K> {
-    fn load(initial: &K, bits: u32, ones_max: u32, step: Box<dyn Fn(&K, u32) -> K>) -> Self {
+    fn load(initial: &K, bits: u32, ones_max: u32, step: Step<K>) -> Self {
         let registers = (0..bits).map(|bit| Some(step(initial, 1 << bit))).collect();
         Self {
             registers,

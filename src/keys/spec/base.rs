@@ -4,7 +4,7 @@
 use crate::domain::dukpt::KeyType;
 use crate::domain::mac::Scheme;
 use crate::domain::pin_block::Format;
-use crate::keys::attributes::Algorithm;
+use crate::keys::attributes::{Algorithm, Side};
 use crate::keys::key_policy::DukptPolicy;
 use crate::keys::spec::{Faults, KeySpec};
 use crate::limits;
@@ -80,13 +80,11 @@ fn check_pin(spec: &KeySpec, dukpt: DukptPolicy, faults: &mut Faults) {
     if !inputs.iter().all(own) {
         faults.add("pin.inputs", "not formats of the derived PIN keys");
     }
-    match output {
-        Some(Format::Iso1) => faults.add("pin.output", "format 1 is never an output"),
-        Some(format) if !own(format) => {
-            faults.add("pin.output", "not a format of the derived PIN keys");
-        }
-        _ => {}
+    if !output.is_none_or(own) {
+        faults.add("pin.output", "not a format of the derived PIN keys");
     }
+    // Devices are terminals.
+    spec.check_formats(Some(Side::Terminal), faults);
 }
 
 fn check_mac(spec: &KeySpec, dukpt: DukptPolicy, faults: &mut Faults) {
@@ -212,6 +210,12 @@ mod tests {
             })
         };
         assert_eq!(tdes(&|_| ()), [""; 0]);
+        let inputs = |spec: &mut KeySpec| spec.policy.pin_inputs.insert(Format::X98NoPan);
+        assert_eq!(tdes(&inputs), ["weak"], "devices may, in so many words");
+        for none in [Format::Iso1, Format::X98NoPan] {
+            let output = move |spec: &mut KeySpec| spec.policy.pin_output = Some(none);
+            assert_eq!(tdes(&output), ["pin.output"]);
+        }
         assert_eq!(
             tdes(&|spec| spec.residence = Residence::Token),
             ["residence"]

@@ -98,6 +98,18 @@ impl Keys {
         let wanted = (usage, mode, None, algorithm, policy);
         self.value(wanted, value).await
     }
+    /// A base derivation key for an operation's devices; none where this value or length is no key.
+    pub async fn base(&self, policy: KeyPolicy, op: &str, value: &[u8]) -> Option<KeyRef> {
+        let algorithm = match (op.starts_with("dukpt_tdes"), value.len()) {
+            (true, 16) => Algorithm::Tdes2,
+            (false, 16) => Algorithm::Aes128,
+            (false, 24) => Algorithm::Aes192,
+            (false, 32) => Algorithm::Aes256,
+            _ => return None,
+        };
+        let wanted = (Usage::BaseDerivation, Mode::Derive, None, algorithm, policy);
+        self.value(wanted, value).await
+    }
 
     /// A signing key from PKCS #8, PEM.
     pub async fn signing(&self, scheme: SignType, pem: &str) -> Result<KeyRef, String> {
