@@ -395,17 +395,7 @@ mod tests {
             cryptograms: Usage::ALL.iter().copied().collect(),
             ..KeyPolicy::default()
         });
-        for row in LAYOUTS {
-            for data_key in [false, true] {
-                let bytes = if row.value == form(row.value) { 4 } else { 0 };
-                let layouts =
-                    [0, bytes].map(|bytes| vocabulary::layout(row.value, bytes, data_key));
-                policies.extend(layouts.into_iter().flatten().map(|layout| KeyPolicy {
-                    sign_in: Some(layout),
-                    ..KeyPolicy::default()
-                }));
-            }
-        }
+        policies.extend(sign_in_policies());
         for (key, replay_window) in KEY_TYPES
             .iter()
             .zip([None, Some(0), Some(64)].iter().cycle())
@@ -420,22 +410,7 @@ mod tests {
                 ..KeyPolicy::default()
             });
         }
-        for pvki in [0, 9] {
-            policies.push(KeyPolicy {
-                pin_verification: Pvki::new(pvki).map(PinVerification::VisaPvv),
-                ..KeyPolicy::default()
-            });
-        }
-        for (length, first, digits, pad) in [(4, 1, 16, 0), (12, 4, 16, 0xF), (4, 1, 10, 0)] {
-            let validation = Validation::new(first, digits, pad).unwrap();
-            policies.push(KeyPolicy {
-                pin_verification: Some(PinVerification::Ibm3624 {
-                    rule: Rule::new(length, validation).unwrap(),
-                    table: KeyName::parse("table").unwrap(),
-                }),
-                ..KeyPolicy::default()
-            });
-        }
+        policies.extend(verification_policies());
         for row in FORMATS {
             policies.push(KeyPolicy {
                 pin_output: Some(row.value),
@@ -493,6 +468,43 @@ mod tests {
                 let rule = data::Rule::new(mode.value, padding.value, iv.value, tag_bytes);
                 policies.extend(rule.ok().map(|rule| KeyPolicy {
                     data: Some(rule),
+                    ..KeyPolicy::default()
+                }));
+            }
+        }
+        policies
+    }
+
+    fn verification_policies() -> Vec<KeyPolicy> {
+        let mut policies = Vec::new();
+        for pvki in [0, 9] {
+            policies.push(KeyPolicy {
+                pin_verification: Pvki::new(pvki).map(PinVerification::VisaPvv),
+                ..KeyPolicy::default()
+            });
+        }
+        for (length, first, digits, pad) in [(4, 1, 16, 0), (12, 4, 16, 0xF), (4, 1, 10, 0)] {
+            let validation = Validation::new(first, digits, pad).unwrap();
+            policies.push(KeyPolicy {
+                pin_verification: Some(PinVerification::Ibm3624 {
+                    rule: Rule::new(length, validation).unwrap(),
+                    table: KeyName::parse("table").unwrap(),
+                }),
+                ..KeyPolicy::default()
+            });
+        }
+        policies
+    }
+
+    fn sign_in_policies() -> Vec<KeyPolicy> {
+        let mut policies = Vec::new();
+        for row in LAYOUTS {
+            for data_key in [false, true] {
+                let bytes = if row.value == form(row.value) { 4 } else { 0 };
+                let layouts =
+                    [0, bytes].map(|bytes| vocabulary::layout(row.value, bytes, data_key));
+                policies.extend(layouts.into_iter().flatten().map(|layout| KeyPolicy {
+                    sign_in: Some(layout),
                     ..KeyPolicy::default()
                 }));
             }

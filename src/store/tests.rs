@@ -1,11 +1,12 @@
 //! What the store promises, against a real file.
 
+mod budget;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::store::budget::{Budget, Reservation};
 use crate::store::change::{
     Answer, Beside, Change, Delete, DocumentPut, Put, RequestId, StoredRoot,
 };
@@ -249,108 +250,6 @@ fn a_file_of_another_make_or_schema_is_refused() {
         .execute("UPDATE meta SET value = 1 WHERE key = 'schema'", [])
         .unwrap();
     assert!(matches!(Store::open(&older), Err(Error::Foreign(_))));
-}
-
-fn budget(subject: u8, ends: u64, most: u32) -> Budget {
-    Budget {
-        subject: [subject; 32],
-        ends,
-        most,
-    }
-}
-
-#[test]
-fn a_budget_is_taken_whole_or_not_at_all_and_can_be_given_back() {
-    let (_folder, path) = place();
-    let store = Store::open(&path).unwrap();
-    let reserve = |budgets: &[Budget]| {
-        let reserved = store.reserve(deadline(), budgets.to_vec(), 100);
-        reserved.wait().unwrap()
-    };
-    let (card, caller) = (budget(1, 200, 2), budget(2, 160, 3));
-    assert_eq!(reserve(&[card, caller]), Reservation::Taken);
-    assert_eq!(reserve(&[card, caller]), Reservation::Taken);
-    // The card's is used up, and the caller's is not touched by the refusal.
-    for _ in 0..5 {
-        assert_eq!(reserve(&[card, caller]), Reservation::Refused);
-    }
-    assert_eq!(reserve(&[caller]), Reservation::Taken);
-    assert_eq!(reserve(&[caller]), Reservation::Refused);
-    let back = store.give_back(deadline(), vec![card, caller], 100);
-    back.wait().unwrap();
-    assert_eq!(reserve(&[card, caller]), Reservation::Taken);
-    assert_eq!(reserve(&[card]), Reservation::Refused);
-    // Another day is another budget, and what is over is cleared away.
-    assert_eq!(reserve(&[budget(1, 400, 2)]), Reservation::Taken);
-    let later = store.reserve(deadline(), vec![budget(1, 500, 1)], 401);
-    assert_eq!(later.wait().unwrap(), Reservation::Taken);
-    let rows: i64 = rusqlite::Connection::open(&path)
-        .unwrap()
-        .query_row("SELECT count(*) FROM budget", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(rows, 1);
-}
-
-#[test]
-fn what_is_given_back_never_makes_a_budget_larger() {
-    let (_folder, path) = place();
-    let store = Store::open(&path).unwrap();
-    let card = budget(1, 200, 1);
-    for _ in 0..3 {
-        let back = store.give_back(deadline(), vec![card], 100);
-        back.wait().unwrap();
-    }
-    let reserve = || store.reserve(deadline(), vec![card], 100).wait().unwrap();
-    assert_eq!(reserve(), Reservation::Taken);
-    assert_eq!(reserve(), Reservation::Refused);
-}
-
-#[test]
-fn three_servers_on_one_store_admit_one_budget_and_not_three() {
-    let (_folder, path) = place();
-    // `PINTLE_GUESSES=10000` for the whole attack.
-    let guesses = std::env::var("PINTLE_GUESSES").map_or(600, |text| text.parse().unwrap());
-    let servers: Vec<_> = (0..3).map(|_| Store::open(&path).unwrap()).collect();
-    let card = budget(9, 200, 5);
-    let attack = |store: &Store| {
-        // Many at a time, as an attacker would have it.
-        let mut admitted = 0;
-        for _ in 0..guesses / 3 / 20 {
-            let tries: Vec<_> = (0..20)
-                .map(|_| store.reserve(deadline(), vec![card], 100))
-                .collect();
-            let tries = tries.into_iter().map(|one| one.wait().unwrap());
-            admitted += tries.filter(|one| *one == Reservation::Taken).count();
-        }
-        admitted
-    };
-    let admitted: usize = std::thread::scope(|scope| {
-        let attacks: Vec<_> = servers
-            .iter()
-            .map(|store| scope.spawn(|| attack(store)))
-            .collect();
-        let attacks = attacks.into_iter();
-        attacks.map(|attack| attack.join().unwrap()).sum()
-    });
-    assert_eq!(admitted, 5);
-}
-
-#[test]
-fn budgets_are_answered_also_when_the_writer_is_busy_beyond_their_time() {
-    let (_folder, path) = place();
-    let store = Store::open(&path).unwrap();
-    // Another process holds the file for longer than this call may wait.
-    let mut other = rusqlite::Connection::open(&path).unwrap();
-    let held = other
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .unwrap();
-    let soon = Instant::now() + Duration::from_millis(100);
-    let refused = store.reserve(soon, vec![budget(1, 200, 1)], 100).wait();
-    assert!(matches!(refused, Err(Error::Deadline)));
-    drop(held);
-    // What waited is not taken after its time, and the next one is answered.
-    let reserved = store.reserve(deadline(), vec![budget(1, 200, 1)], 100);
-    assert_eq!(reserved.wait().unwrap(), Reservation::Taken);
 }
 
 #[test]

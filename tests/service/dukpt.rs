@@ -1,12 +1,13 @@
 //! DUKPT through the calls: derived keys as source and destination of PINs and for MACs, what a KSN
 //! must be; in `keys`, that the call and never the request says which key of a transaction is used; in
-//! `replay`, that a KSN comes once where the policy says so.
+//! `replay`, that a KSN comes once where the policy says so; in `verification`, PINs to be verified.
 //!
 //! The devices are the library's own derivation from the test values; that this is DUKPT is shown by
 //! the vector files.
 
 mod keys;
 mod replay;
+mod verification;
 
 use pintle::domain::cipher::PinCipher;
 use pintle::domain::dukpt::{KeyType, Purpose, aes, tdes};

@@ -161,7 +161,7 @@ impl Keys {
         let wanted = (Usage::Signature, Mode::Sign, None, algorithm, policy);
         let (name, spec) = match self.known(&wanted, pem.as_bytes()) {
             Ok(known) => return known.ok_or_else(|| "the key was refused".to_owned()),
-            Err(new) => new,
+            Err(new) => *new,
         };
         let (catalogue, tenant) = (&self.world.context.catalogue, tenant());
         let pem = Secret::new(pem.to_owned());
@@ -175,7 +175,7 @@ impl Keys {
     async fn value(&self, wanted: Wanted, value: &[u8]) -> Option<KeyRef> {
         let (name, spec) = match self.known(&wanted, value) {
             Ok(known) => return known,
-            Err(new) => new,
+            Err(new) => *new,
         };
         let (catalogue, tenant) = (&self.world.context.catalogue, tenant());
         let value = Secret::new(value.to_vec());
@@ -185,7 +185,11 @@ impl Keys {
     }
 
     /// The key, if it was asked for before, or what it will be called and be.
-    fn known(&self, wanted: &Wanted, value: &[u8]) -> Result<Option<KeyRef>, (String, KeySpec)> {
+    fn known(
+        &self,
+        wanted: &Wanted,
+        value: &[u8],
+    ) -> Result<Option<KeyRef>, Box<(String, KeySpec)>> {
         let (usage, mode, side, algorithm, policy) = wanted.clone();
         let identity = format!(
             "{usage} {mode} {algorithm} {policy:?} {}",
@@ -207,7 +211,7 @@ impl Keys {
             policy,
         };
         imported.insert(identity.clone(), Some(name));
-        Err((identity, spec))
+        Err(Box::new((identity, spec)))
     }
 
     fn keep(&self, identity: String, accepted: bool) {
