@@ -171,7 +171,7 @@ impl Passage {
         let row = row.ok_or(Error::CallUnknown)?;
         let _places = shared
             .in_flight
-            .try_acquire_many(row.places().min(shared.places))
+            .try_acquire_many(row.places().min(shared.places.max(1)))
             .map_err(|_| Error::Overloaded)?;
 
         let call = Call::new(caller.shared(), Arc::clone(principal.scope()), deadline)
