@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_call_that_does_not_exist_refuses_to_start() {
         for call in [
-            "pintle.v1.PinService/TranslatePins",
+            "pintle.v1.PinService/Translate",
             "pintle.v1.PinService",
             "pintle.v1.Pin/*",
             "*",
@@ -267,8 +267,8 @@ mod tests {
         .unwrap();
         let caller = Caller::named("a");
         for row in RPCS {
-            let of_macs = row.path.starts_with("/pintle.v1.MacService/");
-            let expected = of_macs || row.rpc == Rpc::Verify;
+            let macs = row.path.starts_with("/pintle.v1.MacService/");
+            let expected = macs || row.rpc == Rpc::Verify;
             assert_eq!(
                 policy.authorize(&caller, Some(row)).is_ok(),
                 expected,
