@@ -218,6 +218,10 @@ fn matched(verdict: Result<(), VerifyError>) -> Result<bool, Error> {
 }
 
 /// Takes in a whole message, and lets other calls run meanwhile.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "says Send here, where the lifetimes are known: from a handler it cannot be found"
+)]
 fn fed<'k, P: Parts>(
     key: &'k MacKey,
     rule: &'k Rule,

@@ -108,7 +108,10 @@ def sm4_pos_mac(case, key, data):
 def _gmssl(public, private=b""):
     from gmssl.sm2 import CryptSM2
 
-    return CryptSM2(private_key=private.hex(), public_key=public.hex())
+    sm2 = CryptSM2(private_key=private.hex(), public_key=public.hex())
+    # Its constructor strips every leading 0 and 4 of a key that begins with 04.
+    sm2.public_key = public.hex()
+    return sm2
 
 
 def sm2_sign(private, public, nonce, data):
