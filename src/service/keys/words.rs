@@ -273,20 +273,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sm4_block_code,
         block_side,
         cryptogram_usages,
-        data: data.map(|rule| {
-            let DataWords {
-                mode,
-                padding,
-                iv,
-                tag_length,
-            } = rule;
-            pb::DataRule {
-                mode,
-                padding,
-                iv,
-                tag_length: tag_length.into(),
-            }
-        }),
+        data: data.map(data_rule),
         track_layout,
         translate_only,
         sign_in: sign_in.map(|words| pb::SignInPolicy {
@@ -330,6 +317,21 @@ fn verification_policy(words: PinVerificationWords) -> pb::PinVerificationPolicy
         validation_digits: digits.into(),
         validation_pad: pad,
         pvki,
+    }
+}
+
+fn data_rule(rule: DataWords) -> pb::DataRule {
+    let DataWords {
+        mode,
+        padding,
+        iv,
+        tag_length,
+    } = rule;
+    pb::DataRule {
+        mode,
+        padding,
+        iv,
+        tag_length: tag_length.into(),
     }
 }
 
