@@ -52,6 +52,7 @@ pub async fn translate(
     call: &Call,
     asked: TranslatePin,
 ) -> Result<TranslatedPin, Error> {
+    refuse_towards_a_device(&asked)?;
     let (role, key) = (KeyRole::Source, &asked.source_key);
     let source = call.granted(context, role, key).await?;
     let (role, key) = (KeyRole::Destination, &asked.destination_key);
@@ -89,6 +90,7 @@ impl<'a> Translating<'a> {
         let (context, call) = (self.context, self.call);
         let block_bytes = asked.pin_block.expose_secret().len();
         self.turn.count(block_bytes).await;
+        refuse_towards_a_device(&asked)?;
         let source = self.sources.grant(context, call, &asked.source_key).await?;
         let destination = self
             .destinations
@@ -113,7 +115,6 @@ async fn translate_with(
         pin_block,
     } = asked;
     let from = (*source_format, source.cipher().algorithm());
-    refuse_towards_a_device(source, destination)?;
     let to = (destination.format(), destination.cipher().algorithm());
     // A block without PAN goes where somebody else binds it and answers for that: to a zone, not
     // to an issuer's key.
@@ -148,12 +149,10 @@ async fn translate_with(
 }
 
 /// A PIN goes to a device only where it came from one: a zone's PIN under a terminal's key is nobody's
-/// but a thief's.
-fn refuse_towards_a_device(
-    source: &Grant<DecryptPin>,
-    destination: &Grant<EncryptPin>,
-) -> Result<(), Error> {
-    if destination.is_derived() && !source.is_derived() {
+/// but a thief's. Asked before either key is found, so that no KSN is used up.
+fn refuse_towards_a_device(asked: &TranslatePin) -> Result<(), Error> {
+    let of_a_device = |key: &KeyRef| matches!(key, KeyRef::Dukpt(_));
+    if of_a_device(&asked.destination_key) && !of_a_device(&asked.source_key) {
         let what = OperationKind::EncryptPin;
         let refused = keys::error::Error::UsageRefused { what };
         return Err(Error::Key(KeyRole::Destination, refused));
