@@ -35,6 +35,7 @@ mutants: system
 	PINTLE_MUTANTS=1000000 cargo test $(TEST_FLAGS) --test mutants -- --nocapture
 
 crosscheck: system $(PYTHON)
+	PINTLE_KEY_BLOCKS=100000 cargo test $(TEST_FLAGS) --test psec -- --nocapture
 	PINTLE_PIN_BLOCKS=100000 cargo test $(TEST_FLAGS) --test psec_pin -- --nocapture
 	PINTLE_CROSSCHECK=100000 cargo test $(TEST_FLAGS) --test crosscheck -- --nocapture
 	PINTLE_PIN_VERIFICATIONS=100000 cargo test $(TEST_FLAGS) --test psec_verification -- --nocapture

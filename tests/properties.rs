@@ -102,11 +102,16 @@ fn mac_rules() -> impl Strategy<Value = (Scheme, Option<Padding>, u8, Vec<u8>)> 
             let (shortest, longest) = scheme.lengths();
             let length = shortest + length.index(longest - shortest + 1);
             let padding = scheme.needs_padding().then_some(padding);
+            let key_bytes = if scheme == Scheme::Iso9797Alg1Des {
+                8
+            } else {
+                16
+            };
             (
                 scheme,
                 padding,
                 u8::try_from(length).unwrap_or(u8::MAX),
-                key,
+                key[..key_bytes].to_vec(),
             )
         })
 }
@@ -321,7 +326,17 @@ proptest! {
         prop_assert_eq!(verified, Err(VerifyError::Mismatch));
 
         other.truncate(message.len() - 1);
-        if padding != Some(Padding::Method1) {
+        // Filled with zeros, a message ends where its last zero may be taken off unnoticed.
+        let by_sums = matches!(
+            scheme,
+            Scheme::UnionPayEcbHex8
+                | Scheme::UnionPayEcbRaw8
+                | Scheme::Sm4PosHex8
+                | Scheme::Sm4PosHex8Lower
+                | Scheme::Sm4PosRaw8
+                | Scheme::Sm4PosRaw8Lower
+        );
+        if padding != Some(Padding::Method1) && !by_sums {
             let verified = mac::verify(&key, &rule, &other, tag.as_bytes());
             prop_assert_eq!(verified, Err(VerifyError::Mismatch));
         }

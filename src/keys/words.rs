@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(fault(|words| words.mode = "Q".to_owned()), "mode");
         assert_eq!(fault(|words| words.side.clear()), "side");
         assert_eq!(
-            fault(|words| words.algorithm = "DES".to_owned()),
+            fault(|words| words.algorithm = "SM2".to_owned()),
             "algorithm"
         );
         assert_eq!(

@@ -122,10 +122,8 @@ pub async fn translate(
     bounded(asked.data.len(), padding, &asked.beside)?;
     bounded(0, 0, beside)?;
     let (from, to) = (KeyRole::Source, KeyRole::Destination);
-    let source = call.resolve(context, from, source_key).await?;
-    let destination = call.resolve(context, to, destination_key).await?;
-    let source: Grant<DecryptData> = call.grant(from, source)?;
-    let destination: Grant<EncryptData> = call.grant(to, destination)?;
+    let source: Grant<DecryptData> = call.granted(context, from, source_key).await?;
+    let destination: Grant<EncryptData> = call.granted(context, to, destination_key).await?;
     let source_rule = rule(from, source.rule(), OperationKind::DecryptData)?;
     let destination_rule = rule(to, destination.rule(), OperationKind::EncryptData)?;
     if source.translates_only() && destination.can_be_read() {

@@ -52,7 +52,7 @@ pub async fn translate(
     call: &Call,
     asked: TranslatePin,
 ) -> Result<TranslatedPin, Error> {
-    refuse_towards_a_device(&asked)?;
+    refuse_towards_a_device(context, call, &asked).await?;
     let (role, key) = (KeyRole::Source, &asked.source_key);
     let source = call.granted(context, role, key).await?;
     let (role, key) = (KeyRole::Destination, &asked.destination_key);
@@ -90,7 +90,7 @@ impl<'a> Translating<'a> {
         let (context, call) = (self.context, self.call);
         let block_bytes = asked.pin_block.expose_secret().len();
         self.turn.count(block_bytes).await;
-        refuse_towards_a_device(&asked)?;
+        refuse_towards_a_device(context, call, &asked).await?;
         let source = self.sources.grant(context, call, &asked.source_key).await?;
         let destination = self
             .destinations
@@ -149,13 +149,19 @@ async fn translate_with(
 }
 
 /// A PIN goes to a device only where it came from one: a zone's PIN under a terminal's key is nobody's
-/// but a thief's. Asked before either key is found, so that no KSN is used up.
-fn refuse_towards_a_device(asked: &TranslatePin) -> Result<(), Error> {
+/// but a thief's. Asked before a key is granted, so that no KSN is used up; what is wrong with the
+/// device's own key is said first.
+async fn refuse_towards_a_device(
+    context: &Context,
+    call: &Call,
+    asked: &TranslatePin,
+) -> Result<(), Error> {
     let of_a_device = |key: &KeyRef| matches!(key, KeyRef::Dukpt(_));
+    let role = KeyRole::Destination;
     if of_a_device(&asked.destination_key) && !of_a_device(&asked.source_key) {
+        call.resolve(context, role, &asked.destination_key).await?;
         let what = OperationKind::EncryptPin;
-        let refused = keys::error::Error::UsageRefused { what };
-        return Err(Error::Key(KeyRole::Destination, refused));
+        return Err(Error::Key(role, keys::error::Error::UsageRefused { what }));
     }
     Ok(())
 }

@@ -49,10 +49,8 @@ pub async fn translate(
         track,
     } = asked;
     let (from, to) = (KeyRole::Source, KeyRole::Destination);
-    let source = call.resolve(context, from, &source_key).await?;
-    let destination = call.resolve(context, to, &destination_key).await?;
-    let source: Grant<DecryptData> = call.grant(from, source)?;
-    let destination: Grant<EncryptData> = call.grant(to, destination)?;
+    let source: Grant<DecryptData> = call.granted(context, from, &source_key).await?;
+    let destination: Grant<EncryptData> = call.granted(context, to, &destination_key).await?;
     let source_layout = layout(from, source.track(), OperationKind::DecryptData)?;
     let destination_layout = layout(to, destination.track(), OperationKind::EncryptData)?;
     let from = Framing {

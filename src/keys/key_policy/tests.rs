@@ -73,12 +73,6 @@ fn named_policies() -> Vec<KeyPolicy> {
         .iter()
         .flat_map(|scheme| PADDINGS.iter().map(move |row| (scheme, row)))
     {
-        if let Ok(rule) = mac::Rule::new(scheme.value, padding.value, 8) {
-            policies.push(KeyPolicy {
-                mac: Some(rule),
-                ..KeyPolicy::default()
-            });
-        }
         // Of eight bytes there is one of every scheme.
         if let Ok(rule) = mac::Rule::new(scheme.value, padding.value, 8) {
             policies.push(KeyPolicy {
@@ -146,8 +140,7 @@ fn sign_in_policies() -> Vec<KeyPolicy> {
     let mut policies = Vec::new();
     for row in LAYOUTS {
         for data_key in [false, true] {
-            let bytes = if row.value == form(row.value) { 4 } else { 0 };
-            let layouts = [0, bytes].map(|bytes| vocabulary::layout(row.value, bytes, data_key));
+            let layouts = [0, 4].map(|bytes| vocabulary::layout(row.value, bytes, data_key));
             policies.extend(layouts.into_iter().flatten().map(|layout| KeyPolicy {
                 sign_in: Some(layout),
                 ..KeyPolicy::default()

@@ -181,7 +181,7 @@ pub const TABLE: &[Row] = &[
     // to be verified and never to go out again.
     row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, PIN_ALGORITHMS, DECRYPT_PIN),
     // Weak: what a terminal of UnionPay's layout 001 has.
-    row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, &[Des], DECRYPT_PIN),
+    row(Usage::PinEncryption, Mode::Decrypt, TERMINAL, &[Des], &[OperationKind::DecryptPin]),
     row(Usage::PinEncryption, Mode::Decrypt, ZONE, PIN_ALGORITHMS, DECRYPT_PIN),
     row(Usage::PinEncryption, Mode::Encrypt, ZONE, PIN_ALGORITHMS, ENCRYPT_PIN),
     row(Usage::PinEncryption, Mode::EncryptAndDecrypt, ZONE, PIN_ALGORITHMS, BOTH_PIN),

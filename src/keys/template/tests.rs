@@ -223,7 +223,7 @@ fn macs_that_are_weak_by_construction_say_so() {
     );
     let other = x9_19.replace("length", "padding = 2, length");
     assert_eq!(faults(&other), ["mac.padding"]);
-    let single = key("pin_encryption", "DES", "\"X9_9\", length = 4");
+    let single = key("mac_cmac", "DES", "\"X9_9\", length = 4");
     assert!(faults(&single).contains(&"algorithm"));
 }
 

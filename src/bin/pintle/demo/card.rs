@@ -111,6 +111,7 @@ impl Day<'_> {
         if !answer.valid {
             bail!("the till's own MAC was not accepted");
         }
+        let sent = terminal::sale(25_800, 1, &answer.pin_block);
         let out = self.spoil(Output::PinAes, answer.pin_block);
         let title = "SecureMessage: MAC right, PIN to zpk-acquirer-aes, MAC under zak-acquirer:";
         self.page.line("acquirer", title);
@@ -121,7 +122,7 @@ impl Day<'_> {
             "block": hex::encode(&out),
         }))?;
         let mac = self.spoil(Output::Mac, answer.mac);
-        self.acquirers_mac(&terminal::sale(25_800, 1, &out), &mac)?;
+        self.acquirers_mac(&sent, &mac)?;
         Ok(block)
     }
 
