@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -67,9 +67,12 @@ pub(in crate::hsm) enum Retry {
 }
 
 /// One class of workers. Dropping it closes the queue: what waits is abandoned, and what runs is
-/// waited for (a process that ends inside a call of SoftHSM crashes), but not for ever.
+/// waited for (a process that ends inside a call of SoftHSM crashes), but not for ever. The threads
+/// themselves are waited for too: one whose own clean-up ran beside that of the whole process would
+/// free the same memory of the module's library twice.
 pub(in crate::hsm) struct Pool {
     queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
@@ -82,7 +85,8 @@ impl Pool {
         held: &Arc<Held>,
     ) -> Result<Self, Error> {
         let workers = workers.clamp(1, limits::POOL_WORKERS_MAX);
-        let pool = Self {
+        let mut pool = Self {
+            threads: Vec::with_capacity(workers),
             queue: Arc::new(Queue {
                 waiting: Mutex::new(Waiting {
                     jobs: VecDeque::new(),
@@ -98,7 +102,7 @@ impl Pool {
         for number in 0..workers {
             let queue = Arc::clone(&pool.queue);
             let held = Arc::clone(held);
-            thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(format!("hsm-{name}-{number}"))
                 .spawn(move || work(&queue, held))
                 .map_err(|_| {
@@ -106,6 +110,7 @@ impl Pool {
                     pool.queue.lock().working -= workers - number;
                     Error::NoThread
                 })?;
+            pool.threads.push(thread);
         }
         Ok(pool)
     }
@@ -152,8 +157,19 @@ impl Drop for Pool {
             .queue
             .left
             .wait_timeout_while(waiting, limits::DRAIN_MAX, |waiting| waiting.working > 0);
-        drop(left);
+        let all_left = match left {
+            Ok((waiting, _)) => waiting.working == 0,
+            Err(_) => false,
+        };
         drop(abandoned);
+        let own = thread::current().id();
+        for thread in self.threads.drain(..) {
+            // One that hangs in the module is left behind; a worker that drops the pool is none to
+            // wait for.
+            if all_left && thread.thread().id() != own {
+                let _ = thread.join();
+            }
+        }
     }
 }
 
