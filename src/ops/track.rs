@@ -8,6 +8,7 @@ use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::ops::context::{Call, Context};
 use crate::ops::{Error, KeyRole};
+use crate::secret::Secret;
 
 /// What is asked.
 pub struct TranslateTrack {
@@ -17,8 +18,8 @@ pub struct TranslateTrack {
     pub destination_key: KeyRef,
     /// Digits and separators of the track.
     pub digits: u32,
-    /// The track, as the source key's layout has it.
-    pub track: Vec<u8>,
+    /// The track, as the source key's layout has it: one leaves part of it clear.
+    pub track: Secret<Vec<u8>>,
 }
 
 /// What is answered.
@@ -63,7 +64,7 @@ pub async fn translate(
     };
     let digits = usize::try_from(digits).unwrap_or(usize::MAX);
     Ok(TranslatedTrack {
-        track: track::translate(from, to, digits, &track)?,
+        track: track::translate(from, to, digits, track.expose_secret())?,
         layout: destination_layout,
         source_key: source.key_use().clone(),
         destination_key: destination.key_use().clone(),

@@ -162,12 +162,14 @@ impl TryFrom<pb::TranslateTrackRequest> for TranslateTrack {
             digits,
             track,
         } = message;
+        // Card data is wiped from here on, also when a field before it is refused.
+        let track = Secret::new(track);
         let source_key = key_ref(source_key, "source_key")?;
         let destination_key = key_ref(destination_key, "destination_key")?;
         if digits == 0 {
             return Err(Error::FieldMissing("digits"));
         }
-        if track.is_empty() {
+        if track.expose_secret().is_empty() {
             return Err(Error::FieldMissing("track"));
         }
         Ok(Self {
