@@ -75,6 +75,7 @@ fn one(c: &mut Criterion, name: &str, module: Module) -> Result<(), AnyError> {
         pin: Arc::new(Secret::new("bench-user-pin".to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: limits::TOKEN_CALL_TIMEOUT,
     };
     Token::initialize(&config, Some(&Secret::new("bench-so-pin".to_owned())))?;
     let token = Token::open(&config)?;

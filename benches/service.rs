@@ -277,6 +277,7 @@ async fn context(folder: &Path) -> Result<Context, AnyError> {
         pin: Arc::new(Secret::new("bench-user-pin".to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: limits::TOKEN_CALL_TIMEOUT,
     };
     Token::initialize(&config, None)?;
     let token = Token::open(&config)?;

@@ -5,8 +5,11 @@
 //!
 //! ```text
 //! Token        this file: what the layers above may ask
-//! pool         threads, bounded queues, deadlines, one retry        → session
+//! works        two pools, the breaker, the supervisor that mends     → worker, stats
+//! worker       a thread's jobs: run, cured once, or the breaker opened → session
+//! pool         threads that own sessions, deadlines, writing off     → queue, desk
 //! session      the login (anchor), epochs, handles, recovery        → master
+//! gate queue desk breaker   the core: locks only, checked by a scheduler in tests/shuttle → sync
 //! seal mac rsa wrapped transport secret_key   the operations themselves, on a worker's session → raw
 //! kept carrier              keys on the token: found, and brought in
 //! master       the five master keys: templates, making, check       → object
@@ -15,10 +18,14 @@
 //! mechanism    the allow-list; profile: what of it this token has
 //! ```
 
+mod breaker;
 mod carrier;
+mod desk;
 #[cfg(feature = "embedded-token")]
 mod embedded;
 mod error;
+mod function;
+mod gate;
 mod kept;
 mod lru;
 mod mac;
@@ -28,22 +35,30 @@ mod module;
 mod object;
 mod pool;
 mod profile;
+mod queue;
 mod raw;
 mod rsa;
 mod seal;
 mod secret_key;
 mod session;
 mod slot;
+mod stats;
+mod sync;
 mod transport;
+mod worker;
+mod works;
 mod wrapped;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 
-pub use error::{Class, Error};
+pub use breaker::BreakerState;
+pub use error::{Class, Error, Why};
+pub use function::Function;
 pub use master::MasterKey;
 pub use master::seals::SealKeys;
 pub use mechanism::{Allowed, MechanismReport};
@@ -54,16 +69,19 @@ pub use raw::Direction;
 pub use rsa::{RsaHash, RsaPublic};
 pub use seal::Sealed;
 pub use secret_key::{SecretKind, SecretUse};
-pub use session::login_attempts;
+pub use session::{Epoch, login_attempts};
 pub use slot::{TokenId, TokenInfo};
+pub use works::Standing;
 pub use wrapped::Wrapped;
 
 use crate::hsm::kept::Kept;
 use crate::hsm::master::seals;
 use crate::hsm::module::{Loaded, Opened};
-use crate::hsm::pool::{Pool, Retry};
+use crate::hsm::pool::Retry;
 use crate::hsm::profile::Profile;
-use crate::hsm::session::{Held, OwnSession};
+use crate::hsm::session::{Held, Identity, OwnSession, WorkerSession};
+use crate::hsm::stats::PoolClass;
+use crate::hsm::works::Works;
 use crate::limits;
 use crate::secret::Secret;
 
@@ -80,6 +98,8 @@ pub struct TokenConfig {
     pub symmetric_workers: usize,
     /// Workers for RSA.
     pub asymmetric_workers: usize,
+    /// A call that takes longer hangs ([`limits::TOKEN_CALL_TIMEOUT`], unless the network is slow).
+    pub call_timeout: Duration,
 }
 
 /// An open token. Clones share its sessions; the last one dropped closes them, and waits for calls
@@ -88,10 +108,18 @@ pub struct TokenConfig {
 pub struct Token(Arc<Open>);
 
 struct Open {
-    held: Arc<Held>,
-    symmetric: Pool,
-    asymmetric: Pool,
+    works: Arc<Works>,
+    supervisor: Option<JoinHandle<()>>,
     info: TokenInfo,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.works.stop();
+        if let Some(supervisor) = self.supervisor.take() {
+            let _ = supervisor.join();
+        }
+    }
 }
 
 /// Jobs waiting, by class.
@@ -126,17 +154,21 @@ impl Token {
         let (opened, slot) = Self::existing(config)?;
         let info = slot::describe(&opened.loaded, slot)?;
         let profile = Profile::read(&opened.loaded.calls, slot)?;
-        let pin = Arc::clone(&config.pin);
-        let held = Arc::new(Held::open(opened.loaded, profile, slot, pin)?);
+        let identity = Identity {
+            module: opened.module,
+            label: config.label.clone(),
+            id: info.id(),
+            pin: Arc::clone(&config.pin),
+        };
+        let loaded = opened.loaded;
+        let pass = loaded.enter()?;
+        let held = Held::open(Arc::clone(&loaded), &pass, profile, slot, identity)?;
+        drop(pass);
+        let workers = [config.symmetric_workers, config.asymmetric_workers];
+        let works = Works::start(Arc::new(held), &config.label, workers, config.call_timeout)?;
         Ok(Self(Arc::new(Open {
-            symmetric: Pool::start(
-                "sym",
-                config.symmetric_workers,
-                limits::POOL_BATCH_MAX,
-                &held,
-            )?,
-            asymmetric: Pool::start("asym", config.asymmetric_workers, 1, &held)?,
-            held,
+            works: works.0,
+            supervisor: Some(works.1),
             info,
         })))
     }
@@ -159,7 +191,8 @@ impl Token {
         };
         let loaded = &opened.loaded;
         let profile = Profile::read(&loaded.calls, slot)?;
-        let own = OwnSession::open(loaded, slot)?;
+        let pass = loaded.enter()?;
+        let own = OwnSession::open(loaded, slot, pass.era())?;
         session::log_in(&own.session, UserType::User, &config.pin)?;
         master::refuse_existing(&own.session)?;
         master::make_all(&own.session, loaded, &profile)?;
@@ -202,7 +235,8 @@ impl Token {
         let (opened, slot) = Self::existing(config)?;
         let loaded = &opened.loaded;
         let profile = Profile::read(&loaded.calls, slot)?;
-        let own = OwnSession::open(loaded, slot)?;
+        let pass = loaded.enter()?;
+        let own = OwnSession::open(loaded, slot, pass.era())?;
         session::log_in(&own.session, UserType::User, &config.pin)?;
         master::check_all(&own.session, loaded, &profile)?;
         act(&own.session, loaded, &profile)
@@ -233,26 +267,52 @@ impl Token {
 
     /// The `seal` keys, as far as this process knows.
     pub fn seal_keys(&self) -> SealKeys {
-        self.0.held.seal_keys()
+        self.0.works.held.seal_keys()
     }
 
     /// Looks on the token for the `seal` keys that are there by now, and seals under the newest
     /// from then on.
     pub fn follow_seal_keys(&self, deadline: Instant) -> Job<SealKeys> {
-        self.symmetric(deadline, |worker| worker.follow_seals())
+        let follow = |worker: &WorkerSession| worker.follow_seals();
+        self.symmetric(Function::FollowSeals, deadline, Retry::Once, follow)
     }
 
     /// Jobs waiting now.
     pub fn pool_depth(&self) -> PoolDepth {
         PoolDepth {
-            symmetric: self.0.symmetric.depth(),
-            asymmetric: self.0.asymmetric.depth(),
+            symmetric: self.0.works.pool(PoolClass::Symmetric).depth(),
+            asymmetric: self.0.works.pool(PoolClass::Asymmetric).depth(),
         }
+    }
+
+    /// How it stands now. While it does not serve, every job is refused at once.
+    pub fn standing(&self) -> Standing {
+        self.0.works.standing()
+    }
+
+    /// Symmetric jobs waiting and under way.
+    pub fn load(&self) -> usize {
+        self.0.works.pool(PoolClass::Symmetric).load()
+    }
+
+    /// The epoch now: how often its module was initialised, and how often it was logged in to.
+    pub fn epoch(&self) -> Epoch {
+        self.0.works.held.epoch()
+    }
+
+    /// Where its breaker stands.
+    pub fn breaker(&self) -> BreakerState {
+        self.0.works.breaker.state()
+    }
+
+    /// Threads that hang in a call to it.
+    pub fn workers_lost(&self) -> usize {
+        self.0.works.lost()
     }
 
     /// The allow-list of mechanisms, and which of it this token lists.
     pub fn mechanisms(&self) -> &[MechanismReport] {
-        &self.0.held.profile.mechanisms
+        &self.0.works.held.profile.mechanisms
     }
 
     /// Random bytes from the token's generator, at most [`limits::RANDOM_BYTES_MAX`].
@@ -260,7 +320,7 @@ impl Token {
         if len > limits::RANDOM_BYTES_MAX {
             return Job::refused(Error::TooLong);
         }
-        self.symmetric(deadline, move |worker| {
+        self.symmetric(Function::Random, deadline, Retry::Once, move |worker| {
             let mut bytes = vec![0; len];
             worker.session().generate_random_slice(&mut bytes)?;
             Ok(bytes)
@@ -273,7 +333,8 @@ impl Token {
         if plain.expose_secret().len() > limits::SEALED_BYTES_MAX {
             return Job::refused(Error::TooLong);
         }
-        self.symmetric(deadline, move |worker| seal::seal(worker, &aad, &plain))
+        let seal = move |worker: &_| seal::seal(worker, &aad, &plain);
+        self.symmetric(Function::Seal, deadline, Retry::Once, seal)
     }
 
     /// Opens what [`Token::seal`] sealed with the same `aad`, under the `seal` key it names;
@@ -283,7 +344,8 @@ impl Token {
         if let Err(error) = seal::check_sealed(&sealed) {
             return Job::refused(error);
         }
-        self.symmetric(deadline, move |worker| seal::unseal(worker, &aad, &sealed))
+        let unseal = move |worker: &_| seal::unseal(worker, &aad, &sealed);
+        self.symmetric(Function::Unseal, deadline, Retry::Once, unseal)
     }
 
     /// Makes an RSA signing key of 2048, 3072 or 4096 bits in the token. Not retried.
@@ -297,7 +359,7 @@ impl Token {
             return Job::refused(error);
         }
         let make = move |worker: &_| rsa::generate(worker, object_id, bits);
-        self.0.asymmetric.submit(deadline, Retry::Never, make)
+        self.asymmetric(Function::GenerateRsa, deadline, Retry::Never, make)
     }
 
     /// Brings an RSA signing key in as unencrypted PKCS #8 DER. Not retried.
@@ -311,7 +373,7 @@ impl Token {
             return Job::refused(error);
         }
         let bring = move |worker: &_| rsa::import(worker, object_id, &pkcs8);
-        self.0.asymmetric.submit(deadline, Retry::Never, bring)
+        self.asymmetric(Function::ImportRsa, deadline, Retry::Never, bring)
     }
 
     /// An RSASSA-PKCS1-v1_5 signature, not yet verified.
@@ -326,43 +388,77 @@ impl Token {
             return Job::refused(Error::TooLong);
         }
         let sign = move |worker: &_| rsa::sign(worker, object_id, hash, &message);
-        self.0.asymmetric.submit(deadline, Retry::Once, sign)
+        self.asymmetric(Function::SignRsa, deadline, Retry::Once, sign)
     }
 
     /// Destroys an RSA key; [`Error::NoSuchKey`] if it is not there. Not retried.
     pub fn destroy_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<()> {
         let destroy = move |worker: &_| kept::destroy(worker, Kept::SigningRsa, object_id);
-        self.0.asymmetric.submit(deadline, Retry::Never, destroy)
+        self.asymmetric(Function::DestroyRsa, deadline, Retry::Never, destroy)
     }
 
     /// Whether the token has an RSA key of this id.
     pub fn has_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<bool> {
         let has = move |worker: &_| kept::has(worker, Kept::SigningRsa, object_id);
-        self.0.asymmetric.submit(deadline, Retry::Once, has)
+        self.asymmetric(Function::FindRsa, deadline, Retry::Once, has)
     }
 
     /// A real seal and open under `seal`: what readiness means.
     pub fn probe(&self, deadline: Instant) -> Job<()> {
-        self.symmetric(deadline, seal::probe)
+        self.symmetric(Function::Probe, deadline, Retry::Once, seal::probe)
     }
 
     /// The attributes of every key on the token.
     pub fn key_report(&self, deadline: Instant) -> Job<Vec<ObjectReport>> {
-        self.symmetric(deadline, |worker| object::report(worker.session()))
+        let report = |worker: &WorkerSession| object::report(worker.session());
+        self.symmetric(Function::Report, deadline, Retry::Once, report)
     }
 
     fn offers(&self, mechanisms: &[Allowed]) -> Result<(), Error> {
-        let profile = &self.0.held.profile;
+        let profile = &self.0.works.held.profile;
         mechanisms
             .iter()
             .try_for_each(|mechanism| profile.offers(*mechanism))
     }
 
-    fn symmetric<T, F>(&self, deadline: Instant, job: F) -> Job<T>
+    fn symmetric<T, F>(&self, function: Function, deadline: Instant, retry: Retry, job: F) -> Job<T>
     where
         T: Send + 'static,
-        F: FnMut(&session::WorkerSession) -> Result<T, Error> + Send + 'static,
+        F: FnMut(&WorkerSession) -> Result<T, Error> + Send + 'static,
     {
-        self.0.symmetric.submit(deadline, Retry::Once, job)
+        self.submit(PoolClass::Symmetric, function, deadline, retry, job)
+    }
+
+    fn asymmetric<T, F>(
+        &self,
+        function: Function,
+        deadline: Instant,
+        retry: Retry,
+        job: F,
+    ) -> Job<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&WorkerSession) -> Result<T, Error> + Send + 'static,
+    {
+        self.submit(PoolClass::Asymmetric, function, deadline, retry, job)
+    }
+
+    fn submit<T, F>(
+        &self,
+        class: PoolClass,
+        function: Function,
+        deadline: Instant,
+        retry: Retry,
+        job: F,
+    ) -> Job<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&WorkerSession) -> Result<T, Error> + Send + 'static,
+    {
+        let works = &self.0.works;
+        let why = || works.breaker.why();
+        works
+            .pool(class)
+            .submit(function, deadline, retry, job, why)
     }
 }

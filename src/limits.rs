@@ -390,6 +390,27 @@ const _: () = assert!(
 
 /// Jobs a worker takes from its queue at once.
 pub const POOL_BATCH_MAX: usize = 16;
+/// A call to the token that takes longer hangs: it is given up and the token probed.
+pub const TOKEN_CALL_TIMEOUT: Duration = Duration::from_millis(750);
+/// How short and how long an operator may make that.
+pub const TOKEN_CALL_TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(60);
+/// Making a key, bringing one in or reading a whole token may take this long.
+pub const TOKEN_SLOW_CALL: Duration = Duration::from_secs(60);
+/// How often a token's supervisor looks at what its workers are at.
+pub const SUPERVISE_INTERVAL: Duration = Duration::from_millis(25);
+/// From a token's first failure to the first probe.
+pub const BREAKER_WAIT_FIRST: Duration = Duration::from_millis(100);
+/// Between two probes of a token that is away, at most.
+pub const BREAKER_WAIT_LONGEST: Duration = Duration::from_secs(2);
+/// Threads of one token that may be lost in calls that hang; more, and it serves no more.
+pub const WORKERS_LOST_MAX: usize = 64;
+/// A call waits this long while its module is initialised again.
+pub const GATE_WAIT: Duration = Duration::from_millis(600);
+/// Initialising a module again waits this long for the calls in it.
+pub const GATE_DRAIN: Duration = Duration::from_millis(300);
+/// A module of which another token serves is initialised again no more often than this.
+pub const REINITIALIZE_SPARED: Duration = Duration::from_secs(10);
 /// Handles of token keys remembered by one open token; a forgotten one costs a search.
 pub const TOKEN_HANDLES_MAX: usize = 4096;
 /// Wrapped signing keys open in the token at once; a session object each.
@@ -411,4 +432,14 @@ pub const PKCS8_BYTES_MAX: usize = 4096;
 
 const _: () = assert!(WRAPPED_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(POOL_BATCH_MAX <= POOL_QUEUE_MAX);
+const _: () = assert!(
+    TOKEN_CALL_TIMEOUT.as_millis() + SUPERVISE_INTERVAL.as_millis() < 1000,
+    "a hung token is known within a second"
+);
+const _: () = assert!(GATE_DRAIN.as_nanos() < GATE_WAIT.as_nanos());
+const _: () = assert!(
+    GATE_WAIT.as_nanos() < TOKEN_CALL_TIMEOUT.as_nanos(),
+    "a call that waits at the gate does not hang"
+);
+const _: () = assert!(TOKEN_CALL_TIMEOUT.as_nanos() < DEADLINE_DEFAULT.as_nanos());
 const _: () = assert!(RSA_SIGNATURE_BYTES_MAX * 8 == RSA_BITS[2] as usize);

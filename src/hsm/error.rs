@@ -46,6 +46,31 @@ pub enum Error {
     #[error("the operating system gave no random bytes")]
     NoRandom,
 
+    /// The token does not serve; nothing was asked of it.
+    #[error("the token is away: {0}")]
+    Unavailable(Why),
+    /// The call took longer than the token's call timeout and was given up; it can't be stopped.
+    #[error("a call to the token hangs")]
+    Hung,
+    /// More calls hang than threads may be lost to them.
+    #[error("too many calls to the token hang: see to its network or restart this process")]
+    TooManyHang,
+    /// The module must be initialised again and can't be while calls are in it.
+    #[error("the module is to be initialised again, and calls are still in it")]
+    ModuleBusy,
+    /// The module could not be initialised again.
+    #[error("the module is not initialised")]
+    ModuleShut,
+    /// The token that was opened is gone, and another has its label.
+    #[error("another token answers to the label {label:?}: it was initialised anew, or replaced")]
+    TokenChanged {
+        /// The label.
+        label: String,
+    },
+    /// A master key is not the one it was when the token was opened.
+    #[error("master key {0} is not the one it was: the token was restored or made anew")]
+    MasterKeyChanged(MasterKey),
+
     /// A sealed value, its IV or its associated data is not what was sealed under this key; or a
     /// wrapped key not what was wrapped.
     #[error("what is to be opened does not authenticate under this token's key")]
@@ -174,6 +199,9 @@ impl Error {
             | Self::Abandoned
             | Self::NoThread
             | Self::NoRandom => Class::Pool,
+            // Of a token whatever it said last.
+            Self::Unavailable(_) | Self::Hung | Self::TooManyHang => Class::Token,
+            Self::ModuleBusy | Self::ModuleShut => Class::Module,
             Self::NotAuthentic
             | Self::TooLong
             | Self::RsaBits
@@ -194,6 +222,8 @@ impl Error {
             | Self::TokenNotMade { .. }
             | Self::PinIncorrect
             | Self::PinLocked
+            | Self::TokenChanged { .. }
+            | Self::MasterKeyChanged(_)
             | Self::MasterKeyMissing(_)
             | Self::MasterKeyTwice(_)
             | Self::MasterKeyExists(_)
@@ -229,9 +259,69 @@ impl Error {
         }
     }
 
+    /// True when nothing is known to have been done, or what was done may be done twice, and another
+    /// token of the same store may be asked.
+    pub fn may_try_another(&self) -> bool {
+        match self.class() {
+            Class::Request | Class::Object => false,
+            Class::Pool => !matches!(self, Self::Deadline),
+            Class::Session | Class::Token | Class::Module => true,
+        }
+    }
+
+    /// True when it is a person's to mend: no attempt of ours can, and some would do harm.
+    pub fn needs_person(&self) -> bool {
+        match self {
+            Self::Unavailable(why) => why.needs_person(),
+            Self::PinIncorrect
+            | Self::PinLocked
+            | Self::TokenChanged { .. }
+            | Self::MasterKeyChanged(_)
+            | Self::MasterKeyMissing(_)
+            | Self::MasterKeyTwice(_)
+            | Self::MasterKeyUnsafe { .. }
+            | Self::ProbeDiffers
+            | Self::TooManyHang => true,
+            _ => false,
+        }
+    }
+
+    /// True when the token or its module may be in trouble, and a probe is to say. What a job finds
+    /// wrong with one object is not that.
+    pub(in crate::hsm) fn is_suspicious(&self) -> bool {
+        matches!(self, Self::ProbeDiffers)
+            || matches!(self, Self::Call(fault) if fault.class() != Class::Request)
+    }
+
     /// True when the answer says only "something failed", so the login is worth a look.
     pub(in crate::hsm) fn is_vague(&self) -> bool {
         matches!(self, Self::Call(fault) if fault.is_vague())
+    }
+}
+
+/// Why a token does not serve.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Why(Arc<Error>);
+
+impl Why {
+    /// What was met.
+    pub fn error(&self) -> &Error {
+        &self.0
+    }
+
+    /// True when it is a person's to mend.
+    pub fn needs_person(&self) -> bool {
+        self.0.needs_person()
+    }
+}
+
+impl From<Error> for Why {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(why) => why,
+            other => Self(Arc::new(other)),
+        }
     }
 }
 

@@ -54,6 +54,13 @@ impl<K: Copy + Eq + Hash, V: Copy> Lru<K, V> {
         Some(value)
     }
 
+    /// Takes a value out if it is this one.
+    pub fn remove_if(&mut self, key: &K, is: impl FnOnce(V) -> bool) {
+        if self.values.get(key).is_some_and(|(value, _)| is(*value)) {
+            self.remove(key);
+        }
+    }
+
     /// Forgets all of them.
     pub fn clear(&mut self) {
         self.values.clear();

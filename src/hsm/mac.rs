@@ -14,10 +14,11 @@ use der::{Decode, Encode};
 use sha2::{Digest, Sha256};
 use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
+use crate::hsm::Function;
 use crate::hsm::error::Error;
 use crate::hsm::master::{self, MasterKey};
 use crate::hsm::mechanism::Allowed;
-use crate::hsm::pool::Job;
+use crate::hsm::pool::{Job, Retry};
 use crate::hsm::session::WorkerSession;
 use crate::hsm::{Token, raw};
 use crate::limits;
@@ -39,20 +40,25 @@ impl Token {
         if message.len() > limits::MESSAGE_BYTES_MAX {
             return Job::refused(Error::TooLong);
         }
-        self.symmetric(deadline, move |worker| sign(worker, &message))
+        let sign = move |worker: &_| sign(worker, &message);
+        self.symmetric(Function::AuditSign, deadline, Retry::Once, sign)
     }
 
     /// The public half of `audit`: SubjectPublicKeyInfo, DER. It is answered only where it verifies
     /// a fresh signature of the private half: anyone may put another in its place on a token.
     pub fn audit_public_key(&self, deadline: Instant) -> Job<Vec<u8>> {
-        self.symmetric(deadline, public_key)
+        self.symmetric(Function::AuditPublicKey, deadline, Retry::Once, public_key)
     }
 
     fn hmac(&self, deadline: Instant, key: MasterKey, message: Vec<u8>) -> Job<[u8; 32]> {
         if message.len() > limits::MESSAGE_BYTES_MAX {
             return Job::refused(Error::TooLong);
         }
-        self.symmetric(deadline, move |worker| {
+        let function = match key {
+            MasterKey::PanIndex => Function::PanIndex,
+            _ => Function::RootMac,
+        };
+        self.symmetric(function, deadline, Retry::Once, move |worker| {
             produced(worker, key, Allowed::Sha256Hmac, &message)
         })
     }

@@ -406,6 +406,7 @@ pub(in crate::hsm) fn id_of(session: &Session, seal: ObjectHandle) -> Result<[u8
         })
 }
 
+pub(in crate::hsm) mod proof;
 pub(in crate::hsm) mod seals;
 #[cfg(all(test, feature = "embedded-token"))]
 mod tests;

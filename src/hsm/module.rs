@@ -1,16 +1,21 @@
 //! One `Pkcs11` per module per process (PKCS#11 v3.0 §5.4: initialisation is per process), kept in
-//! a registry until the process ends. Never finalised here: C_Finalize under load crashes SoftHSM.
+//! a registry until the process ends. Initialised again only through its gate, when no call is in it:
+//! C_Finalize under load crashes SoftHSM, and some modules find a token that was away only by it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::slot::Slot;
 
 use crate::hsm::error::Error;
+use crate::hsm::gate::{Gate, Pass};
 use crate::hsm::raw::Calls;
+use crate::limits;
 
 /// Which PKCS#11 module to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +53,90 @@ const SOFTHSM_PATHS: [&str; 5] = [
 pub(in crate::hsm) struct Loaded {
     pub pkcs11: Pkcs11,
     pub calls: Calls,
+    pub gate: Gate,
+    // How many of its tokens serve: while another does, it is initialised again less often.
+    pub serving: AtomicUsize,
+    // When it was last initialised again.
+    again: Mutex<Option<Instant>>,
+    // The embedded token's folders, each with its slot where it has one now.
+    folders: Option<Mutex<HashMap<PathBuf, Option<Slot>>>>,
+}
+
+impl Loaded {
+    fn new(pkcs11: Pkcs11, calls: Calls) -> Self {
+        Self {
+            pkcs11,
+            calls,
+            gate: Gate::new(),
+            serving: AtomicUsize::new(0),
+            again: Mutex::new(None),
+            folders: None,
+        }
+    }
+
+    /// The right to call it; at most [`limits::GATE_WAIT`] from now.
+    pub fn enter(&self) -> Result<Pass<'_>, Error> {
+        self.gate.enter(limits::GATE_WAIT).ok_or(Error::ModuleShut)
+    }
+
+    /// C_Finalize and C_Initialize, when the calls in it have ended: every session and handle of every
+    /// token of this module is gone after that, and a new era begins.
+    ///
+    /// # Errors
+    /// [`Error::ModuleBusy`] where a call does not end, or another of its tokens serves and it was done
+    /// just now; or what C_Initialize answered, and then the gate stays shut.
+    pub fn initialize_again(&self) -> Result<(), Error> {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        let others_serve = self.serving.load(Ordering::Relaxed) > 0;
+        let spared = again.is_some_and(|last| last.elapsed() < limits::REINITIALIZE_SPARED);
+        if others_serve && spared {
+            return Err(Error::ModuleBusy);
+        }
+        let alone = self
+            .gate
+            .drain(limits::GATE_DRAIN)
+            .ok_or(Error::ModuleBusy)?;
+        *again = Some(Instant::now());
+        match self.pkcs11.clone().finalize() {
+            // It was not initialised again last time.
+            Ok(()) | Err(CryptokiError::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match &self.folders {
+            None => once(self.pkcs11.initialize(os_locking()))?,
+            Some(folders) => add_slots(&self.pkcs11, folders)?,
+        }
+        alone.reopen();
+        Ok(())
+    }
+
+    /// What [`open`] answered, in the era now.
+    pub fn opened_again(self: &Arc<Self>, module: &Module) -> Result<Opened, Error> {
+        let slot = match (module, &self.folders) {
+            (Module::Embedded { dir }, Some(folders)) => {
+                let folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
+                let slot = folders.get(dir).copied().flatten();
+                Some(slot.ok_or_else(|| Error::TokenFolder { path: dir.clone() })?)
+            }
+            _ => None,
+        };
+        Ok(Opened {
+            loaded: Arc::clone(self),
+            module: module.clone(),
+            slot,
+        })
+    }
+}
+
+fn os_locking() -> CInitializeArgs {
+    CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)
 }
 
 /// A loaded module, and its slot where the module's configuration names just one.
 pub(in crate::hsm) struct Opened {
     pub loaded: Arc<Loaded>,
+    /// Which module this is, its path as the file system has it.
+    pub module: Module,
     pub slot: Option<Slot>,
 }
 
@@ -62,6 +146,7 @@ pub(in crate::hsm) fn open(module: &Module, label: &str, create: bool) -> Result
     match module {
         Module::Library(path) => Ok(Opened {
             loaded: open_library(path)?,
+            module: module.clone(),
             slot: None,
         }),
         Module::Embedded { dir } => open_embedded(dir, label, create),
@@ -83,9 +168,8 @@ fn open_library(path: &Path) -> Result<Arc<Loaded>, Error> {
     };
     let pkcs11 = Pkcs11::new(&path).map_err(failed)?;
     let calls = Calls::of_library(&path).map_err(failed)?;
-    let arguments = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-    once(pkcs11.initialize(arguments)).map_err(failed)?;
-    let loaded = Arc::new(Loaded { pkcs11, calls });
+    once(pkcs11.initialize(os_locking())).map_err(failed)?;
+    let loaded = Arc::new(Loaded::new(pkcs11, calls));
     libraries.insert(path.clone(), Arc::clone(&loaded));
     Ok(loaded)
 }
@@ -103,15 +187,8 @@ fn open_embedded(_: &Path, _: &str, _: bool) -> Result<Opened, Error> {
     Err(Error::EmbeddedAbsent)
 }
 
-/// The embedded module, and the slot of each folder it was given.
 #[cfg(feature = "embedded-token")]
-struct Embedded {
-    loaded: Arc<Loaded>,
-    slots: HashMap<PathBuf, Slot>,
-}
-
-#[cfg(feature = "embedded-token")]
-static EMBEDDED: Mutex<Option<Embedded>> = Mutex::new(None);
+static EMBEDDED: Mutex<Option<Arc<Loaded>>> = Mutex::new(None);
 
 #[cfg(feature = "embedded-token")]
 fn open_embedded(dir: &Path, label: &str, create: bool) -> Result<Opened, Error> {
@@ -136,28 +213,35 @@ fn open_embedded(dir: &Path, label: &str, create: bool) -> Result<Opened, Error>
         path: PathBuf::from("(embedded)"),
         source: Arc::new(source),
     };
-    if embedded.is_none() {
-        crate::hsm::embedded::link();
-        let pkcs11 = Pkcs11::new_from_self().map_err(failed)?;
-        let calls = Calls::of_embedded().map_err(failed)?;
-        *embedded = Some(Embedded {
-            loaded: Arc::new(Loaded { pkcs11, calls }),
-            slots: HashMap::new(),
-        });
-    }
-    let Some(embedded) = embedded.as_mut() else {
+    let loaded = match &mut *embedded {
+        Some(loaded) => Arc::clone(loaded),
+        empty => {
+            crate::hsm::embedded::link();
+            let pkcs11 = Pkcs11::new_from_self().map_err(failed)?;
+            let calls = Calls::of_embedded().map_err(failed)?;
+            let loaded = Arc::new(Loaded {
+                folders: Some(Mutex::default()),
+                ..Loaded::new(pkcs11, calls)
+            });
+            Arc::clone(empty.insert(loaded))
+        }
+    };
+    let Some(folders) = &loaded.folders else {
         return Err(Error::EmbeddedAbsent);
     };
-    let slot = match embedded.slots.get(&dir) {
-        Some(slot) => *slot,
-        None => {
-            let slot = add_slot(&embedded.loaded.pkcs11, &dir).map_err(failed)?;
-            embedded.slots.insert(dir, slot);
+    let mut folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
+    let slot = match folders.get(&dir) {
+        Some(Some(slot)) => *slot,
+        Some(None) | None => {
+            let slot = add_slot(&loaded.pkcs11, &dir).map_err(failed)?;
+            folders.insert(dir.clone(), Some(slot));
             slot
         }
     };
+    drop(folders);
     Ok(Opened {
-        loaded: Arc::clone(&embedded.loaded),
+        loaded,
+        module: Module::Embedded { dir },
         slot: Some(slot),
     })
 }
@@ -165,6 +249,37 @@ fn open_embedded(dir: &Path, label: &str, create: bool) -> Result<Opened, Error>
 /// The token's file in its folder; kryoptic knows its format by the suffix.
 #[cfg(feature = "embedded-token")]
 const TOKEN_FILE: &str = "token.sql";
+
+/// The folders that are there get their slots again; one that is away has none, and no new token is
+/// made in its place.
+#[cfg(feature = "embedded-token")]
+fn add_slots(
+    pkcs11: &Pkcs11,
+    folders: &Mutex<HashMap<PathBuf, Option<Slot>>>,
+) -> Result<(), Error> {
+    let mut folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut added = Err(Error::ModuleShut);
+    for (dir, slot) in folders.iter_mut() {
+        *slot = None;
+        if !dir.join(TOKEN_FILE).is_file() {
+            continue;
+        }
+        match add_slot(pkcs11, dir) {
+            Ok(new) => {
+                *slot = Some(new);
+                added = Ok(());
+            }
+            Err(error) if added.is_err() => added = Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    added
+}
+
+#[cfg(not(feature = "embedded-token"))]
+fn add_slots(_: &Pkcs11, _: &Mutex<HashMap<PathBuf, Option<Slot>>>) -> Result<(), Error> {
+    Err(Error::EmbeddedAbsent)
+}
 
 /// Each C_Initialize with a new file adds a slot to kryoptic, also when it answers that it was
 /// initialised already.

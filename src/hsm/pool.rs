@@ -1,35 +1,40 @@
-//! OS threads that own token sessions, fed by one bounded queue per class. A deadline is looked at
-//! when a job is submitted and again when a worker takes it; a C call under way cannot be stopped.
-//! No async here: a job's answer travels by a oneshot channel.
+//! One class of OS threads that own token sessions, fed by a bounded queue. A deadline is looked at
+//! when a job is submitted and again when a worker takes it; a C call under way cannot be stopped, so
+//! a worker that hangs in one is written off: its caller is answered, and the thread, should it come
+//! back, goes home. No async here: a job's answer travels by a oneshot channel.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::hsm::error::{Error, SessionLeft};
-use crate::hsm::session::{Held, WorkerSession};
+use crate::hsm::desk::Desk;
+use crate::hsm::error::{Error, Why};
+use crate::hsm::function::Function;
+use crate::hsm::queue::{Queue, Refused};
+use crate::hsm::session::WorkerSession;
+use crate::hsm::worker::Seat;
 use crate::limits;
 
 /// The answer to come of one token call. Dropping it is harmless: a job not yet begun is skipped,
 /// one under way ends and its answer is wiped or discarded.
 #[must_use = "a dropped job may never run"]
-pub struct Job<T>(Answer<T>);
+pub struct Job<T>(Coming<T>);
 
-enum Answer<T> {
+enum Coming<T> {
     Refused(Option<Error>),
-    Coming(oneshot::Receiver<Result<T, Error>>),
+    Answer(oneshot::Receiver<Result<T, Error>>),
 }
 
 impl<T> Job<T> {
     pub(in crate::hsm) fn refused(error: Error) -> Self {
-        Self(Answer::Refused(Some(error)))
+        Self(Coming::Refused(Some(error)))
     }
 
     /// Waits on this thread; for callers without a runtime (it panics inside one).
@@ -38,8 +43,8 @@ impl<T> Job<T> {
     /// Whatever the job met, or why it did not run.
     pub fn wait(self) -> Result<T, Error> {
         match self.0 {
-            Answer::Refused(error) => Err(error.unwrap_or(Error::Abandoned)),
-            Answer::Coming(answer) => answer.blocking_recv().unwrap_or(Err(Error::Abandoned)),
+            Coming::Refused(error) => Err(error.unwrap_or(Error::Abandoned)),
+            Coming::Answer(answer) => answer.blocking_recv().unwrap_or(Err(Error::Abandoned)),
         }
     }
 }
@@ -49,8 +54,8 @@ impl<T> Future for Job<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Answer::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Abandoned))),
-            Answer::Coming(answer) => Pin::new(answer)
+            Coming::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Abandoned))),
+            Coming::Answer(answer) => Pin::new(answer)
                 .poll(context)
                 .map(|answer| answer.unwrap_or(Err(Error::Abandoned))),
         }
@@ -66,248 +71,274 @@ pub(in crate::hsm) enum Retry {
     Never,
 }
 
-/// One class of workers. Dropping it closes the queue: what waits is abandoned, and what runs is
-/// waited for (a process that ends inside a call of SoftHSM crashes), but not for ever. The threads
-/// themselves are waited for too: one whose own clean-up ran beside that of the whole process would
-/// free the same memory of the module's library twice.
+/// Who answers the caller: the worker, or the supervisor for it.
+pub(in crate::hsm) trait Answer: Send + Sync {
+    /// Refuses, unless it was answered.
+    fn refuse(&self, error: Error);
+}
+
+/// The one answer, given once by whoever is first.
+struct Reply<T>(Mutex<Option<oneshot::Sender<Result<T, Error>>>>);
+
+impl<T> Reply<T> {
+    fn give(&self, answer: Result<T, Error>) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // The caller may have gone meanwhile.
+            let _ = sender.send(answer);
+        }
+    }
+
+    /// False when the caller has gone or was answered.
+    fn is_awaited(&self) -> bool {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
+}
+
+impl<T: Send> Answer for Reply<T> {
+    fn refuse(&self, error: Error) {
+        self.give(Err(error));
+    }
+}
+
+/// A job that waits.
+pub(in crate::hsm) struct Queued {
+    pub function: Function,
+    pub deadline: Instant,
+    pub submitted: Instant,
+    pub answer: Arc<dyn Answer>,
+    pub run: Run,
+}
+
+/// Runs a job at a worker's seat and answers; tells what was met where it failed.
+type Run = Box<dyn FnOnce(&mut Seat) -> Result<(), Error> + Send>;
+
+/// What the supervisor sees of a job under way.
+pub(in crate::hsm) struct Doing {
+    pub until: Instant,
+    pub answer: Arc<dyn Answer>,
+}
+
+/// A worker's desk.
+pub(in crate::hsm) type WorkerDesk = Desk<Queued, Doing>;
+
+/// One class of workers.
 pub(in crate::hsm) struct Pool {
-    queue: Arc<Queue>,
+    pub queue: Queue<Queued>,
+    workers: usize,
+    staff: Mutex<Staff>,
+    left: Condvar,
+    lost: AtomicUsize,
+}
+
+struct Staff {
+    desks: Vec<Arc<WorkerDesk>>,
     threads: Vec<JoinHandle<()>>,
+    working: usize,
 }
 
 impl Pool {
-    /// Starts the workers; each opens its session at its first job, and takes up to `batch` jobs
-    /// at a time: more than one pays only where a job is shorter than a thread's wake-up.
-    pub fn start(
-        name: &str,
-        workers: usize,
-        batch: usize,
-        held: &Arc<Held>,
-    ) -> Result<Self, Error> {
+    /// A queue without workers yet. Each worker takes up to `batch` jobs at a time: more than one pays
+    /// only where a job is shorter than a thread's wake-up.
+    pub fn new(workers: usize, batch: usize) -> Self {
         let workers = workers.clamp(1, limits::POOL_WORKERS_MAX);
-        let mut pool = Self {
-            threads: Vec::with_capacity(workers),
-            queue: Arc::new(Queue {
-                waiting: Mutex::new(Waiting {
-                    jobs: VecDeque::new(),
-                    open: true,
-                    working: workers,
-                }),
-                arrived: Condvar::new(),
-                left: Condvar::new(),
-                workers,
-                batch,
+        Self {
+            queue: Queue::new(limits::POOL_QUEUE_MAX, workers, batch),
+            workers,
+            staff: Mutex::new(Staff {
+                desks: Vec::with_capacity(workers),
+                threads: Vec::with_capacity(workers),
+                working: 0,
             }),
-        };
-        for number in 0..workers {
-            let queue = Arc::clone(&pool.queue);
-            let held = Arc::clone(held);
-            let thread = thread::Builder::new()
-                .name(format!("hsm-{name}-{number}"))
-                .spawn(move || work(&queue, held))
-                .map_err(|_| {
-                    // The drop below must not wait for those that never came.
-                    pool.queue.lock().working -= workers - number;
-                    Error::NoThread
-                })?;
-            pool.threads.push(thread);
+            left: Condvar::new(),
+            lost: AtomicUsize::new(0),
         }
-        Ok(pool)
     }
 
-    /// Puts a job into the queue, or refuses it at once.
-    pub fn submit<T, F>(&self, deadline: Instant, retry: Retry, mut job: F) -> Job<T>
+    /// Starts as many workers as are wanting.
+    pub fn replenish(
+        &self,
+        name: &str,
+        work: impl Fn(&WorkerDesk) + Clone + Send + 'static,
+    ) -> Result<(), Error> {
+        let mut staff = self.staff();
+        staff.desks.retain(|desk| !desk.is_written_off());
+        staff.threads.retain(|thread| !thread.is_finished());
+        for number in staff.desks.len()..self.workers {
+            let desk = Arc::new(Desk::new());
+            let (work, own) = (work.clone(), Arc::clone(&desk));
+            let thread = thread::Builder::new()
+                .name(format!("hsm-{name}-{number}"))
+                .spawn(move || work(&own))
+                .map_err(|_| Error::NoThread)?;
+            staff.desks.push(desk);
+            staff.threads.push(thread);
+            staff.working += 1;
+        }
+        Ok(())
+    }
+
+    /// Puts a job into the queue, or refuses it at once; `why` says why the queue is shut.
+    pub fn submit<T, F>(
+        &self,
+        function: Function,
+        deadline: Instant,
+        retry: Retry,
+        mut job: F,
+        why: impl FnOnce() -> Option<Why>,
+    ) -> Job<T>
     where
         T: Send + 'static,
         F: FnMut(&WorkerSession) -> Result<T, Error> + Send + 'static,
     {
-        if deadline <= Instant::now() {
+        let submitted = Instant::now();
+        if deadline <= submitted {
             return Job::refused(Error::Deadline);
         }
         let (send, answer) = oneshot::channel();
-        let run = Box::new(move |turn: Turn<'_>| {
-            let result = match turn {
-                // Nobody waits any more.
-                _ if send.is_closed() => return,
-                Turn::Late => Err(Error::Deadline),
-                Turn::At(seat) => seat.run(retry, &mut job),
-            };
-            // The caller may have gone meanwhile.
-            let _ = send.send(result);
-        });
-        match self.queue.push(Queued { deadline, run }) {
-            Ok(()) => Job(Answer::Coming(answer)),
-            Err(error) => Job::refused(error),
+        let reply = Arc::new(Reply(Mutex::new(Some(send))));
+        let own = Arc::clone(&reply);
+        let run = move |seat: &mut Seat| {
+            // Nobody waits any more.
+            if !own.is_awaited() {
+                return Ok(());
+            }
+            match seat.run(deadline, retry, &mut job) {
+                Ok(value) => {
+                    own.give(Ok(value));
+                    Ok(())
+                }
+                Err(error) => {
+                    own.give(Err(error.clone()));
+                    Err(error)
+                }
+            }
+        };
+        let queued = Queued {
+            function,
+            deadline,
+            submitted,
+            answer: reply,
+            run: Box::new(run),
+        };
+        match self.queue.push(queued) {
+            Ok(()) => Job(Coming::Answer(answer)),
+            Err((Refused::Full, _)) => Job::refused(Error::QueueFull),
+            Err((Refused::Closed, _)) => Job::refused(Error::Abandoned),
+            Err((Refused::Shut, _)) => {
+                Job::refused(why().map_or(Error::Abandoned, Error::Unavailable))
+            }
+        }
+    }
+
+    /// Writes off the workers whose call is overdue and answers for them; how many there were.
+    pub fn write_off(&self, now: Instant) -> usize {
+        let mut staff = self.staff();
+        let mut hung = Vec::new();
+        for desk in &staff.desks {
+            hung.extend(desk.write_off(|doing| doing.until <= now));
+        }
+        staff.working -= hung.len();
+        self.lost.fetch_add(hung.len(), Ordering::Relaxed);
+        drop(staff);
+        let count = hung.len();
+        for (doing, waiting) in hung {
+            doing.answer.refuse(Error::Hung);
+            refuse(waiting, &Error::Hung);
+        }
+        count
+    }
+
+    /// Refuses everything that waits, in the queue and on desks, until opened again.
+    pub fn shut(&self) -> Vec<Queued> {
+        let mut waiting = Vec::from(self.queue.shut());
+        for desk in &self.staff().desks {
+            waiting.extend(desk.clear());
+        }
+        waiting
+    }
+
+    /// A worker's last word: whether it was written off or sent home.
+    pub fn leave(&self, desk: &WorkerDesk) {
+        if desk.is_written_off() {
+            self.lost.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.staff().working -= 1;
+            self.left.notify_all();
+        }
+    }
+
+    /// Closes the queue: what waits is abandoned, and what runs is waited for (a process that ends
+    /// inside a call of SoftHSM crashes), but not for ever. The threads themselves are waited for too:
+    /// one whose own clean-up ran beside that of the whole process would free the same memory of the
+    /// module's library twice.
+    pub fn close(&self) {
+        refuse(self.queue.close(), &Error::Abandoned);
+        let staff = self.staff();
+        for desk in &staff.desks {
+            refuse(desk.clear(), &Error::Abandoned);
+        }
+        let left = self
+            .left
+            .wait_timeout_while(staff, limits::DRAIN_MAX, |staff| staff.working > 0);
+        let (mut staff, _) = left.unwrap_or_else(PoisonError::into_inner);
+        let all_left = staff.working == 0 && self.lost() == 0;
+        let threads = std::mem::take(&mut staff.threads);
+        drop(staff);
+        let own = thread::current().id();
+        for thread in threads {
+            // One that hangs in the module is left behind; a worker that drops the pool is none to
+            // wait for.
+            if (all_left || thread.is_finished()) && thread.thread().id() != own {
+                let _ = thread.join();
+            }
         }
     }
 
     /// Jobs waiting.
     pub fn depth(&self) -> usize {
-        self.queue.lock().jobs.len()
+        self.queue.depth()
+    }
+
+    /// Jobs waiting and under way.
+    pub fn load(&self) -> usize {
+        let desks: usize = self.staff().desks.iter().map(|desk| desk.load()).sum();
+        self.queue.depth() + desks
+    }
+
+    /// Threads that hang in a call.
+    pub fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn staff(&self) -> MutexGuard<'_, Staff> {
+        self.staff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Pool {
-    fn drop(&mut self) {
-        let mut waiting = self.queue.lock();
-        waiting.open = false;
-        let abandoned = std::mem::take(&mut waiting.jobs);
-        self.queue.arrived.notify_all();
-        let left = self
-            .queue
-            .left
-            .wait_timeout_while(waiting, limits::DRAIN_MAX, |waiting| waiting.working > 0);
-        let all_left = match left {
-            Ok((waiting, _)) => waiting.working == 0,
-            Err(_) => false,
-        };
-        drop(abandoned);
-        let own = thread::current().id();
-        for thread in self.threads.drain(..) {
-            // One that hangs in the module is left behind; a worker that drops the pool is none to
-            // wait for.
-            if all_left && thread.thread().id() != own {
-                let _ = thread.join();
-            }
+impl Doing {
+    /// Of a job that begins now.
+    pub fn of(job: &Queued, call_timeout: Duration) -> Self {
+        Self {
+            until: Instant::now() + job.function.patience(call_timeout),
+            answer: Arc::clone(&job.answer),
         }
     }
 }
 
-struct Queue {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-    left: Condvar,
-    workers: usize,
-    batch: usize,
-}
-
-struct Waiting {
-    jobs: VecDeque<Queued>,
-    open: bool,
-    working: usize,
-}
-
-struct Queued {
-    deadline: Instant,
-    run: Box<dyn FnOnce(Turn<'_>) + Send>,
-}
-
-enum Turn<'a> {
-    Late,
-    At(&'a mut Seat),
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, job: Queued) -> Result<(), Error> {
-        let mut waiting = self.lock();
-        if !waiting.open {
-            return Err(Error::Abandoned);
-        }
-        if waiting.jobs.len() >= limits::POOL_QUEUE_MAX {
-            return Err(Error::QueueFull);
-        }
-        waiting.jobs.push_back(job);
-        drop(waiting);
-        self.arrived.notify_one();
-        Ok(())
-    }
-
-    /// Waits for jobs and moves this worker's share of them, a few at a time, so that the lock and
-    /// the wake-up are paid once; `None` when the pool is closed.
-    fn take(&self, batch: &mut VecDeque<Queued>) -> Option<()> {
-        let mut waiting = self.lock();
-        while waiting.jobs.is_empty() {
-            if !waiting.open {
-                return None;
-            }
-            waiting = self
-                .arrived
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        let share = waiting.jobs.len().div_ceil(self.workers);
-        batch.extend(waiting.jobs.drain(..share.min(self.batch)));
-        Some(())
+/// Answers jobs that will not run.
+pub(in crate::hsm) fn refuse(jobs: impl IntoIterator<Item = Queued>, error: &Error) {
+    for job in jobs {
+        job.answer.refuse(error.clone());
     }
 }
 
-fn work(queue: &Queue, held: Arc<Held>) {
-    let mut seat = Seat {
-        held,
-        session: None,
-    };
-    let mut batch = VecDeque::with_capacity(queue.batch);
-    while queue.take(&mut batch).is_some() {
-        for job in batch.drain(..) {
-            if !queue.lock().open {
-                break;
-            }
-            let turn = if job.deadline <= Instant::now() {
-                Turn::Late
-            } else {
-                Turn::At(&mut seat)
-            };
-            // A job that panics answers Abandoned; its session may be mid-operation.
-            if catch_unwind(AssertUnwindSafe(|| (job.run)(turn))).is_err() {
-                seat.session = None;
-            }
-        }
+/// Moves a worker's share to its desk.
+pub(in crate::hsm) fn take(pool: &Pool, desk: &WorkerDesk, share: &mut VecDeque<Queued>) -> bool {
+    if !pool.queue.take(share) {
+        return false;
     }
-    drop(seat);
-    queue.lock().working -= 1;
-    queue.left.notify_all();
-}
-
-/// A worker's place: its session, opened when needed and replaced when broken.
-struct Seat {
-    held: Arc<Held>,
-    session: Option<WorkerSession>,
-}
-
-impl Seat {
-    fn run<T>(
-        &mut self,
-        retry: Retry,
-        job: &mut impl FnMut(&WorkerSession) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let session = self.session()?;
-        let epoch = session.epoch();
-        let error = match job(session) {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        let curable = error.is_curable() || (error.is_vague() && session.login_is_lost());
-        if !curable {
-            return Err(error);
-        }
-        match error.session_left() {
-            SessionLeft::Usable => self.held.recover(epoch)?,
-            SessionLeft::Stuck => self.session = None,
-            SessionLeft::Gone => {
-                session.mark_dead();
-                self.session = None;
-                self.held.recover(epoch)?;
-            }
-        }
-        if retry == Retry::Never {
-            return Err(error);
-        }
-        job(self.session()?)
-    }
-
-    fn session(&mut self) -> Result<&mut WorkerSession, Error> {
-        if let Some(session) = &mut self.session
-            && !session.is_current()
-        {
-            session.renew();
-        }
-        match &mut self.session {
-            Some(session) => Ok(session),
-            empty => Ok(empty.insert(self.held.worker_session()?)),
-        }
-    }
+    desk.lay(share);
+    true
 }

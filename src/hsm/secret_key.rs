@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 
+use crate::hsm::Function;
 use crate::hsm::error::Error;
 use crate::hsm::kept::{self, Kept};
 use crate::hsm::mechanism::Allowed;
@@ -109,7 +110,7 @@ impl Token {
             return Job::refused(error);
         }
         let make = move |worker: &_| generate(worker, object_id, kind, usage);
-        self.0.symmetric.submit(deadline, Retry::Never, make)
+        self.symmetric(Function::GenerateSecret, deadline, Retry::Never, make)
     }
 
     /// Brings a key in; [`Error::SecretLength`] where the value is not of this kind. Its parity
@@ -129,7 +130,7 @@ impl Token {
             return Job::refused(error);
         }
         let bring = move |worker: &_| import(worker, object_id, kind, usage, &value);
-        self.0.symmetric.submit(deadline, Retry::Never, bring)
+        self.symmetric(Function::ImportSecret, deadline, Retry::Never, bring)
     }
 
     /// Destroys a key; [`Error::NoSuchKey`] if it is not there. Not retried.
@@ -140,7 +141,7 @@ impl Token {
         kind: SecretKind,
     ) -> Job<()> {
         let destroy = move |worker: &_| kept::destroy(worker, Kept::Secret(kind), object_id);
-        self.0.symmetric.submit(deadline, Retry::Never, destroy)
+        self.symmetric(Function::DestroySecret, deadline, Retry::Never, destroy)
     }
 
     /// Whether the token has a key of this id and cipher.
@@ -150,7 +151,7 @@ impl Token {
         object_id: [u8; 16],
         kind: SecretKind,
     ) -> Job<bool> {
-        self.symmetric(deadline, move |worker| {
+        self.symmetric(Function::FindSecret, deadline, Retry::Once, move |worker| {
             kept::has(worker, Kept::Secret(kind), object_id)
         })
     }
@@ -164,10 +165,15 @@ impl Token {
         kind: SecretKind,
         usage: SecretUse,
     ) -> Job<()> {
-        self.symmetric(deadline, move |worker| {
-            let key = kept::only(worker, Kept::Secret(kind), object_id)?;
-            inspect(worker, kind, usage, key)
-        })
+        self.symmetric(
+            Function::CheckSecret,
+            deadline,
+            Retry::Once,
+            move |worker| {
+                let key = kept::only(worker, Kept::Secret(kind), object_id)?;
+                inspect(worker, kind, usage, key)
+            },
+        )
     }
 
     /// The CMAC of each message, a whole block each, in one job: at most
@@ -186,7 +192,7 @@ impl Token {
         if let Err(error) = self.offers(&[SecretUse::Cmac.mechanism(kind)]) {
             return Job::refused(error);
         }
-        self.symmetric(deadline, move |worker| {
+        self.symmetric(Function::Cmac, deadline, Retry::Once, move |worker| {
             cmac(worker, object_id, kind, &messages)
         })
     }
@@ -210,7 +216,7 @@ impl Token {
         if let Err(error) = self.offers(&[SecretUse::Ecb.mechanism(kind)]) {
             return Job::refused(error);
         }
-        self.symmetric(deadline, move |worker| {
+        self.symmetric(Function::Ecb, deadline, Retry::Once, move |worker| {
             ecb(worker, object_id, kind, direction, &data)
         })
     }

@@ -1,6 +1,7 @@
 //! One token held open: the anchor session that holds the login, the epoch, the handle cache, and
 //! each worker's own session (PKCS#11 v3.0 §5.6). Recovery here is reopen, log in again and find
-//! again, once; re-initialising the module and the breaker are not here.
+//! again, once, also after the module was initialised again; when that is done, and the breaker, is
+//! `works`'.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +15,15 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
 use crate::hsm::error::Error;
+use crate::hsm::gate::Pass;
 use crate::hsm::kept::Kept;
 use crate::hsm::lru::Lru;
+use crate::hsm::master::proof::Proof;
 use crate::hsm::master::seals::{self, SealKey, SealKeys};
 use crate::hsm::master::{self, MasterKey, Masters};
-use crate::hsm::module::Loaded;
+use crate::hsm::module::{Loaded, Module};
 use crate::hsm::profile::Profile;
+use crate::hsm::slot::{self, TokenId};
 use crate::hsm::wrapped::Keeper;
 use crate::limits;
 use crate::secret::Secret;
@@ -34,24 +38,33 @@ static LOGIN_ATTEMPTS: AtomicU64 = AtomicU64::new(0);
 
 /// What a handle or a session is valid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::hsm) struct Epoch {
-    /// C_Initialize count: after another one, an old session's number may be a new session's, and
+pub struct Epoch {
+    /// The module's era: after C_Initialize an old session's number may be a new session's, and
     /// closing the old would close the new.
-    initialization: u32,
+    pub initialization: u32,
     /// Login count: handles die with the login.
-    login: u32,
+    pub login: u32,
+}
+
+/// Which token is meant, and how it is entered.
+pub(in crate::hsm) struct Identity {
+    pub module: Module,
+    pub label: String,
+    pub id: TokenId,
+    pub pin: Arc<Secret<String>>,
 }
 
 /// An open token.
 pub(in crate::hsm) struct Held {
     pub loaded: Arc<Loaded>,
     pub profile: Profile,
-    slot: Slot,
-    pin: Arc<Secret<String>>,
+    identity: Identity,
     anchor: Mutex<Anchor>,
     state: RwLock<State>,
+    // What its master keys made of known values when it was opened.
+    proof: Proof,
     handles: Mutex<Handles>,
-    keeper: Keeper,
+    keeper: Mutex<Arc<Keeper>>,
     // Ids of `seal` keys that the token has not, and until when that is believed.
     strange_seals: Mutex<HashMap<[u8; 16], Instant>>,
 }
@@ -64,6 +77,7 @@ struct Anchor {
 
 struct State {
     epoch: Epoch,
+    slot: Slot,
     masters: Masters,
 }
 
@@ -77,32 +91,38 @@ impl Held {
     /// Opens the anchor session, logs in, and checks the master keys.
     pub fn open(
         loaded: Arc<Loaded>,
+        pass: &Pass<'_>,
         profile: Profile,
         slot: Slot,
-        pin: Arc<Secret<String>>,
+        identity: Identity,
     ) -> Result<Self, Error> {
-        let own = OwnSession::open(&loaded, slot)?;
-        log_in(&own.session, UserType::User, &pin)?;
+        let own = OwnSession::open(&loaded, slot, pass.era())?;
+        log_in(&own.session, UserType::User, &identity.pin)?;
         let masters = master::check_all(&own.session, &loaded, &profile)?;
+        let proof = Proof::take(&own.session, &loaded.calls, &masters)?;
         let epoch = Epoch {
-            initialization: 1,
+            initialization: pass.era(),
             login: 1,
         };
         Ok(Self {
             loaded,
             profile,
-            slot,
-            pin,
+            identity,
             anchor: Mutex::new(Anchor {
                 own,
                 pin_refused: false,
             }),
-            state: RwLock::new(State { epoch, masters }),
+            state: RwLock::new(State {
+                epoch,
+                slot,
+                masters,
+            }),
+            proof,
             handles: Mutex::new(Handles {
                 epoch,
                 kept: Lru::new(limits::TOKEN_HANDLES_MAX),
             }),
-            keeper: Keeper::new(),
+            keeper: Mutex::new(Arc::new(Keeper::new())),
             strange_seals: Mutex::default(),
         })
     }
@@ -135,46 +155,87 @@ impl Held {
         Ok(ids)
     }
 
-    /// A session for one worker.
-    pub fn worker_session(self: &Arc<Self>) -> Result<WorkerSession, Error> {
-        let epoch = self.epoch();
+    /// A session for one worker, in the era of its pass.
+    pub fn worker_session(self: &Arc<Self>, pass: &Pass<'_>) -> Result<WorkerSession, Error> {
+        let mut epoch = self.epoch();
+        if epoch.initialization != pass.era() {
+            self.recover(pass, epoch)?;
+            epoch = self.epoch();
+        }
+        let slot = self.read().slot;
         Ok(WorkerSession {
             held: Arc::clone(self),
             epoch,
-            own: OwnSession::open(&self.loaded, self.slot)?,
+            own: OwnSession::open(&self.loaded, slot, pass.era())?,
         })
     }
 
     /// Makes the login and the handles good again, unless another worker has done so since
-    /// `broken` was read.
-    pub fn recover(&self, broken: Epoch) -> Result<(), Error> {
+    /// `broken` was read. Never makes a master key, and never takes another for one.
+    ///
+    /// # Errors
+    /// [`Error::TokenChanged`], before any login; [`Error::PinIncorrect`], also without a login where
+    /// it was refused before; [`Error::MasterKeyChanged`], [`Error::MasterKeyMissing`]; or what the
+    /// token answered.
+    pub fn recover(&self, pass: &Pass<'_>, broken: Epoch) -> Result<(), Error> {
         let mut anchor = self.lock_anchor();
-        if self.epoch() != broken {
+        let epoch = self.epoch();
+        if epoch != broken && epoch.initialization == pass.era() {
             return Ok(());
         }
         if anchor.pin_refused {
             return Err(Error::PinIncorrect);
         }
-        if anchor.own.state().is_none() {
-            let fresh = OwnSession::open(&self.loaded, self.slot)?;
+        let mut slot = self.read().slot;
+        if epoch.initialization != pass.era() || anchor.own.era != pass.era() {
+            slot = self.find_slot()?;
+            anchor.own = OwnSession::open(&self.loaded, slot, pass.era())?;
+        } else if anchor.own.state().is_none() {
+            let fresh = OwnSession::open(&self.loaded, slot, pass.era())?;
             anchor.own.dead = true;
             anchor.own = fresh;
         }
         if anchor.own.state() != Some(SessionState::RwUser)
-            && let Err(error) = log_in(&anchor.own.session, UserType::User, &self.pin)
+            && let Err(error) = log_in(&anchor.own.session, UserType::User, &self.identity.pin)
         {
             anchor.pin_refused = matches!(error, Error::PinIncorrect | Error::PinLocked);
             return Err(error);
         }
-        let (session, profile) = (&anchor.own.session, &self.profile);
-        let masters = master::check_all(session, &self.loaded, profile)?;
+        let session = &anchor.own.session;
+        let masters = master::check_all(session, &self.loaded, &self.profile)?;
+        self.proof.holds(session, &self.loaded.calls, &masters)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.epoch.initialization = pass.era();
         state.epoch.login += 1;
+        state.slot = slot;
         state.masters = masters;
         let mut handles = self.lock_handles();
         handles.epoch = state.epoch;
         handles.kept.clear();
         Ok(())
+    }
+
+    /// Keeps wrapped keys anew: who hangs in a call may hold the keeper's session for ever. Its objects
+    /// end with it.
+    pub fn leave_keeper(&self) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        *keeper = Arc::new(Keeper::new());
+    }
+
+    /// The slot of the very token that was opened, in a module initialised again.
+    fn find_slot(&self) -> Result<Slot, Error> {
+        let Identity { module, label, .. } = &self.identity;
+        let missing = || Error::TokenMissing {
+            label: label.clone(),
+        };
+        let opened = self.loaded.opened_again(module)?;
+        let slot = slot::find(&opened, label)?.ok_or_else(missing)?;
+        if slot::describe(&self.loaded, slot)?.id() != self.identity.id {
+            return Err(Error::TokenChanged {
+                label: label.clone(),
+            });
+        }
+        Ok(slot)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
@@ -194,15 +255,17 @@ impl Held {
 pub(in crate::hsm) struct OwnSession {
     loaded: Arc<Loaded>,
     pub session: Session,
+    era: u32,
     dead: bool,
 }
 
 impl OwnSession {
-    /// Opens one for reading and writing.
-    pub fn open(loaded: &Arc<Loaded>, slot: Slot) -> Result<Self, Error> {
+    /// Opens one for reading and writing, in an era that the caller has a pass for.
+    pub fn open(loaded: &Arc<Loaded>, slot: Slot, era: u32) -> Result<Self, Error> {
         Ok(Self {
             session: loaded.pkcs11.open_rw_session_no_drop(slot)?,
             loaded: Arc::clone(loaded),
+            era,
             dead: false,
         })
     }
@@ -221,7 +284,10 @@ impl OwnSession {
 
 impl Drop for OwnSession {
     fn drop(&mut self) {
-        if !self.dead {
+        // In a later era its number is another's.
+        if !self.dead
+            && let Some(_pass) = self.loaded.gate.enter_of(self.era)
+        {
             self.loaded.calls.close(&self.session);
         }
     }
@@ -318,13 +384,15 @@ impl WorkerSession {
     }
 
     /// The wrapped keys that are open, and whose they are.
-    pub fn keeper(&self) -> &Keeper {
-        &self.held.keeper
+    pub fn keeper(&self) -> Arc<Keeper> {
+        let keeper = self.held.keeper.lock();
+        Arc::clone(&keeper.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A session beside this one, whose objects outlive this one.
     pub fn another_session(&self) -> Result<OwnSession, Error> {
-        OwnSession::open(&self.held.loaded, self.held.slot)
+        let slot = self.held.read().slot;
+        OwnSession::open(&self.held.loaded, slot, self.own.era)
     }
 
     /// The epoch by now, whatever this session has worked in.
@@ -337,14 +405,14 @@ impl WorkerSession {
         self.epoch == self.held.epoch()
     }
 
+    /// The era it was opened in; it is not used in another.
+    pub fn era(&self) -> u32 {
+        self.own.era
+    }
+
     /// Kept over a new login, which leaves sessions as they are.
     pub fn renew(&mut self) {
         self.epoch = self.held.epoch();
-    }
-
-    /// The epoch it works in.
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
     }
 
     /// Its handle names nothing any more: it is forgotten, not closed.
@@ -355,14 +423,6 @@ impl WorkerSession {
     /// Whether the token says that the user is not logged in.
     pub fn login_is_lost(&self) -> bool {
         self.own.state() != Some(SessionState::RwUser)
-    }
-}
-
-impl Drop for WorkerSession {
-    fn drop(&mut self) {
-        if self.epoch.initialization != self.held.epoch().initialization {
-            self.own.dead = true;
-        }
     }
 }
 

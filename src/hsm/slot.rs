@@ -109,7 +109,8 @@ pub(in crate::hsm) fn make_token(
     pkcs11.init_token(blank.ok_or_else(refused)?, &so_auth, &config.label)?;
     // SoftHSM numbers its slots anew once a token is in one.
     let slot = find(opened, &config.label)?.ok_or_else(refused)?;
-    let own = OwnSession::open(&opened.loaded, slot)?;
+    let pass = opened.loaded.enter()?;
+    let own = OwnSession::open(&opened.loaded, slot, pass.era())?;
     session::log_in(&own.session, UserType::So, so_pin)?;
     own.session.init_pin(&session::auth_pin(&config.pin))?;
     own.session.logout()?;

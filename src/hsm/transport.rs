@@ -13,6 +13,7 @@ use aws_lc_rs::rsa::{
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use zeroize::Zeroize;
 
+use crate::hsm::Function;
 use crate::hsm::error::{Class, Error};
 use crate::hsm::kept::{self, Kept};
 use crate::hsm::mechanism::Allowed;
@@ -36,7 +37,7 @@ impl Token {
             return Job::refused(error);
         }
         let make = move |worker: &_| generate(worker, object_id, bits);
-        self.0.asymmetric.submit(deadline, Retry::Never, make)
+        self.asymmetric(Function::GenerateTransport, deadline, Retry::Never, make)
     }
 
     /// Opens what was wrapped under a transport key; [`Error::NotOpened`] for whatever does not
@@ -57,19 +58,19 @@ impl Token {
             let key = kept::handle(worker, Kept::TransportRsa, object_id)?;
             open(worker, key, &wrapped)
         };
-        self.0.asymmetric.submit(deadline, Retry::Once, open)
+        self.asymmetric(Function::OpenTransport, deadline, Retry::Once, open)
     }
 
     /// Destroys a transport key; [`Error::NoSuchKey`] if it is not there. Not retried.
     pub fn destroy_transport_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<()> {
         let destroy = move |worker: &_| kept::destroy(worker, Kept::TransportRsa, object_id);
-        self.0.asymmetric.submit(deadline, Retry::Never, destroy)
+        self.asymmetric(Function::DestroyTransport, deadline, Retry::Never, destroy)
     }
 
     /// Whether the token has a transport key of this id.
     pub fn has_transport_rsa(&self, deadline: Instant, object_id: [u8; 16]) -> Job<bool> {
         let has = move |worker: &_| kept::has(worker, Kept::TransportRsa, object_id);
-        self.0.asymmetric.submit(deadline, Retry::Once, has)
+        self.asymmetric(Function::FindTransport, deadline, Retry::Once, has)
     }
 }
 

@@ -15,6 +15,7 @@ use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use sha2::{Digest, Sha256};
 
+use crate::hsm::Function;
 use crate::hsm::error::{Class, Error, SessionLeft};
 use crate::hsm::lru::Lru;
 use crate::hsm::master::{self, MasterKey};
@@ -64,7 +65,7 @@ impl Token {
             return Job::refused(error);
         }
         let make = move |worker: &_| generate(worker, bits);
-        self.0.asymmetric.submit(deadline, Retry::Once, make)
+        self.asymmetric(Function::GenerateWrappedRsa, deadline, Retry::Once, make)
     }
 
     /// Wraps an RSA signing key that comes as unencrypted PKCS #8 DER; none of it stays in the
@@ -78,7 +79,7 @@ impl Token {
             return Job::refused(error);
         }
         let bring = move |worker: &_| import(worker, &pkcs8);
-        self.0.asymmetric.submit(deadline, Retry::Once, bring)
+        self.asymmetric(Function::ImportWrappedRsa, deadline, Retry::Once, bring)
     }
 
     /// An RSASSA-PKCS1-v1_5 signature under a wrapped key, not yet verified;
@@ -97,7 +98,7 @@ impl Token {
             return Job::refused(error);
         }
         let sign = move |worker: &_| sign(worker, &wrapped, hash, &message);
-        self.0.asymmetric.submit(deadline, Retry::Once, sign)
+        self.asymmetric(Function::SignWrappedRsa, deadline, Retry::Once, sign)
     }
 }
 
@@ -154,8 +155,13 @@ fn sign(
     let key = handle(worker, wrapped)?;
     match rsa::sign_with(worker, key, hash, message) {
         Err(error) if error.class() == Class::Object => {
-            // The object ended without our doing: its number is not for us to destroy.
-            worker.keeper().opened().handles.remove(&wrapped.id);
+            // The object ended without our doing: its number is not for us to destroy. Another
+            // worker may have met the same and opened the key anew: that one stays.
+            let keeper = worker.keeper();
+            keeper
+                .opened()
+                .handles
+                .remove_if(&wrapped.id, |ended| ended == key);
             rsa::sign_with(worker, handle(worker, wrapped)?, hash, message)
         }
         other => other,

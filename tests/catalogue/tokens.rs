@@ -41,6 +41,7 @@ pub fn other_config(place: &Place) -> TokenConfig {
         pin: secret_pin(PIN),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
     }
 }
 

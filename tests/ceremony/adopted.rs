@@ -36,6 +36,7 @@ fn console() {
         pin: Arc::new(Secret::new(pin.trim().to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
     };
     let token = Token::open(&config).unwrap();
     let soon = Instant::now() + Duration::from_secs(30);

@@ -299,6 +299,7 @@ async fn context(folder: &Path) -> Context {
         pin: Arc::new(Secret::new("test-user-pin".to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: limits::TOKEN_CALL_TIMEOUT,
     };
     let so_pin = Secret::new("test-so-pin".to_owned());
     Token::initialize(&config, Some(&so_pin)).unwrap();

@@ -90,6 +90,8 @@ scenarios! {
     queue::a_dropped_token_answers_what_waits,
     recovery::a_logout_behind_our_back_is_cured,
     recovery::a_pin_changed_behind_our_back_is_tried_once,
+    recovery::a_token_that_was_away_serves_again,
+    recovery::a_token_made_anew_is_refused_and_nothing_is_made_on_it,
     together::several_tokens_work_at_the_same_time,
     together::one_token_that_loses_its_login_disturbs_no_other,
     exports::both_tokens_work_in_one_process,

@@ -84,6 +84,7 @@ impl Place {
             pin: secret_pin(PIN),
             symmetric_workers: 1,
             asymmetric_workers: 1,
+            call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
         }
     }
 
@@ -96,6 +97,55 @@ impl Place {
     pub fn initialize(&self) {
         let so_pin = Secret::new(SO_PIN.to_owned());
         Token::initialize(&self.config(), Some(&so_pin)).unwrap();
+    }
+
+    /// Takes the token's folder away. The embedded token works on in its open file, until the module
+    /// is finalised.
+    pub fn hide(&self) {
+        std::fs::rename(self.token_folder(), self.folder.join("hidden")).unwrap();
+        if self.kind == Kind::Embedded {
+            Pkcs11::new_from_self().unwrap().finalize().unwrap();
+        }
+    }
+
+    /// Puts it back.
+    pub fn show(&self) {
+        std::fs::rename(self.folder.join("hidden"), self.token_folder()).unwrap();
+    }
+
+    fn token_folder(&self) -> PathBuf {
+        self.folder.join(match self.kind {
+            Kind::Embedded => "embedded",
+            Kind::SoftHsm => "tokens",
+        })
+    }
+
+    /// Another token under the same label and PIN in the place of this one: on SoftHSM without master
+    /// keys, on the embedded one with others.
+    pub fn make_anew(&self) {
+        match self.kind {
+            Kind::SoftHsm => {
+                let made = Command::new("softhsm2-util")
+                    .args(["--init-token", "--token", LABEL, "--label", LABEL])
+                    .args(["--so-pin", SO_PIN, "--pin", PIN])
+                    .env("SOFTHSM2_CONF", self.folder.join("softhsm2.conf"))
+                    .output()
+                    .unwrap();
+                assert!(made.status.success(), "{made:?}");
+            }
+            Kind::Embedded => {
+                let other = self.folder.join("other");
+                let config = TokenConfig {
+                    module: Module::Embedded { dir: other.clone() },
+                    ..self.config()
+                };
+                Token::initialize(&config, None).unwrap();
+                self.hide();
+                std::fs::create_dir(self.token_folder()).unwrap();
+                let file = "token.sql";
+                std::fs::copy(other.join(file), self.token_folder().join(file)).unwrap();
+            }
+        }
     }
 
     /// The module as an attacker in this process has it, after [`Token`] initialised it.

@@ -305,6 +305,7 @@ fn open_or_make_token(folder: &Path, library: Option<&Path>) -> Result<Token, Fa
         pin: Arc::new(Secret::new("bench-user-pin".to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: limits::TOKEN_CALL_TIMEOUT,
     };
     match Token::open(&config) {
         Err(hsm::Error::TokenMissing { .. }) => {

@@ -197,6 +197,7 @@ fn open_or_make_token(folder: &Path) -> Result<Token, Failure> {
         pin: Arc::new(Secret::new(PIN.to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
     };
     match Token::open(&config) {
         Err(hsm::Error::TokenMissing { .. }) => {

@@ -35,6 +35,7 @@ pub fn token_config(token: &Token) -> Result<TokenConfig, Failure> {
         pin: Arc::new(pin(&token.pin_file)?),
         symmetric_workers: token.symmetric_workers,
         asymmetric_workers: token.asymmetric_workers,
+        call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
     })
 }
 

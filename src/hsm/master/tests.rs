@@ -148,11 +148,12 @@ fn initialized(folder: &Path) -> (Opened, OwnSession) {
         pin: Arc::new(Secret::new("1234-user".to_owned())),
         symmetric_workers: 1,
         asymmetric_workers: 1,
+        call_timeout: crate::limits::TOKEN_CALL_TIMEOUT,
     };
     Token::initialize(&config, None).unwrap();
     let opened = module::open(&config.module, &config.label, false).unwrap();
     let slot = slot::find(&opened, &config.label).unwrap().unwrap();
-    let own = OwnSession::open(&opened.loaded, slot).unwrap();
+    let own = OwnSession::open(&opened.loaded, slot, 1).unwrap();
     session::log_in(&own.session, UserType::User, &config.pin).unwrap();
     (opened, own)
 }

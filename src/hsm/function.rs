@@ -1,0 +1,128 @@
+//! What a token may be asked, by name: one per job of [`Token`](crate::hsm::Token). It says how long
+//! the call may take before it hangs, and is a label in metrics.
+
+use std::time::Duration;
+
+use crate::limits;
+
+/// A job's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the job of that name")]
+pub enum Function {
+    Seal,
+    Unseal,
+    Probe,
+    Random,
+    FollowSeals,
+    Report,
+    RootMac,
+    PanIndex,
+    AuditSign,
+    AuditPublicKey,
+    GenerateRsa,
+    ImportRsa,
+    SignRsa,
+    DestroyRsa,
+    FindRsa,
+    GenerateWrappedRsa,
+    ImportWrappedRsa,
+    SignWrappedRsa,
+    GenerateSecret,
+    ImportSecret,
+    DestroySecret,
+    FindSecret,
+    CheckSecret,
+    Cmac,
+    Ecb,
+    GenerateTransport,
+    OpenTransport,
+    DestroyTransport,
+    FindTransport,
+}
+
+impl Function {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 29] = [
+        Self::Seal,
+        Self::Unseal,
+        Self::Probe,
+        Self::Random,
+        Self::FollowSeals,
+        Self::Report,
+        Self::RootMac,
+        Self::PanIndex,
+        Self::AuditSign,
+        Self::AuditPublicKey,
+        Self::GenerateRsa,
+        Self::ImportRsa,
+        Self::SignRsa,
+        Self::DestroyRsa,
+        Self::FindRsa,
+        Self::GenerateWrappedRsa,
+        Self::ImportWrappedRsa,
+        Self::SignWrappedRsa,
+        Self::GenerateSecret,
+        Self::ImportSecret,
+        Self::DestroySecret,
+        Self::FindSecret,
+        Self::CheckSecret,
+        Self::Cmac,
+        Self::Ecb,
+        Self::GenerateTransport,
+        Self::OpenTransport,
+        Self::DestroyTransport,
+        Self::FindTransport,
+    ];
+
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seal => "seal",
+            Self::Unseal => "unseal",
+            Self::Probe => "probe",
+            Self::Random => "random",
+            Self::FollowSeals => "follow_seals",
+            Self::Report => "report",
+            Self::RootMac => "root_mac",
+            Self::PanIndex => "pan_index",
+            Self::AuditSign => "audit_sign",
+            Self::AuditPublicKey => "audit_public_key",
+            Self::GenerateRsa => "generate_rsa",
+            Self::ImportRsa => "import_rsa",
+            Self::SignRsa => "sign_rsa",
+            Self::DestroyRsa => "destroy_rsa",
+            Self::FindRsa => "find_rsa",
+            Self::GenerateWrappedRsa => "generate_wrapped_rsa",
+            Self::ImportWrappedRsa => "import_wrapped_rsa",
+            Self::SignWrappedRsa => "sign_wrapped_rsa",
+            Self::GenerateSecret => "generate_secret",
+            Self::ImportSecret => "import_secret",
+            Self::DestroySecret => "destroy_secret",
+            Self::FindSecret => "find_secret",
+            Self::CheckSecret => "check_secret",
+            Self::Cmac => "cmac",
+            Self::Ecb => "ecb",
+            Self::GenerateTransport => "generate_transport",
+            Self::OpenTransport => "open_transport",
+            Self::DestroyTransport => "destroy_transport",
+            Self::FindTransport => "find_transport",
+        }
+    }
+
+    /// How long it may take: what makes keys, brings one in or reads the whole token is slow by
+    /// nature; anything else has the token's call timeout.
+    pub fn patience(self, call_timeout: Duration) -> Duration {
+        match self {
+            Self::Report
+            | Self::FollowSeals
+            | Self::GenerateRsa
+            | Self::ImportRsa
+            | Self::GenerateWrappedRsa
+            | Self::ImportWrappedRsa
+            | Self::GenerateSecret
+            | Self::ImportSecret
+            | Self::GenerateTransport => limits::TOKEN_SLOW_CALL.max(call_timeout),
+            _ => call_timeout,
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The bounded queue of one class of workers. It is open, shut while the token is away, or closed for
+//! good; what waits when it is shut or closed is handed back, so that it can be answered.
+//!
+//! Knows nothing of jobs, tokens or deadlines.
+
+use std::collections::VecDeque;
+
+use crate::hsm::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A queue with `workers` takers, who each take their share, `batch` at most.
+pub(in crate::hsm) struct Queue<J> {
+    state: Mutex<State<J>>,
+    arrived: Condvar,
+    max: usize,
+    workers: usize,
+    batch: usize,
+}
+
+struct State<J> {
+    jobs: VecDeque<J>,
+    door: Door,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Open,
+    Shut,
+    Closed,
+}
+
+/// Why a job was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::hsm) enum Refused {
+    /// Every place is taken.
+    Full,
+    /// The token is away.
+    Shut,
+    /// For good.
+    Closed,
+}
+
+impl<J> Queue<J> {
+    /// An open one.
+    pub fn new(max: usize, workers: usize, batch: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                door: Door::Open,
+            }),
+            arrived: Condvar::new(),
+            max,
+            workers: workers.max(1),
+            batch: batch.max(1),
+        }
+    }
+
+    /// Puts a job in, or hands it back.
+    pub fn push(&self, job: J) -> Result<(), (Refused, J)> {
+        let mut state = self.lock();
+        match state.door {
+            Door::Shut => return Err((Refused::Shut, job)),
+            Door::Closed => return Err((Refused::Closed, job)),
+            Door::Open if state.jobs.len() >= self.max => return Err((Refused::Full, job)),
+            Door::Open => {}
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Waits for jobs and takes this worker's share, so that the lock and the wake-up are paid once for
+    /// several; `false` when the queue is closed.
+    pub fn take(&self, share: &mut VecDeque<J>) -> bool {
+        let mut state = self.lock();
+        while state.jobs.is_empty() {
+            if state.door == Door::Closed {
+                return false;
+            }
+            let waited = self.arrived.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let count = state.jobs.len().div_ceil(self.workers).min(self.batch);
+        share.extend(state.jobs.drain(..count));
+        true
+    }
+
+    /// Takes no more until opened; hands back what waits.
+    #[must_use = "what waited must be answered"]
+    pub fn shut(&self) -> VecDeque<J> {
+        let mut state = self.lock();
+        if state.door == Door::Open {
+            state.door = Door::Shut;
+        }
+        std::mem::take(&mut state.jobs)
+    }
+
+    /// Takes jobs again, unless closed.
+    pub fn open(&self) {
+        let mut state = self.lock();
+        if state.door == Door::Shut {
+            state.door = Door::Open;
+        }
+    }
+
+    /// Takes no more, and sends the workers home; hands back what waits.
+    #[must_use = "what waited must be answered"]
+    pub fn close(&self) -> VecDeque<J> {
+        let mut state = self.lock();
+        state.door = Door::Closed;
+        let jobs = std::mem::take(&mut state.jobs);
+        drop(state);
+        self.arrived.notify_all();
+        jobs
+    }
+
+    /// Jobs that wait.
+    pub fn depth(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_taken_or_handed_back_whatever_the_door() {
+        let queue = Queue::new(3, 2, 16);
+        for job in 1..=3 {
+            queue.push(job).unwrap();
+        }
+        assert_eq!(queue.push(4), Err((Refused::Full, 4)));
+        let mut share = VecDeque::new();
+        assert!(queue.take(&mut share));
+        assert_eq!(share, [1, 2], "half of three, rounded up");
+        assert_eq!(queue.shut(), [3]);
+        assert_eq!(queue.push(5), Err((Refused::Shut, 5)));
+        queue.open();
+        queue.push(6).unwrap();
+        assert_eq!(queue.close(), [6]);
+        queue.open();
+        assert_eq!(queue.push(7), Err((Refused::Closed, 7)));
+        assert!(!queue.take(&mut share));
+    }
+}
