@@ -462,3 +462,6 @@ impl Token {
             .submit(function, deadline, retry, job, why)
     }
 }
+
+#[cfg(test)]
+mod tests;
