@@ -11,6 +11,7 @@ use pintle::service::pb::v1::{GenerateMacRequest, KeyRef};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 
 use crate::process::{Server, pintle, run};
+use crate::shim::Shim;
 
 const CALLER: &str = "spiffe://shop.example/gateway";
 
@@ -26,6 +27,7 @@ impl Site {
         let Some(Module::Library(library)) = Module::softhsm() else {
             panic!("SoftHSM is missing: run `make setup`");
         };
+        let library = Shim::over(&library, folder.path(), "softhsm").library;
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("tokens")).unwrap();
         let conf = format!("directories.tokendir = {}\n", at("tokens").display());

@@ -98,11 +98,37 @@ scenarios! {
     exports::softhsm_keeps_debians_libcrypto,
 }
 
+/// What each operation asks of the embedded token, recorded by a shim before it.
+mod shimmed {
+    macro_rules! again {
+        ($($name:ident),* $(,)?) => {
+            $(#[test] fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::spawn_in(&super::Place::prepare_shimmed(folder.path()), stringify!($name));
+            })*
+        };
+    }
+    again! {
+        a_sealed_value_opens_again,
+        root_and_pan_index_authenticate_and_differ,
+        audit_signs_and_its_public_key_is_to_be_had,
+        a_generated_key_signs,
+        an_imported_key_signs,
+        an_imported_secret_computes_what_our_ciphers_do,
+        a_generated_secret_is_of_its_kind_and_does_one_thing,
+        a_wrapped_key_signs_and_nothing_stays,
+        what_a_partner_wraps_opens,
+    }
+}
+
 const SCENARIO: &str = "PINTLE_TEST_SCENARIO";
 
 fn spawn(kind: Kind, name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::prepare(kind, folder.path());
+    spawn_in(&Place::prepare(kind, folder.path()), name);
+}
+
+fn spawn_in(place: &Place, name: &str) {
     let output = place
         .command(&std::env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])
