@@ -71,6 +71,7 @@ pub use seal::Sealed;
 pub use secret_key::{SecretKind, SecretUse};
 pub use session::{Epoch, login_attempts};
 pub use slot::{TokenId, TokenInfo};
+pub use stats::write_series;
 pub use works::Standing;
 pub use wrapped::Wrapped;
 
@@ -80,7 +81,7 @@ use crate::hsm::module::{Loaded, Opened};
 use crate::hsm::pool::Retry;
 use crate::hsm::profile::Profile;
 use crate::hsm::session::{Held, Identity, OwnSession, WorkerSession};
-use crate::hsm::stats::PoolClass;
+use crate::hsm::stats::{Fault, PoolClass};
 use crate::hsm::works::Works;
 use crate::limits;
 use crate::secret::Secret;
@@ -456,7 +457,10 @@ impl Token {
         F: FnMut(&WorkerSession) -> Result<T, Error> + Send + 'static,
     {
         let works = &self.0.works;
-        let why = || works.breaker.why();
+        let why = || {
+            works.stats.failed(Fault::Unavailable, 1);
+            works.breaker.why()
+        };
         works
             .pool(class)
             .submit(function, deadline, retry, job, why)

@@ -348,6 +348,12 @@ pub const CLIENT_CONNECT_MAX: Duration = Duration::from_secs(5);
 pub const FILL_WORKERS_PER_SEED: u32 = 1 << 20;
 /// Longest wait for a record to be durable; after it the call is refused.
 pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Collectors of metrics at once.
+pub const METRICS_CONNECTIONS_MAX: usize = 8;
+/// A collector has this long to ask and to read the answer.
+pub const METRICS_CONNECTION_MAX: Duration = Duration::from_secs(5);
+/// A collector's request, head and all; also what is written at once.
+pub const METRICS_REQUEST_BYTES_MAX: usize = 16 * 1024;
 
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
