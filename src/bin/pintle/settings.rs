@@ -36,6 +36,7 @@ pub fn token_config(token: &Token) -> Result<TokenConfig, Failure> {
         symmetric_workers: token.symmetric_workers,
         asymmetric_workers: token.asymmetric_workers,
         call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     })
 }
 

@@ -146,6 +146,11 @@ pub(in crate::hsm) fn numbered(session: &Session) -> Result<Vec<(u32, ObjectHand
     Ok(found)
 }
 
+/// Whether a label is a `seal`'s.
+pub(in crate::hsm) fn is_label(label: &[u8]) -> bool {
+    number_of(label).is_some()
+}
+
 fn label(number: u32) -> String {
     let first = MasterKey::Seal.label();
     if number == FIRST {

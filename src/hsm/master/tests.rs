@@ -113,7 +113,7 @@ fn extractable_rsa(session: &Session) -> ObjectHandle {
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 fn a_wrap_key_that_pins_nothing_is_refused(opened: &Opened, session: &Session) {
     let loaded = &opened.loaded;
-    let profile = Profile::read(&loaded.calls, opened.slot.unwrap()).unwrap();
+    let profile = Profile::read(loaded, opened.slot.unwrap(), None).unwrap();
     check_all(session, loaded, &profile).unwrap();
 
     session
@@ -149,6 +149,7 @@ fn initialized(folder: &Path) -> (Opened, OwnSession) {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: crate::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     Token::initialize(&config, None).unwrap();
     let opened = module::open(&config.module, &config.label, false).unwrap();
