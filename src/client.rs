@@ -30,6 +30,7 @@ use crate::service::pb::v1::terminal_service_client::TerminalServiceClient;
 pub struct Client {
     channel: Channel,
     deadline: Duration,
+    tries: u32,
 }
 
 /// What the client shows, and whom it believes. PEM.
@@ -235,16 +236,27 @@ impl Client {
         }
     }
 
+    /// The same connection with another number of tries, one at least; for callers who try again
+    /// elsewhere.
+    #[must_use]
+    pub fn with_tries(self, tries: u32) -> Self {
+        Self {
+            tries: tries.clamp(1, limits::CLIENT_TRIES_MAX),
+            ..self
+        }
+    }
+
     async fn over(endpoint: Endpoint) -> Result<Self, Error> {
         let channel = endpoint.connect().await?;
         Ok(Self {
             channel,
             deadline: limits::DEADLINE_DEFAULT,
+            tries: limits::CLIENT_TRIES_MAX,
         })
     }
 
     /// Tries a call until it is answered with something else than UNAVAILABLE, at most
-    /// [`limits::CLIENT_TRIES_MAX`] times, all within one deadline.
+    /// [`limits::CLIENT_TRIES_MAX`] times or as often as was asked for, all within one deadline.
     async fn call<M: Clone, R>(
         &self,
         asked: &M,
@@ -259,8 +271,7 @@ impl Client {
             match rpc(request).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => {
-                    let last = tries == limits::CLIENT_TRIES_MAX
-                        || tokio::time::Instant::now() + back_off >= end;
+                    let last = tries >= self.tries || tokio::time::Instant::now() + back_off >= end;
                     if status.code() != Code::Unavailable || last {
                         return Err(Refused::from(&status).into());
                     }

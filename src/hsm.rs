@@ -506,3 +506,6 @@ impl Token {
             .submit(function, deadline, retry, job, why)
     }
 }
+
+#[cfg(test)]
+mod tests;

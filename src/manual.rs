@@ -19,6 +19,9 @@ pub mod macs {}
 #[doc = include_str!("manual/ceremony.md")]
 pub mod ceremony {}
 
+#[doc = include_str!("manual/failures.md")]
+pub mod failures {}
+
 /// Decisions, numbered: context, choice, cost.
 pub mod decisions {
     #[doc = include_str!("manual/decisions/0001-working-keys-open-in-the-process.md")]
@@ -55,4 +58,6 @@ pub mod decisions {
     pub mod d0017 {}
     #[doc = include_str!("manual/decisions/0016-data-keys-have-one-mode.md")]
     pub mod d0016 {}
+    #[doc = include_str!("manual/decisions/0021-a-gate-a-breaker-and-a-mender.md")]
+    pub mod d0021 {}
 }

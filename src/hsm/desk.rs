@@ -83,24 +83,3 @@ impl<J, D> Desk<J, D> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_written_off_worker_leaves_everything_and_goes() {
-        let desk = Desk::new();
-        desk.lay(&mut VecDeque::from([1, 2, 3]));
-        assert_eq!(desk.begin(|job| *job), Some(1));
-        assert!(desk.write_off(|doing| *doing == 2).is_none());
-        assert!(desk.end());
-        assert_eq!(desk.begin(|job| *job), Some(2));
-        assert_eq!(desk.load(), 2);
-        let (doing, waiting) = desk.write_off(|doing| *doing == 2).unwrap();
-        assert_eq!((doing, waiting), (2, VecDeque::from([3])));
-        assert!(desk.write_off(|_| true).is_none(), "once");
-        assert!(!desk.end());
-        assert_eq!(desk.begin(|job| *job), None);
-    }
-}

@@ -62,6 +62,10 @@ pub enum Error {
     /// The module could not be initialised again.
     #[error("the module is not initialised")]
     ModuleShut,
+    /// None of the token's master keys is seen in this era of the module: so does a token that is away
+    /// look to modules that find it by C_Initialize only.
+    #[error("the token shows no master keys: it is away, or was initialised anew")]
+    MasterKeysUnseen,
     /// The token that was opened is gone, and another has its label.
     #[error("another token answers to the label {label:?}: it was initialised anew, or replaced")]
     TokenChanged {
@@ -246,6 +250,7 @@ impl Error {
             | Self::TokenNotMade { .. }
             | Self::PinIncorrect
             | Self::PinLocked
+            | Self::MasterKeysUnseen
             | Self::TokenChanged { .. }
             | Self::MasterKeyChanged(_)
             | Self::MasterKeyMissing(_)
@@ -317,6 +322,14 @@ impl Error {
     pub(in crate::hsm) fn is_suspicious(&self) -> bool {
         matches!(self, Self::ProbeDiffers)
             || matches!(self, Self::Call(fault) if fault.class() != Class::Request)
+    }
+
+    /// The same before the module was initialised again: what is missing may only be away.
+    pub(in crate::hsm) fn before_initialization(self) -> Self {
+        match self {
+            Self::MasterKeyMissing(_) => Self::MasterKeysUnseen,
+            other => other,
+        }
     }
 
     /// True when the answer says only "something failed", so the login is worth a look.

@@ -166,34 +166,3 @@ impl Drop for Alone<'_> {
         self.gate.changed.notify_all();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Duration = Duration::ZERO;
-
-    #[test]
-    fn a_drain_waits_for_those_inside_and_gives_up() {
-        let gate = Gate::new();
-        let pass = gate.enter(NOW).unwrap();
-        assert!(gate.drain(NOW).is_none());
-        assert!(gate.enter(NOW).is_some(), "calls pass as before");
-        drop(pass);
-        let alone = gate.drain(NOW).unwrap();
-        assert!(gate.enter(NOW).is_none() && gate.drain(NOW).is_none());
-        alone.reopen();
-        assert_eq!(gate.enter(NOW).unwrap().era(), 2);
-    }
-
-    #[test]
-    fn what_an_era_opened_is_tidied_in_that_era_only() {
-        let gate = Gate::new();
-        assert!(gate.enter_of(1).is_some());
-        drop(gate.drain(NOW).unwrap());
-        assert!(gate.enter_of(1).is_none() && gate.enter_of(2).is_none());
-        assert!(gate.enter(NOW).is_none(), "shut");
-        gate.drain(NOW).unwrap().reopen();
-        assert!(gate.enter_of(3).is_some());
-    }
-}

@@ -123,28 +123,3 @@ impl<J> Queue<J> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_job_is_taken_or_handed_back_whatever_the_door() {
-        let queue = Queue::new(3, 2, 16);
-        for job in 1..=3 {
-            queue.push(job).unwrap();
-        }
-        assert_eq!(queue.push(4), Err((Refused::Full, 4)));
-        let mut share = VecDeque::new();
-        assert!(queue.take(&mut share));
-        assert_eq!(share, [1, 2], "half of three, rounded up");
-        assert_eq!(queue.shut(), [3]);
-        assert_eq!(queue.push(5), Err((Refused::Shut, 5)));
-        queue.open();
-        queue.push(6).unwrap();
-        assert_eq!(queue.close(), [6]);
-        queue.open();
-        assert_eq!(queue.push(7), Err((Refused::Closed, 7)));
-        assert!(!queue.take(&mut share));
-    }
-}

@@ -101,7 +101,7 @@ impl Works {
     /// Opens the breaker over something met in `epoch`, unless that is over; what waits is refused at
     /// once. Answers what the caller is told.
     pub fn trip(&self, error: Error, epoch: Epoch) -> Error {
-        let why = Why::from(error);
+        let why = Why::from(error.before_initialization());
         let mut waiting = Vec::new();
         let tripped = self.breaker.trip(
             why.clone(),
@@ -244,7 +244,7 @@ fn mend(works: &Works) -> Result<(), Error> {
     match works.held.loaded.initialize_again() {
         Ok(()) => {}
         // What was found says more than that nothing could be done about it now.
-        Err(Error::ModuleBusy) => return Err(error),
+        Err(Error::ModuleBusy) => return Err(error.before_initialization()),
         Err(worse) => return Err(worse),
     }
     renew_and_probe(&works.held)?;

@@ -23,8 +23,12 @@ pub(in crate::service) fn counted<T>(items: Vec<T>, field: Field) -> Result<Vec<
 /// The refusal of one item. What is ours to mend goes to the log: the call as a whole succeeds and
 /// leaves no line there.
 pub(in crate::service) fn refusal(rpc: Rpc, error: &Error) -> pb::Refusal {
-    let Fault { reason, field } = Fault::of(error);
-    if reason.is_ours() {
+    let Fault {
+        reason,
+        field,
+        logged,
+    } = Fault::of(error);
+    if reason.is_ours() && !logged {
         let (rpc, cause) = (RpcRow::of(rpc).name(), error.source());
         tracing::error!(rpc, reason = reason.as_str(), %error, cause, "an item was refused");
     }

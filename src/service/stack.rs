@@ -265,10 +265,10 @@ impl Passage {
 
     /// Internal text, for the log only.
     fn log(&self, error: &Error) {
-        let reason = Fault::of(error).reason;
+        let Fault { reason, logged, .. } = Fault::of(error);
         let rpc = self.row.map_or("", RpcRow::name);
         let request_id = &self.request_id;
-        if reason.is_ours() {
+        if reason.is_ours() && !logged {
             tracing::error!(request_id, rpc, reason = reason.as_str(), cause = %Causes(error));
         } else {
             tracing::debug!(request_id, rpc, reason = reason.as_str(), cause = %Causes(error));
@@ -378,12 +378,16 @@ struct Causes<'a>(&'a Error);
 
 impl std::fmt::Display for Causes<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
+        let mut said = self.0.to_string();
         let mut cause = std::error::Error::source(self.0);
         while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
+            let text = error.to_string();
+            // Some say their cause themselves.
+            if !said.ends_with(&text) {
+                said = format!("{said}: {text}");
+            }
             cause = error.source();
         }
-        Ok(())
+        formatter.write_str(&said)
     }
 }

@@ -35,6 +35,8 @@ pub struct Fault {
     pub reason: Reason,
     /// Where.
     pub field: Option<Field>,
+    /// Whether the log has it from elsewhere: a token that is away says so once, not at each call.
+    pub logged: bool,
 }
 
 impl Fault {
@@ -280,6 +282,10 @@ impl Fault {
             (hsm::Error::Deadline, _) => Self::plain(Reason::DeadlineExceeded),
             (hsm::Error::NotOffered(_), _) => Self::plain(Reason::TokenLacks),
             (hsm::Error::QueueFull, _) => Self::plain(Reason::Overloaded),
+            (hsm::Error::Unavailable(_), _) => Self {
+                logged: true,
+                ..Self::plain(Reason::TokenUnavailable)
+            },
             (_, Class::Pool | Class::Session | Class::Object | Class::Token | Class::Module) => {
                 Self::plain(Reason::TokenUnavailable)
             }
@@ -292,6 +298,7 @@ impl Fault {
         Self {
             reason,
             field: None,
+            logged: false,
         }
     }
 
@@ -299,13 +306,14 @@ impl Fault {
         Self {
             reason,
             field: Some(field),
+            logged: false,
         }
     }
 
     /// The status. Its bytes depend on the reason and the field alone.
     #[must_use]
     pub fn status(self) -> Status {
-        let Self { reason, field } = self;
+        let Self { reason, field, .. } = self;
         let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, []);
         if let Some(field) = field {
             details.add_bad_request_violation(field, reason.message());

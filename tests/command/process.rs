@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The program under test.
@@ -50,6 +51,18 @@ impl Server {
         on_stderr: bool,
         ready: impl Fn(&str) -> Option<T>,
     ) -> (Self, T) {
+        Self::start_kept(command, on_stderr, &Arc::default(), ready)
+    }
+
+    /// The same, and every line is kept.
+    pub fn start_kept<T>(
+        command: &mut Command,
+        on_stderr: bool,
+        kept: &Arc<Mutex<Vec<String>>>,
+        ready: impl Fn(&str) -> Option<T>,
+    ) -> (Self, T) {
+        let own = Arc::clone(kept);
+        let keep = move |line: &str| own.lock().unwrap().push(line.to_owned());
         let (out, err) = if on_stderr {
             (Stdio::null(), Stdio::piped())
         } else {
@@ -68,13 +81,14 @@ impl Server {
             let Some(Ok(line)) = lines.next() else {
                 panic!("the server ended before it was ready:\n{}", seen.join("\n"));
             };
+            keep(&line);
             if let Some(found) = ready(&line) {
                 break found;
             }
             seen.push(line);
         };
         // Someone must go on reading, or the server would wait on a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| keep(&line)));
         (server, found)
     }
 
