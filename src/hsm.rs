@@ -203,7 +203,7 @@ impl Token {
         let pass = loaded.enter()?;
         let own = OwnSession::open(loaded, slot, pass.era())?;
         session::log_in(&own.session, UserType::User, &config.pin)?;
-        master::refuse_existing(&own.session)?;
+        master::refuse_existing(&own.session, &loaded.calls)?;
         master::make_all(&own.session, loaded, &profile)?;
         let masters = master::check_all(&own.session, loaded, &profile)?;
         Ok(InitReport {

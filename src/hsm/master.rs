@@ -30,6 +30,7 @@ use crate::hsm::mechanism::Allowed;
 use crate::hsm::module::Loaded;
 use crate::hsm::object;
 use crate::hsm::profile::Profile;
+use crate::hsm::raw::Calls;
 
 /// A master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,9 +127,9 @@ pub(in crate::hsm) struct Masters {
 }
 
 /// Refuses a token that has any master key already.
-pub(in crate::hsm) fn refuse_existing(session: &Session) -> Result<(), Error> {
+pub(in crate::hsm) fn refuse_existing(session: &Session, calls: &Calls) -> Result<(), Error> {
     for key in MasterKey::ALL {
-        if !find(session, key)?.is_empty() {
+        if !find(session, calls, key)?.is_empty() {
             return Err(Error::MasterKeyExists(key));
         }
     }
@@ -162,7 +163,7 @@ pub(in crate::hsm) fn check_all(
     profile: &Profile,
 ) -> Result<Masters, Error> {
     let the_one = |key| -> Result<ObjectHandle, Error> {
-        let found = find(session, key)?;
+        let found = find(session, &loaded.calls, key)?;
         let object = match found.as_slice() {
             [] => return Err(Error::MasterKeyMissing(key)),
             [object] => *object,
@@ -351,9 +352,9 @@ fn make_audit_pair(
     Ok(session.generate_key_pair(&Allowed::EcKeyPairGen.plain(), &public, private)?)
 }
 
-fn find(session: &Session, key: MasterKey) -> Result<Vec<ObjectHandle>, Error> {
+fn find(session: &Session, calls: &Calls, key: MasterKey) -> Result<Vec<ObjectHandle>, Error> {
     if key == MasterKey::Seal {
-        let numbered = seals::numbered(session)?;
+        let numbered = seals::numbered(session, calls)?;
         return Ok(numbered.into_iter().map(|(_, object)| object).collect());
     }
     Ok(session.find_objects(&[
