@@ -48,7 +48,7 @@ pub enum Error {
     NoRandom,
 
     /// The token does not serve; nothing was asked of it.
-    #[error("the token is away: {0}")]
+    #[error("the token does not serve: {0}")]
     Unavailable(Why),
     /// The call took longer than the token's call timeout and was given up; it can't be stopped.
     #[error("a call to the token hangs")]

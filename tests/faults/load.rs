@@ -137,7 +137,11 @@ pub async fn ask(client: &Client, kind: Kind, number: u32) -> Result<(), Error> 
             let turn = number as usize / 4 % COLD_KEYS;
             client.generate_mac(mac(cold(turn))).await.map(drop)
         }
-        Kind::Sign => client.sign_request(sign()).await.map(drop),
+        Kind::Sign => {
+            // One key that stays in the token, one that is unwrapped there.
+            let name = ["app-rsa2", "app-wrapped"][number as usize / 16 % 2];
+            client.sign_request(sign(name)).await.map(drop)
+        }
         Kind::Random => {
             let random = GenerateRandomRequest { length: 16 };
             client.generate_random(random).await.map(drop)
@@ -174,7 +178,7 @@ fn translate() -> TranslatePinRequest {
     }
 }
 
-fn sign() -> SignRequestRequest {
+fn sign(name: &str) -> SignRequestRequest {
     let parameters = [
         ("app_id", "2021000000000001"),
         ("method", "alipay.trade.query"),
@@ -186,7 +190,7 @@ fn sign() -> SignRequestRequest {
     ];
     let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     SignRequestRequest {
-        key: key("app-rsa2".to_owned()),
+        key: key(name.to_owned()),
         parameters: parameters.map(text).into(),
         return_string_to_sign: false,
     }

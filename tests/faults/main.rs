@@ -21,6 +21,9 @@ mod load;
     reason = "shared with the command suite, which uses more of it"
 )]
 mod process;
+mod sessions;
+#[path = "../support/shim.rs"]
+mod shim;
 mod site;
 
 use figures::Figures;
@@ -57,7 +60,9 @@ fn main() {
 
 type Scenario = fn(Extent, &mut Figures);
 
-const SCENARIOS: [(&str, Scenario); 2] = [
+const SCENARIOS: [(&str, Scenario); 4] = [
+    ("sessions forgotten under load", sessions::are_forgotten),
+    ("a spoiled signature", sessions::a_spoiled_signature_stays),
     (
         "a token that goes away and comes back",
         absence::goes_and_comes,

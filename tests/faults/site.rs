@@ -19,6 +19,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::authority::{Authority, dns, uri};
 use crate::load::{COLD_KEYS, cold};
 use crate::process::{Server, pintle, run};
+use crate::shim::Shim;
 
 const CALLER: &str = "spiffe://shop.example/gateway";
 /// Locked memory of the server, KiB: fewer keys than take turns.
@@ -43,6 +44,19 @@ impl Site {
         site.must(&["init", "--create-token-so-pin-file", "so.pin"]);
         site.make_keys();
         site
+    }
+
+    /// The same, its token behind a shim.
+    pub fn with_shim() -> (Self, Shim) {
+        let site = Self::prepared();
+        let Some(Module::Library(real)) = Module::softhsm() else {
+            panic!("SoftHSM is missing: run `make setup`");
+        };
+        let shim = Shim::over(&real, site.folder.path(), "shim", None);
+        site.configure(&[(shim.library.clone(), "pintle-faults")]);
+        site.must(&["init", "--create-token-so-pin-file", "so.pin"]);
+        site.make_keys();
+        (site, shim)
     }
 
     /// A site without configuration or token.
@@ -136,8 +150,14 @@ impl Site {
         }
         std::fs::write(self.folder.path().join("values.toml"), text).unwrap();
         self.must(&["keys", "import", "values.toml"]);
-        let template = "[[key]]\nname = \"app-rsa2\"\nusage = \"signature\"\nmode = \"sign\"\n\
-                        algorithm = \"RSA-2048\"\nsignature = { scheme = \"RSA2\" }\n";
+        let entry = |name: &str, residence: &str| {
+            format!(
+                "[[key]]\nname = \"{name}\"\nusage = \"signature\"\nmode = \"sign\"\n\
+                 algorithm = \"RSA-2048\"\nresidence = \"{residence}\"\n\
+                 signature = {{ scheme = \"RSA2\" }}\n"
+            )
+        };
+        let template = entry("app-rsa2", "TOKEN") + &entry("app-wrapped", "TOKEN_WRAPPED");
         std::fs::write(self.folder.path().join("made.toml"), template).unwrap();
         self.must(&["keys", "apply", "-t", "made.toml"]);
     }
