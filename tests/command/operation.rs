@@ -225,6 +225,38 @@ fn doctor_finds_a_store_that_belongs_to_another_token() {
     assert!(err.contains("no root that this token vouches for"), "{err}");
 }
 
+/// `softhsm2-util --import --aes` makes a key that does everything.
+#[test]
+fn a_server_never_serves_a_token_with_a_key_of_a_dangerous_template() {
+    let site = Site::new();
+    site.init();
+    site.apply();
+    let (served, _) = serve(&site);
+    served.stop();
+    std::fs::write(site.folder.path().join("careless.bin"), [7; 32]).unwrap();
+    let pin = std::fs::read_to_string(site.folder.path().join("user.pin")).unwrap();
+    let import = Command::new("softhsm2-util")
+        .current_dir(site.folder.path())
+        .env("SOFTHSM2_CONF", site.folder.path().join("softhsm2.conf"))
+        .args(["--import", "careless.bin", "--aes", "--token"])
+        .args(["pintle-operation", "--label", "careless", "--id", "0a0b"])
+        .args(["--pin", pin.trim()])
+        .output()
+        .unwrap();
+    assert!(import.status.success(), "{import:?}");
+    let (code, out, err) = site.run(&["serve"]);
+    assert_eq!(code, 5, "{out}{err}");
+    for said in ["careless", "0a0b", "pintle doctor"] {
+        assert!(err.contains(said), "{said}: {err}");
+    }
+    assert!(!err.contains("listening"), "{err}");
+    let (code, out, err) = site.run(&["doctor"]);
+    assert_eq!(code, 6, "{out}{err}");
+    for rule in ["any mechanism", "two uses", "careless"] {
+        assert!(out.contains(rule), "{rule}: {out}");
+    }
+}
+
 #[test]
 fn exit_codes_say_what_kind_of_failure_it_was() {
     let site = Site::new();

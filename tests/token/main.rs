@@ -10,6 +10,7 @@ mod exports;
 mod mac;
 mod masters;
 mod place;
+mod planted;
 mod queue;
 mod recovery;
 mod rotation;
@@ -20,6 +21,7 @@ mod seal;
 mod secret_key;
 mod together;
 mod transport;
+mod trial;
 mod wrapped;
 
 use place::{Kind, Place};
@@ -84,6 +86,12 @@ scenarios! {
     attack::wrap_then_decrypt_gets_nothing,
     attack::deriving_from_a_master_key_or_its_copy_gets_nothing,
     attack::what_wrap_unwraps_stays_inside,
+    attack::the_same_attacks_take_a_key_out_of_a_token_with_a_bad_wrap,
+    planted::a_planted_key_keeps_the_token_from_being_opened,
+    planted::a_key_planted_while_it_serves_is_found_by_the_next_recovery,
+    planted::five_thousand_keys_are_judged_at_the_start,
+    trial::every_listed_mechanism_was_tried_and_works,
+    trial::a_profile_that_is_wrong_of_the_token_is_found_out,
     queue::a_past_deadline_makes_no_token_call,
     queue::a_deadline_that_passes_in_the_queue_makes_no_token_call,
     queue::a_full_queue_refuses_at_once,

@@ -115,6 +115,7 @@ impl Place {
             symmetric_workers: 1,
             asymmetric_workers: 1,
             call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+            profile: None,
         }
     }
 
