@@ -43,7 +43,7 @@ use std::time::Instant;
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 
-pub use error::{Class, Error};
+pub use error::{Class, Error, Why};
 pub use master::MasterKey;
 pub use master::seals::SealKeys;
 pub use mechanism::{Allowed, MechanismReport};
@@ -92,6 +92,17 @@ struct Open {
     symmetric: Pool,
     asymmetric: Pool,
     info: TokenInfo,
+}
+
+/// How a token stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// It works.
+    Serving,
+    /// It does not, and is looked at again and again.
+    Away(Why),
+    /// It does not, and a person must see to it.
+    Refusing(Why),
 }
 
 /// Jobs waiting, by class.
@@ -248,6 +259,16 @@ impl Token {
             symmetric: self.0.symmetric.depth(),
             asymmetric: self.0.asymmetric.depth(),
         }
+    }
+
+    /// How it stands now. While it does not serve, every job is refused at once.
+    pub fn standing(&self) -> Standing {
+        Standing::Serving
+    }
+
+    /// Symmetric jobs waiting and under way.
+    pub fn load(&self) -> usize {
+        self.0.symmetric.depth()
     }
 
     /// The allow-list of mechanisms, and which of it this token lists.

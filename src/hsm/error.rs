@@ -46,6 +46,10 @@ pub enum Error {
     #[error("the operating system gave no random bytes")]
     NoRandom,
 
+    /// The token does not serve; nothing was asked of it.
+    #[error("the token is away: {0}")]
+    Unavailable(Why),
+
     /// A sealed value, its IV or its associated data is not what was sealed under this key; or a
     /// wrapped key not what was wrapped.
     #[error("what is to be opened does not authenticate under this token's key")]
@@ -174,6 +178,7 @@ impl Error {
             | Self::Abandoned
             | Self::NoThread
             | Self::NoRandom => Class::Pool,
+            Self::Unavailable(_) => Class::Token,
             Self::NotAuthentic
             | Self::TooLong
             | Self::RsaBits
@@ -204,6 +209,23 @@ impl Error {
         }
     }
 
+    /// True where another token may well answer what this one did not.
+    pub fn may_try_another(&self) -> bool {
+        match self.class() {
+            Class::Request | Class::Object => false,
+            Class::Pool => !matches!(self, Self::Deadline),
+            Class::Session | Class::Token | Class::Module => true,
+        }
+    }
+
+    /// True when it is a person's to mend: no attempt of ours can, and some would do harm.
+    pub fn needs_person(&self) -> bool {
+        matches!(
+            self,
+            Self::PinIncorrect | Self::PinLocked | Self::MasterKeyMissing(_)
+        )
+    }
+
     /// The login is gone, where the token itself would only show fewer objects.
     pub(in crate::hsm) fn login_lost() -> Self {
         Self::Call(CallFault {
@@ -232,6 +254,17 @@ impl Error {
     /// True when the answer says only "something failed", so the login is worth a look.
     pub(in crate::hsm) fn is_vague(&self) -> bool {
         matches!(self, Self::Call(fault) if fault.is_vague())
+    }
+}
+
+/// Why a token does not serve.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Why(Arc<Error>);
+
+impl From<Error> for Why {
+    fn from(error: Error) -> Self {
+        Self(Arc::new(error))
     }
 }
 
