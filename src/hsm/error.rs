@@ -49,6 +49,9 @@ pub enum Error {
     /// The token does not serve; nothing was asked of it.
     #[error("the token is away: {0}")]
     Unavailable(Why),
+    /// The call took longer than the token's call timeout and was given up; it can't be stopped.
+    #[error("a call to the token hangs")]
+    Hung,
 
     /// A sealed value, its IV or its associated data is not what was sealed under this key; or a
     /// wrapped key not what was wrapped.
@@ -178,7 +181,7 @@ impl Error {
             | Self::Abandoned
             | Self::NoThread
             | Self::NoRandom => Class::Pool,
-            Self::Unavailable(_) => Class::Token,
+            Self::Unavailable(_) | Self::Hung => Class::Token,
             Self::NotAuthentic
             | Self::TooLong
             | Self::RsaBits

@@ -37,7 +37,7 @@ impl Site {
         }
         let configuration = format!(
             r#"environment = "test"
-            [token]
+            [[hsm.token]]
             library = "{}"
             label = "pintle-operation"
             pin_file = "user.pin"

@@ -7,7 +7,7 @@ use pintle::config::server::{Environment, Server};
 use pintle::domain::cipher::PinCipher;
 use pintle::hsm::{ObjectReport, Token};
 use pintle::keys::catalogue::Catalogue;
-use pintle::keys::rotation;
+use pintle::keys::{enrol, rotation};
 use pintle::{limits, process, secret};
 use serde_json::json;
 
@@ -26,20 +26,23 @@ struct Finding {
 /// Examines everything and fails where something is wrong.
 pub fn run(arguments: &Doctor, output: Output) -> Outcome {
     let server = settings::load(&arguments.configured.config)?;
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
-    let objects = token
-        .key_report(deadline)
-        .wait()
-        .map_err(settings::token_failure)?;
     let mut findings = machine();
-    findings.extend(token_findings(&server, &token, deadline));
-    findings.extend(objects.iter().map(object_finding));
-    findings.extend(store_findings(&server, &token));
+    let tokens = settings::open_at_hand(&server)?;
+    let mut objects = Vec::new();
+    for token in &tokens {
+        let found = token.key_report(deadline).wait();
+        let found = found.map_err(settings::token_failure)?;
+        findings.extend(token_findings(&server, token, deadline));
+        findings.extend(found.iter().map(object_finding));
+        objects.extend(found);
+    }
+    findings.extend(absent_findings(&server, &tokens));
+    findings.extend(store_findings(&server, &tokens));
     let wrong = findings.iter().filter(|finding| !finding.good).count();
     match output {
-        Output::Json => print_json(&report(&findings, &token, &objects)),
-        Output::Table => print_tables(&findings, &token),
+        Output::Json => print_json(&report(&findings, &tokens, &objects)),
+        Output::Table => print_tables(&findings, &tokens),
     }
     if wrong > 0 {
         return Err(Failure::new(
@@ -104,6 +107,19 @@ fn token_findings(server: &Server, token: &Token, deadline: Instant) -> Vec<Find
     ]
 }
 
+/// Tokens of the configuration that cannot be opened; why stands in the log.
+fn absent_findings(server: &Server, tokens: &[Token]) -> Vec<Finding> {
+    let at_hand = |label: &str| tokens.iter().any(|token| token.info().label == label);
+    let absent = server.tokens().filter(|token| !at_hand(&token.label));
+    absent
+        .map(|token| Finding {
+            what: format!("token {:?}", token.label),
+            found: "not at hand".into(),
+            good: false,
+        })
+        .collect()
+}
+
 /// A private or secret key must be sensitive, not extractable, and never both wrap and decrypt.
 fn object_finding(object: &ObjectReport) -> Finding {
     let is = |name| object.attribute(name) == Some(true);
@@ -124,7 +140,7 @@ fn object_finding(object: &ObjectReport) -> Finding {
     }
 }
 
-fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
+fn store_findings(server: &Server, tokens: &[Token]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let what = format!("store {}", server.store.path.display());
     if !server.store.path.exists() {
@@ -134,7 +150,12 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
             good: true,
         });
     } else {
-        let opened = catalogue::open(&server.store.path, token, server.environment, true);
+        // What may live in this process is looked at besides.
+        let any = Server {
+            allow_process_kek: true,
+            ..server.clone()
+        };
+        let opened = catalogue::open_by_any(&any, tokens);
         let counted = opened.as_ref().map_or_else(
             |failure| Err(failure.text().to_owned()),
             |opened| {
@@ -164,7 +185,8 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
             good: true,
         });
         if let Ok(opened) = &opened {
-            findings.extend(seal_findings(server, token, opened));
+            findings.extend(vouching_findings(tokens, opened));
+            findings.extend(seal_findings(server, tokens, opened));
         }
     }
     if server.audit.path.exists() {
@@ -181,27 +203,49 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
     findings
 }
 
+/// Whether each of several tokens vouches for the store as it is now: a server uses no other.
+fn vouching_findings(tokens: &[Token], opened: &Catalogue) -> Vec<Finding> {
+    let vouching = settings::runtime().map(|runtime| runtime.block_on(enrol::vouching(opened)));
+    let (Ok(Ok(vouching)), true) = (vouching, tokens.len() > 1) else {
+        return Vec::new();
+    };
+    let of = |token: &Token| {
+        let good = vouching.is_empty() || vouching.contains(&(token.id(), true));
+        Finding {
+            what: format!("token {:?} vouches for the store", token.info().label),
+            found: match good {
+                true => "yes",
+                false => "no, and is not used: pintle token enroll",
+            }
+            .into(),
+            good,
+        }
+    };
+    tokens.iter().map(of).collect()
+}
+
 /// How many records are under which `seal` key of which token, and what would be lost with one.
-fn seal_findings(server: &Server, token: &Token, opened: &Catalogue) -> Vec<Finding> {
+fn seal_findings(server: &Server, tokens: &[Token], opened: &Catalogue) -> Vec<Finding> {
     let Ok(Ok(census)) =
         settings::runtime().map(|runtime| runtime.block_on(rotation::census(opened)))
     else {
         return Vec::new();
     };
-    let keys = token.seal_keys();
     let mut findings: Vec<Finding> = census
         .iter()
         .map(|((id, key), records)| {
-            let standing = match id == &token.id() {
-                true if *key == keys.current => "this token, its current key",
-                true if keys.older.contains(key) => "this token, an older key",
-                true => "this token, a key that is GONE",
-                false => "another token",
+            let token = tokens.iter().find(|token| token.id() == *id);
+            let (standing, good) = match token.map(Token::seal_keys) {
+                Some(keys) if *key == keys.current => ("its current key", true),
+                Some(keys) if keys.older.contains(key) => ("an older key of its", true),
+                Some(_) => ("a key of its that is GONE", false),
+                None => ("a token that is not at hand", true),
             };
+            let name = token.map_or_else(|| id.to_string(), |token| token.info().label.clone());
             Finding {
-                what: format!("seals by {id} under {}", hex::encode(key)),
+                what: format!("seals by {name} under {}", hex::encode(key)),
                 found: format!("{records} records ({standing})"),
-                good: *id != token.id() || *key == keys.current || keys.older.contains(key),
+                good,
             }
         })
         .collect();
@@ -267,7 +311,7 @@ const RESIDENCES: [[&str; 3]; 8] = [
     ["GenerateRandom", "the token", "-"],
 ];
 
-fn print_tables(findings: &[Finding], token: &Token) {
+fn print_tables(findings: &[Finding], tokens: &[Token]) {
     let rows = findings
         .iter()
         .map(|f| {
@@ -284,27 +328,33 @@ fn print_tables(findings: &[Finding], token: &Token) {
         .map(|row| row.map(String::from).to_vec())
         .collect();
     println!("{}", table(&["operation", "runs in", "clear where"], rows));
-    let rows = token
-        .mechanisms()
-        .iter()
-        .map(|m| {
-            let has = if m.present { "yes" } else { "no" };
-            vec![m.mechanism.name().to_owned(), has.to_owned()]
-        })
-        .collect();
-    println!(
-        "{}",
-        table(&["mechanism this service may use", "token has it"], rows)
-    );
+    for token in tokens {
+        let rows = token
+            .mechanisms()
+            .iter()
+            .map(|m| {
+                let has = if m.present { "yes" } else { "no" };
+                vec![m.mechanism.name().to_owned(), has.to_owned()]
+            })
+            .collect();
+        let has = format!("{} has it", token.info().label);
+        println!("{}", table(&["mechanism this service may use", &has], rows));
+    }
 }
 
-fn report(findings: &[Finding], token: &Token, objects: &[ObjectReport]) -> serde_json::Value {
-    let info = token.info();
-    json!({
-        "token": {
+fn report(findings: &[Finding], tokens: &[Token], objects: &[ObjectReport]) -> serde_json::Value {
+    let token = |token: &Token| {
+        let info = token.info();
+        json!({
             "label": info.label, "manufacturer": info.manufacturer, "model": info.model,
             "serial": info.serial, "library": info.library, "software": info.software,
-        },
+            "mechanisms": token.mechanisms().iter().map(|m| json!({
+                "mechanism": m.mechanism.name(), "present": m.present,
+            })).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "tokens": tokens.iter().map(token).collect::<Vec<_>>(),
         "findings": findings.iter().map(|f| json!({
             "what": f.what, "found": f.found, "good": f.good,
         })).collect::<Vec<_>>(),
@@ -315,9 +365,6 @@ fn report(findings: &[Finding], token: &Token, objects: &[ObjectReport]) -> serd
         })).collect::<Vec<_>>(),
         "residences": RESIDENCES.iter().map(|[operation, runs_in, clear]| json!({
             "operation": operation, "runs_in": runs_in, "clear": clear,
-        })).collect::<Vec<_>>(),
-        "mechanisms": token.mechanisms().iter().map(|m| json!({
-            "mechanism": m.mechanism.name(), "present": m.present,
         })).collect::<Vec<_>>(),
     })
 }
