@@ -106,7 +106,7 @@ pub fn each_key_of_the_template_does_its_work_and_nothing_else(place: &Place) {
             check_mac(&key);
         }
         if signs {
-            check_signature(&desk, &key);
+            check_signature(&key);
         }
     }
     check_pin(&desk);
@@ -186,7 +186,7 @@ fn check_mac(key: &Arc<OpenKey>) {
     assert!(mac::verify(check.key(), check.rule(), b"messagE", tag.as_bytes()).is_err());
 }
 
-fn check_signature(desk: &Desk, key: &Arc<OpenKey>) {
+fn check_signature(key: &Arc<OpenKey>) {
     let message = b"app_id=2021&charset=utf-8";
     let grant = grant::<Sign>(&everything(), Arc::clone(key)).unwrap();
     match (grant.signer(), grant.public_key()) {
