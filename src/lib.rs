@@ -10,7 +10,8 @@
 //! keys      audit         catalogue, policy, grants · the hash-chained journal
 //! hsm       store         the only places that say cryptoki · SQL
 //! domain                  pure: no I/O, clock, randomness or async
-//! limits    secret  config   leaves; so is failpoint, where tests have a process die
+//! limits    secret  config   leaves; so are series, numbers over time, and failpoint, where
+//!                         tests have a process die
 //! ```
 
 pub mod audit;
@@ -25,5 +26,6 @@ pub mod manual;
 pub mod ops;
 pub mod process;
 pub mod secret;
+pub mod series;
 pub mod service;
 pub mod store;

@@ -348,6 +348,12 @@ pub const CLIENT_CONNECT_MAX: Duration = Duration::from_secs(5);
 pub const FILL_WORKERS_PER_SEED: u32 = 1 << 20;
 /// Longest wait for a record to be durable; after it the call is refused.
 pub const AUDIT_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Collectors of metrics at once.
+pub const METRICS_CONNECTIONS_MAX: usize = 8;
+/// A collector has this long to ask and to read the answer.
+pub const METRICS_CONNECTION_MAX: Duration = Duration::from_secs(5);
+/// A collector's request, head and all; also what is written at once.
+pub const METRICS_REQUEST_BYTES_MAX: usize = 16 * 1024;
 
 const _: () = assert!(KEY_BLOCK_KEY_BYTES_MAX * 8 <= u16::MAX as usize);
 const _: () = assert!(KEY_BLOCK_CHARS_MAX >= 2 * KEY_BLOCK_KEY_BYTES_MAX + 256);
@@ -417,6 +423,12 @@ pub const TOKEN_HANDLES_MAX: usize = 4096;
 pub const WRAPPED_KEYS_OPEN_MAX: usize = 2048;
 /// Longest wrapped signing key, bytes: the PKCS #8 of 4096 bits takes 2,400 with its wrapping.
 pub const WRAPPED_BYTES_MAX: usize = 2560;
+/// Bytes read of a key's label and id when a token's keys are judged; longer ones read as none.
+pub const SCAN_NAME_BYTES: usize = 128;
+/// Mechanisms read of a key's list; a longer list reads as none, which is worse.
+pub const SCAN_MECHANISMS: usize = 64;
+/// Longest profile of a make of token, bytes.
+pub const PROFILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most messages of one CMAC job: a key block's keys take eight.
 pub const TOKEN_CMACS_MAX: usize = 16;
 /// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.

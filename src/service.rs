@@ -12,7 +12,7 @@
 //! | `outcome` | the refusal of one item of a batch |
 //! | `keys`, `approval`, `decimalisation` | the same on the control plane |
 //! | `accept`, `tls`, `server` | listeners |
-//! | `health`, `metrics` | readiness, counters |
+//! | `health`, `metrics`, `exposition` | readiness, counters, and who may read them |
 //!
 //! Nothing here computes: a handler decodes, calls one function of `ops`, and encodes.
 
@@ -25,6 +25,7 @@ pub mod caller;
 pub mod data;
 pub mod deadline;
 pub mod decimalisation;
+pub mod exposition;
 pub mod health;
 pub mod keys;
 pub mod mac;

@@ -24,6 +24,7 @@
 //! [listen]
 //! data = "0.0.0.0:7443"
 //! admin = "127.0.0.1:7444"
+//! metrics = "127.0.0.1:9464"          # may be left out: then none are served
 //! certificate = "/etc/pintle/server.pem"
 //! private_key = "/etc/pintle/server.key"
 //! client_ca = "/etc/pintle/clients-ca.pem"
@@ -113,6 +114,8 @@ pub struct Token {
     pub embedded: Option<PathBuf>,
     /// The token's label.
     pub label: String,
+    /// The profile of its make, by name or as a TOML file; without it the manufacturer decides.
+    pub profile: Option<String>,
     /// A file whose first line is the user PIN.
     pub pin_file: PathBuf,
     /// Sessions for symmetric work. One is right for SoftHSM; a second halves its rate.
@@ -156,6 +159,8 @@ pub struct Listen {
     pub private_key: PathBuf,
     /// The certificates that callers' certificates must lead to, PEM.
     pub client_ca: PathBuf,
+    /// Metrics for a collector on this machine; not served where it is left out.
+    pub metrics: Option<SocketAddr>,
     /// Serve gRPC reflection on the data listener.
     #[serde(default)]
     pub reflection: bool,
@@ -234,6 +239,14 @@ impl Server {
         if self.environment == Environment::Production && self.listen.reflection {
             return Some(("listen.reflection", "production does not serve reflection"));
         }
+        if self
+            .listen
+            .metrics
+            .is_some_and(|address| !address.ip().is_loopback())
+        {
+            let why = "is plaintext: give a loopback address, and a collector on this machine";
+            return Some(("listen.metrics", why));
+        }
         self.pin_verification.fault().or(self.limits.fault())
     }
 
@@ -247,6 +260,12 @@ impl Server {
         for token in tokens {
             for file in std::iter::once(&mut token.pin_file).chain(&mut token.embedded) {
                 *file = folder.join(&*file);
+            }
+            // A name has neither.
+            if let Some(profile) = &mut token.profile
+                && (profile.contains('/') || profile.ends_with(".toml"))
+            {
+                *profile = folder.join(&*profile).to_string_lossy().into_owned();
             }
         }
         let files = [
@@ -416,6 +435,20 @@ mod tests {
         let line = "host_pin_processing = \"accepted-by: A. Person, 2026-01-31\"";
         let server = edited(line, "").unwrap();
         assert_eq!(server.fault().unwrap().0, "host_pin_processing");
+    }
+
+    #[test]
+    fn metrics_stay_on_this_machine() {
+        for (address, fault) in [
+            ("127.0.0.1:9464", None),
+            ("[::1]:9464", None),
+            ("0.0.0.0:9464", Some("listen.metrics")),
+            ("10.0.0.1:9464", Some("listen.metrics")),
+        ] {
+            let listen = format!("[listen]\nmetrics = \"{address}\"");
+            let server = edited("[listen]", &listen).unwrap();
+            assert_eq!(server.fault().map(|(key, _)| key), fault, "{address}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(in crate::hsm) struct Queue<J> {
 struct State<J> {
     jobs: VecDeque<J>,
     door: Door,
+    /// Takers asleep: a wake-up that nobody sleeps for is a system call for nothing.
+    asleep: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,7 @@ impl<J> Queue<J> {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 door: Door::Open,
+                asleep: 0,
             }),
             arrived: Condvar::new(),
             max,
@@ -64,8 +67,11 @@ impl<J> Queue<J> {
             Door::Open => {}
         }
         state.jobs.push_back(job);
+        let wake = state.asleep > 0;
         drop(state);
-        self.arrived.notify_one();
+        if wake {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -77,8 +83,10 @@ impl<J> Queue<J> {
             if state.door == Door::Closed {
                 return false;
             }
+            state.asleep += 1;
             let waited = self.arrived.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
+            state.asleep -= 1;
         }
         let count = state.jobs.len().div_ceil(self.workers).min(self.batch);
         share.extend(state.jobs.drain(..count));

@@ -20,7 +20,7 @@ use crate::hsm::gate::Pass;
 use crate::hsm::pool::{self, Doing, Retry, WorkerDesk};
 use crate::hsm::seal;
 use crate::hsm::session::{Epoch, WorkerSession};
-use crate::hsm::stats::PoolClass;
+use crate::hsm::stats::{Fault, PoolClass};
 use crate::hsm::works::Works;
 
 /// A thread's work, until the queue is closed or it is written off.
@@ -47,15 +47,16 @@ fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) ->
         works.stats.waited(class, begun - job.submitted);
         if job.deadline <= begun {
             job.answer.refuse(Error::Deadline);
+            works.stats.failed(Fault::Of(Class::Pool), 1);
         } else {
             let function = job.function;
             // A job that panics answers Abandoned; its session may be mid-operation.
             let ran = catch_unwind(AssertUnwindSafe(|| (job.run)(seat)));
             let failed = match ran {
-                Ok(done) => done.err().map(|error| error.class()),
+                Ok(done) => done.err().map(|error| Fault::from(&error)),
                 Err(_) => {
                     seat.session = None;
-                    Some(Class::Pool)
+                    Some(Fault::Of(Class::Pool))
                 }
             };
             works.stats.called(function, begun.elapsed(), failed);
@@ -102,6 +103,9 @@ impl Seat {
             Cure::Away(error) => return Err(works.trip(error, epoch)),
             Cure::Again(error) => error,
         };
+        works
+            .stats
+            .cured(answer.session_left() != SessionLeft::Usable);
         if retry == Retry::Never || deadline <= Instant::now() {
             return Err(answer);
         }

@@ -14,7 +14,7 @@ use crate::hsm::error::{Error, Why};
 use crate::hsm::pool::{self, Pool};
 use crate::hsm::seal;
 use crate::hsm::session::{Epoch, Held};
-use crate::hsm::stats::{PoolClass, Stats};
+use crate::hsm::stats::{Fault, PoolClass, Stats};
 use crate::hsm::worker;
 use crate::limits;
 
@@ -119,6 +119,7 @@ impl Works {
             tracing::error!(token, cause = %why, "the token does not serve");
         }
         let unavailable = Error::Unavailable(why);
+        self.stats.failed(Fault::Unavailable, waiting.len());
         pool::refuse(waiting, &unavailable);
         unavailable
     }
@@ -157,6 +158,7 @@ impl Works {
         let hung = self.symmetric.write_off(now) + self.asymmetric.write_off(now);
         if hung > 0 {
             self.stats.abandoned(hung);
+            self.stats.failed(Fault::Hung, hung);
             self.held.leave_keeper();
             self.trip(Error::Hung, self.held.epoch());
         }

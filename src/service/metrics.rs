@@ -1,12 +1,11 @@
-//! Counters per RPC and outcome, and a histogram of how long calls took. Text in the Prometheus
-//! exposition format.
+//! Counters per listener, RPC and outcome, and a histogram of how long calls took.
 //!
 //! Labels are the two closed tables `RPCS` and `Reason`: no key, caller or PAN can become one.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::series::{Histogram, Kind, Text};
 use crate::service::authorize::{RPCS, RpcRow};
 use crate::service::status::Reason;
 
@@ -19,8 +18,7 @@ pub struct Metrics {
 struct Row {
     accepted: AtomicU64,
     refused: Vec<AtomicU64>,
-    buckets: Vec<AtomicU64>,
-    micros: AtomicU64,
+    took: Histogram,
 }
 
 impl Metrics {
@@ -38,36 +36,12 @@ impl Metrics {
         let row = &self.rows[at.unwrap_or(RPCS.len())];
         let outcome = refused.map_or(&row.accepted, |reason| &row.refused[reason.index()]);
         outcome.fetch_add(1, Ordering::Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BUCKETS_MICROS.iter().position(|bound| micros <= *bound);
-        row.buckets[bucket.unwrap_or(BUCKETS_MICROS.len())].fetch_add(1, Ordering::Relaxed);
-        row.micros.fetch_add(micros, Ordering::Relaxed);
+        row.took.count(took);
     }
 
-    /// The exposition text. Series that are zero are left out.
-    #[must_use]
-    pub fn render(&self) -> String {
-        let mut text = String::from("# TYPE pintle_calls_total counter\n");
+    fn named(&self) -> impl Iterator<Item = (&'static str, &Row)> {
         let names = RPCS.iter().map(|row| row.metric).chain([OTHER]);
-        for (name, row) in names.clone().zip(&self.rows) {
-            let refused = Reason::ALL.iter().map(|reason| reason.as_str());
-            let series = ["OK"].into_iter().chain(refused);
-            let counters = [&row.accepted].into_iter().chain(&row.refused);
-            for (outcome, counter) in series.zip(counters) {
-                let count = counter.load(Ordering::Relaxed);
-                if count > 0 {
-                    let _ = writeln!(
-                        text,
-                        "pintle_calls_total{{call=\"{name}\",outcome=\"{outcome}\"}} {count}"
-                    );
-                }
-            }
-        }
-        text.push_str("# TYPE pintle_call_seconds histogram\n");
-        for (name, row) in names.zip(&self.rows) {
-            row.render_histogram(name, &mut text);
-        }
-        text
+        names.zip(&self.rows)
     }
 }
 
@@ -77,50 +51,57 @@ impl Default for Metrics {
     }
 }
 
-impl Row {
-    fn new() -> Self {
-        let zeros = |count: usize| (0..count).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            accepted: AtomicU64::new(0),
-            refused: zeros(Reason::ALL.len()),
-            buckets: zeros(BUCKETS_MICROS.len() + 1),
-            micros: AtomicU64::new(0),
+/// Writes the counters of listeners, each under its name. Series that are zero are left out.
+pub fn write_series(listeners: &[(&str, &Metrics)], text: &mut Text) {
+    let name = "pintle_calls_total";
+    text.family(name, Kind::Counter, "Answered calls, by outcome.");
+    for (listener, metrics) in listeners {
+        for (call, row) in metrics.named() {
+            for (outcome, count) in row.outcomes() {
+                let labels = [
+                    ("listener", *listener),
+                    ("call", call),
+                    ("outcome", outcome),
+                ];
+                text.value(name, &labels, count);
+            }
         }
     }
-
-    fn render_histogram(&self, name: &str, text: &mut String) {
-        let mut total = 0;
-        let mut lines = String::new();
-        let bounds = BUCKETS_MICROS.iter().map(|bound| seconds(*bound));
-        for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(&self.buckets) {
-            total += count.load(Ordering::Relaxed);
-            let _ = writeln!(
-                lines,
-                "pintle_call_seconds_bucket{{call=\"{name}\",le=\"{bound}\"}} {total}"
-            );
+    let name = "pintle_call_seconds";
+    text.family(
+        name,
+        Kind::Histogram,
+        "From a call's arrival to its answer.",
+    );
+    for (listener, metrics) in listeners {
+        for (call, row) in metrics.named() {
+            text.histogram(name, &[("listener", *listener), ("call", call)], &row.took);
         }
-        if total == 0 {
-            return;
-        }
-        let sum = seconds(self.micros.load(Ordering::Relaxed));
-        text.push_str(&lines);
-        let _ = writeln!(text, "pintle_call_seconds_sum{{call=\"{name}\"}} {sum}");
-        let _ = writeln!(text, "pintle_call_seconds_count{{call=\"{name}\"}} {total}");
     }
 }
 
-fn seconds(micros: u64) -> String {
-    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+impl Row {
+    fn new() -> Self {
+        Self {
+            accepted: AtomicU64::new(0),
+            refused: Reason::ALL.iter().map(|_| AtomicU64::new(0)).collect(),
+            took: Histogram::new(),
+        }
+    }
+
+    fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+        let counters = [&self.accepted].into_iter().chain(&self.refused);
+        ["OK"]
+            .into_iter()
+            .chain(reasons)
+            .zip(counters.map(|counter| counter.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+    }
 }
 
 /// The label of a path that is no RPC.
 const OTHER: &str = "other";
-
-/// Upper bounds of the histogram, microseconds.
-const BUCKETS_MICROS: &[u64] = &[
-    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
-    1_000_000, 2_500_000, 10_000_000,
-];
 
 #[cfg(test)]
 mod tests {
@@ -128,25 +109,29 @@ mod tests {
 
     #[test]
     fn a_call_is_counted_under_its_name_and_outcome_and_in_one_bucket() {
-        let metrics = Metrics::new();
-        metrics.record(Some(&RPCS[0]), None, Duration::from_micros(60));
-        metrics.record(
+        let (data, admin) = (Metrics::new(), Metrics::new());
+        data.record(Some(&RPCS[0]), None, Duration::from_micros(60));
+        data.record(
             Some(&RPCS[0]),
             Some(Reason::KeyUnknown),
             Duration::from_secs(20),
         );
-        metrics.record(None, Some(Reason::CallUnknown), Duration::ZERO);
-        let text = metrics.render();
+        admin.record(None, Some(Reason::CallUnknown), Duration::ZERO);
+        let mut text = Text::new();
+        write_series(&[("data", &data), ("admin", &admin)], &mut text);
+        let call = "listener=\"data\",call=\"translate_pin\"";
         for line in [
-            "pintle_calls_total{call=\"translate_pin\",outcome=\"OK\"} 1",
-            "pintle_calls_total{call=\"translate_pin\",outcome=\"KEY_UNKNOWN\"} 1",
-            "pintle_calls_total{call=\"other\",outcome=\"CALL_UNKNOWN\"} 1",
-            "pintle_call_seconds_bucket{call=\"translate_pin\",le=\"0.000100\"} 1",
-            "pintle_call_seconds_bucket{call=\"translate_pin\",le=\"+Inf\"} 2",
-            "pintle_call_seconds_count{call=\"other\"} 1",
+            format!("pintle_calls_total{{{call},outcome=\"OK\"}} 1"),
+            format!("pintle_calls_total{{{call},outcome=\"KEY_UNKNOWN\"}} 1"),
+            format!("pintle_call_seconds_bucket{{{call},le=\"0.000100\"}} 1"),
+            format!("pintle_call_seconds_bucket{{{call},le=\"+Inf\"}} 2"),
+            "pintle_calls_total{listener=\"admin\",call=\"other\",outcome=\"CALL_UNKNOWN\"} 1"
+                .into(),
+            "pintle_call_seconds_count{listener=\"admin\",call=\"other\"} 1".into(),
         ] {
-            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+            let found = text.as_str().lines().any(|other| other == line);
+            assert!(found, "{line}\n{}", text.as_str());
         }
-        assert!(!text.contains("verify_mac"));
+        assert!(!text.as_str().contains("verify_mac"));
     }
 }

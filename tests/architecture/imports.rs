@@ -9,11 +9,12 @@ use crate::tree::{Finding, Tree};
 const LADDER: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("failpoint", &[]),
+    ("series", &[]),
     ("secret", &["limits"]),
     ("process", &["limits"]),
     ("config", &["limits", "secret"]),
     ("domain", &["limits", "secret", "config"]),
-    ("hsm", &["limits", "secret", "config", "domain"]),
+    ("hsm", &["limits", "secret", "series", "config", "domain"]),
     (
         "store",
         &["limits", "secret", "failpoint", "config", "domain"],
@@ -52,8 +53,8 @@ const LADDER: &[(&str, &[&str])] = &[
     (
         "service",
         &[
-            "limits", "secret", "process", "config", "domain", "store", "keys", "audit", "station",
-            "ops",
+            "limits", "secret", "series", "process", "config", "domain", "store", "keys", "audit",
+            "station", "ops",
         ],
     ),
     // Of `service` only the generated messages, see `CLIENT_MAY_SAY`.

@@ -23,6 +23,7 @@ mod data_dukpt;
 mod decimalisation;
 mod dukpt;
 mod exchange;
+mod exposition;
 mod key_block;
 mod key_life;
 mod keys;

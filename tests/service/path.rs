@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use pintle::audit::{Journal, JournalOptions};
+use pintle::series::Text;
 use pintle::service::authorize::{RPCS, RpcRow};
+use pintle::service::metrics::write_series;
 use pintle::service::pb;
 use pintle::service::pb::v1::mac_service_client::MacServiceClient;
 use pintle::service::pb::v1::random_service_client::RandomServiceClient;
@@ -365,9 +367,13 @@ fn metrics_count_calls_by_outcome_and_name_no_key() {
             message: b"m".to_vec(),
         };
         let _ = client.generate_mac(request).await;
-        let text = world.stack.metrics().render();
-        assert!(text.contains("pintle_calls_total{call=\"generate_mac\",outcome=\"OK\"}"));
-        assert!(text.contains("pintle_calls_total{call=\"generate_mac\",outcome=\"KEY_UNKNOWN\"}"));
+        let mut text = Text::new();
+        write_series(&[("data", world.stack.metrics())], &mut text);
+        let text = text.as_str();
+        for outcome in ["OK", "KEY_UNKNOWN"] {
+            let labels = format!("listener=\"data\",call=\"generate_mac\",outcome=\"{outcome}\"");
+            assert!(text.contains(&format!("pintle_calls_total{{{labels}}}")));
+        }
         assert!(!text.contains("mac-hmac"));
     });
 }

@@ -9,7 +9,7 @@ use pintle::audit::Journal;
 use pintle::audit::JournalOptions;
 use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Acceptance, Environment, Limits};
-use pintle::hsm::Token;
+use pintle::hsm::{self, Token};
 use pintle::keys::act::now;
 use pintle::keys::budget::BudgetRules;
 use pintle::keys::catalogue::Catalogue;
@@ -21,7 +21,9 @@ use pintle::ops::fill::Fill;
 use pintle::ops::pin_engine::HostPinEngine;
 use pintle::ops::pin_verification::Issuer;
 use pintle::service::authorize::{Plane, Policy};
+use pintle::service::exposition::Exposition;
 use pintle::service::health::Health;
+use pintle::service::metrics;
 use pintle::service::stack::{Audit, Options, Stack};
 
 use crate::exit::{Failure, Kind};
@@ -45,6 +47,7 @@ pub struct Assembled {
     pub stack: Stack,
     pub admin_stack: Stack,
     pub health: Health,
+    pub exposition: Exposition,
 }
 
 /// Joins the parts and starts what runs beside the calls: polls, probes, reseeding.
@@ -103,11 +106,24 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
     };
     let health = Health::new().await;
     run_beside(&context, &stack, &health);
+    let exposition = exposition(&context, &stack, &admin_stack);
     Ok(Assembled {
         context,
         stack,
         admin_stack,
         health,
+        exposition,
+    })
+}
+
+/// Everything that is counted: calls by listener, and each token.
+fn exposition(context: &Context, stack: &Stack, admin_stack: &Stack) -> Exposition {
+    let tokens = [context.token.clone()];
+    let (data, admin) = (stack.clone(), admin_stack.clone());
+    Exposition::new(move |text| {
+        let listeners = [("data", data.metrics()), ("admin", admin.metrics())];
+        metrics::write_series(&listeners, text);
+        hsm::write_series(&tokens, text);
     })
 }
 

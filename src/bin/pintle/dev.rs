@@ -45,6 +45,7 @@ const PIN: &str = "development";
 pub struct DevServer {
     pub address: SocketAddr,
     pub admin: SocketAddr,
+    pub metrics: SocketAddr,
     pub token: Token,
     pub catalogue: Catalogue,
     stop: watch::Sender<bool>,
@@ -109,21 +110,26 @@ impl DevServer {
         let address = data_listener.local_addr()?;
         let admin_listener = serve::bind(SocketAddr::new(listen.ip(), 0)).await?;
         let admin = admin_listener.local_addr()?;
+        let metrics_listener = serve::bind(SocketAddr::new(listen.ip(), 0)).await?;
+        let metrics = metrics_listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let (first, second) = (until(stopped.clone()), until(stopped));
+        let [first, second, third] = [stopped.clone(), stopped.clone(), stopped].map(until);
+        let exposition = assembled.exposition;
         let listeners = tokio::spawn(async move {
-            let (data, admin) = tokio::join!(
+            let (data, admin, metrics) = tokio::join!(
                 danger_serve_plaintext_on_loopback(data_listener, data, first),
                 danger_serve_plaintext_on_loopback(admin_listener, admin_calls, second),
+                exposition.serve(metrics_listener, third),
             );
-            data.and(admin).map_err(other)
+            data.and(admin).and(metrics).map_err(other)
         });
         Ok(Self {
             address,
             admin,
+            metrics,
             token,
             catalogue,
             stop,
@@ -198,6 +204,7 @@ fn open_or_make_token(folder: &Path) -> Result<Token, Failure> {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     match Token::open(&config) {
         Err(hsm::Error::TokenMissing { .. }) => {
@@ -232,10 +239,16 @@ fn everything() -> PolicyFile {
 }
 
 async fn print_welcome(server: &DevServer, folder: &Folder) -> Outcome {
-    let DevServer { address, admin, .. } = server;
+    let DevServer {
+        address,
+        admin,
+        metrics,
+        ..
+    } = server;
     println!("pintle dev — DEVELOPMENT: plaintext, loopback, published test keys\n");
     println!("  data     {address}   gRPC with reflection and health");
     println!("  admin    {admin}   health");
+    println!("  metrics  http://{metrics}/metrics");
     let kept = if folder.temporary {
         "removed at the end"
     } else {

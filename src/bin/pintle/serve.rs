@@ -1,13 +1,13 @@
 //! `pintle serve`: mutual TLS on both listeners, the callers of the policy file, no plaintext.
 
 use pintle::config::policy::Policy as PolicyFile;
-use pintle::config::server::{Environment, Server};
+use pintle::config::server::{Environment, Listen, Server};
 use pintle::keys::budget::BudgetRules;
 use pintle::service::server::{Reflection, admin_routes, data_routes, serve_with_tls};
 use pintle::service::tls::Tls;
 use tokio::net::TcpListener;
 
-use crate::assembly::{self, Parts};
+use crate::assembly::{self, Assembled, Parts};
 use crate::cli::Serve;
 use crate::exit::{Failure, Kind, Outcome};
 use crate::{catalogue, settings, verify};
@@ -51,6 +51,11 @@ async fn serve(server: &Server) -> Outcome {
         limits: &server.limits,
     })
     .await?;
+    listen_all(listen, &tls, &assembled).await
+}
+
+/// The listeners, until told to stop.
+async fn listen_all(listen: &Listen, tls: &Tls, assembled: &Assembled) -> Outcome {
     let reflection = if listen.reflection {
         Reflection::On
     } else {
@@ -72,16 +77,31 @@ async fn serve(server: &Server) -> Outcome {
     .map_err(|error| Failure::new(Kind::Other, error))?;
     let data_listener = bind(listen.data).await?;
     let admin_listener = bind(listen.admin).await?;
+    let metrics_listener = match listen.metrics {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
     tracing::info!(data = %listen.data, admin = %listen.admin, "listening, mutual TLS");
     let leave = || async {
         assembly::told_to_stop().await;
         assembled.health.leave().await;
     };
-    let (data, admin) = tokio::join!(
-        serve_with_tls(data_listener, &tls, data, leave()),
-        serve_with_tls(admin_listener, &tls, admin, leave()),
+    let metrics = async {
+        match metrics_listener {
+            Some(listener) => {
+                let exposition = assembled.exposition.clone();
+                exposition.serve(listener, assembly::told_to_stop()).await
+            }
+            None => Ok(()),
+        }
+    };
+    let (data, admin, metrics) = tokio::join!(
+        serve_with_tls(data_listener, tls, data, leave()),
+        serve_with_tls(admin_listener, tls, admin, leave()),
+        metrics,
     );
     data.and(admin)
+        .and(metrics)
         .map_err(|error| Failure::new(Kind::Other, error))
 }
 
