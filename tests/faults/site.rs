@@ -102,12 +102,7 @@ impl Site {
     /// Writes the configuration for these tokens, the first one first.
     pub fn configure(&self, tokens: &[(Module, &str)]) {
         let mut text = "environment = \"test\"\n".to_owned();
-        for (number, (module, label)) in tokens.iter().enumerate() {
-            let table = if number == 0 {
-                "[token]"
-            } else {
-                "[[enrolled]]"
-            };
+        for (module, label) in tokens {
             let (word, path) = match module {
                 Module::Library(library) => ("library", library),
                 Module::Embedded { dir } => ("embedded", dir),
@@ -115,7 +110,7 @@ impl Site {
             let path = path.display();
             let _ = writeln!(
                 text,
-                "{table}\n{word} = \"{path}\"\nlabel = \"{label}\"\npin_file = \"user.pin\""
+                "[[hsm.token]]\n{word} = \"{path}\"\nlabel = \"{label}\"\npin_file = \"user.pin\""
             );
         }
         let _ = write!(
