@@ -149,6 +149,8 @@ impl Seat {
             return Cure::Again(error);
         }
         if error.is_curable() || login_lost {
+            // What it had begun may have been begun all the same: no session is used again after that.
+            self.session = None;
             return match self.works.held.recover(pass, epoch) {
                 Ok(()) => Cure::Again(error),
                 Err(worse) => Cure::Away(worse),
