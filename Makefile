@@ -2,6 +2,7 @@
 # make test   format, lints, wire contract, all tests: what CI runs
 # make mutants  a million changed key blocks, none of which may open
 # make crosscheck  100,000 random inputs of each family against psec, OpenSSL and gmssl; takes hours
+# make faults  the HSM hangs, goes away 50 times for 30 s, forgets and lies, under load; some 35 minutes
 # make kills   500 kills at random moments and 20 at every failpoint; nothing may be lost
 # make bench  the benches of benches/
 # make lint   the first half of `make test`
@@ -18,7 +19,7 @@ BUF := target/npm/node_modules/.bin/buf
 # The outside checks of the demo and of the tests run under this Python.
 export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
 
-.PHONY: help demo test mutants crosscheck kills bench lint setup system
+.PHONY: help demo test mutants crosscheck faults kills bench lint setup system
 .NOTPARALLEL:
 
 help:
@@ -28,8 +29,16 @@ demo: system $(PYTHON)
 	cargo run $(CARGO_FLAGS) --bin pintle -- demo
 
 test: lint
+	cargo build --locked --release --package pintle-shim
 	cargo build $(TEST_FLAGS) --bins
+	rm -rf target/mechanisms
 	cargo test $(TEST_FLAGS)
+	PINTLE_MECHANISMS=complete cargo test $(TEST_FLAGS) --test mechanisms -- --nocapture
+
+faults: system
+	cargo build --locked --release --package pintle-shim
+	PINTLE_FAULTS=full cargo test $(TEST_FLAGS) --test faults
+	PINTLE_SHUTTLE=1000000 cargo test $(TEST_FLAGS) --test shuttle
 
 mutants: system
 	PINTLE_MUTANTS=1000000 cargo test $(TEST_FLAGS) --test mutants -- --nocapture
@@ -46,6 +55,7 @@ kills: system
 lint: setup
 	cargo fmt --check
 	cargo clippy $(TEST_FLAGS) --all-targets -- -D warnings
+	cargo clippy --locked --release --package pintle-shim -- -D warnings
 	@echo "# A production build: no software token, no OpenSSL."
 	cargo clippy --locked --release --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps

@@ -76,6 +76,7 @@ fn one(c: &mut Criterion, name: &str, module: Module) -> Result<(), AnyError> {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     Token::initialize(&config, Some(&Secret::new("bench-so-pin".to_owned())))?;
     let token = Token::open(&config)?;

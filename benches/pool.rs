@@ -160,6 +160,7 @@ fn measure(
         symmetric_workers: 1,
         asymmetric_workers: cores,
         call_timeout: limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     Token::initialize(&config, Some(&Secret::new("bench-so-pin".to_owned())))?;
     let token = Token::open(&config)?;

@@ -278,6 +278,7 @@ async fn context(folder: &Path) -> Result<Context, AnyError> {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     Token::initialize(&config, None)?;
     let token = Token::open(&config)?;

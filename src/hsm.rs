@@ -15,7 +15,8 @@
 //! master       the five master keys: templates, making, check       → object
 //! slot         finding a token by label, making one, what it says of itself
 //! module       one Pkcs11 per module and process                    → embedded
-//! mechanism    the allow-list; profile: what of it this token has
+//! mechanism    the allow-list; profile: what of it this token has, and its make's numbers
+//! trial        each mechanism tried; scan: each key's template judged
 //! ```
 
 mod breaker;
@@ -38,6 +39,7 @@ mod profile;
 mod queue;
 mod raw;
 mod rsa;
+mod scan;
 mod seal;
 mod secret_key;
 mod session;
@@ -45,6 +47,7 @@ mod slot;
 mod stats;
 mod sync;
 mod transport;
+mod trial;
 mod worker;
 mod works;
 mod wrapped;
@@ -61,17 +64,20 @@ pub use error::{Class, Error, Why};
 pub use function::Function;
 pub use master::MasterKey;
 pub use master::seals::SealKeys;
-pub use mechanism::{Allowed, MechanismReport};
+pub use mechanism::{Allowed, MechanismReport, SmMechanism, SmReport};
 pub use module::Module;
 pub use object::ObjectReport;
 pub use pool::Job;
+pub use profile::ProfileChoice;
 pub use raw::Direction;
 pub use rsa::{RsaHash, RsaPublic};
+pub use scan::UnsafeKey;
 pub use seal::Sealed;
 pub use secret_key::{SecretKind, SecretUse};
 pub use session::{Epoch, login_attempts};
 pub use slot::{TokenId, TokenInfo};
 pub use stats::write_series;
+pub use trial::Trial;
 pub use works::Standing;
 pub use wrapped::Wrapped;
 
@@ -82,6 +88,7 @@ use crate::hsm::pool::Retry;
 use crate::hsm::profile::Profile;
 use crate::hsm::session::{Held, Identity, OwnSession, WorkerSession};
 use crate::hsm::stats::{Fault, PoolClass};
+use crate::hsm::trial::{Bench, Extent};
 use crate::hsm::works::Works;
 use crate::limits;
 use crate::secret::Secret;
@@ -101,6 +108,8 @@ pub struct TokenConfig {
     pub asymmetric_workers: usize,
     /// A call that takes longer hangs ([`limits::TOKEN_CALL_TIMEOUT`], unless the network is slow).
     pub call_timeout: Duration,
+    /// The profile of its make; `None` for what its manufacturer string says.
+    pub profile: Option<ProfileChoice>,
 }
 
 /// An open token. Clones share its sessions; the last one dropped closes them, and waits for calls
@@ -154,7 +163,7 @@ impl Token {
     pub fn open(config: &TokenConfig) -> Result<Self, Error> {
         let (opened, slot) = Self::existing(config)?;
         let info = slot::describe(&opened.loaded, slot)?;
-        let profile = Profile::read(&opened.loaded.calls, slot)?;
+        let profile = Profile::read(&opened.loaded, slot, config.profile.as_ref())?;
         let identity = Identity {
             module: opened.module,
             label: config.label.clone(),
@@ -191,11 +200,11 @@ impl Token {
             None => (slot::make_token(&opened, config, so_pin)?, true),
         };
         let loaded = &opened.loaded;
-        let profile = Profile::read(&loaded.calls, slot)?;
+        let profile = Profile::read(loaded, slot, config.profile.as_ref())?;
         let pass = loaded.enter()?;
         let own = OwnSession::open(loaded, slot, pass.era())?;
         session::log_in(&own.session, UserType::User, &config.pin)?;
-        master::refuse_existing(&own.session)?;
+        master::refuse_existing(&own.session, &loaded.calls)?;
         master::make_all(&own.session, loaded, &profile)?;
         let masters = master::check_all(&own.session, loaded, &profile)?;
         Ok(InitReport {
@@ -235,7 +244,7 @@ impl Token {
     ) -> Result<T, Error> {
         let (opened, slot) = Self::existing(config)?;
         let loaded = &opened.loaded;
-        let profile = Profile::read(&loaded.calls, slot)?;
+        let profile = Profile::read(loaded, slot, config.profile.as_ref())?;
         let pass = loaded.enter()?;
         let own = OwnSession::open(loaded, slot, pass.era())?;
         session::log_in(&own.session, UserType::User, &config.pin)?;
@@ -311,7 +320,42 @@ impl Token {
         self.0.works.lost()
     }
 
-    /// The allow-list of mechanisms, and which of it this token lists.
+    /// Every key that stays on the token and has an unsafe template, once for each rule it breaks:
+    /// also where [`Token::open`] refuses the token for them.
+    ///
+    /// # Errors
+    /// What [`Token::open`] may answer before it looks at any key.
+    pub fn unsafe_keys(config: &TokenConfig) -> Result<Vec<UnsafeKey>, Error> {
+        let (opened, slot) = Self::existing(config)?;
+        let loaded = &opened.loaded;
+        let profile = Profile::read(loaded, slot, config.profile.as_ref())?;
+        let pass = loaded.enter()?;
+        let own = OwnSession::open(loaded, slot, pass.era())?;
+        session::log_in(&own.session, UserType::User, &config.pin)?;
+        scan::findings(&own.session, &loaded.calls, &profile)
+    }
+
+    /// Tries every mechanism that the token lists, those too that take RSA keys to be made, and
+    /// those whose numbers are its maker's.
+    pub fn try_mechanisms(&self, deadline: Instant) -> Job<(Vec<MechanismReport>, Vec<SmReport>)> {
+        self.asymmetric(Function::Trial, deadline, Retry::Once, |worker| {
+            let own = worker.another_session()?;
+            let bench = Bench {
+                session: &own.session,
+                calls: &worker.loaded().calls,
+                profile: worker.profile(),
+            };
+            Ok((bench.mechanisms(Extent::Whole)?, bench.sm()?))
+        })
+    }
+
+    /// The profile of its make, as (name, source), and the symmetric workers that it suggests.
+    pub fn make(&self) -> (Option<(&str, &str)>, Option<usize>) {
+        let profile = &self.0.works.held.profile;
+        (profile.make(), profile.symmetric_workers())
+    }
+
+    /// The allow-list of mechanisms, which of it this token lists, and what came of trying it.
     pub fn mechanisms(&self) -> &[MechanismReport] {
         &self.0.works.held.profile.mechanisms
     }

@@ -423,6 +423,12 @@ pub const TOKEN_HANDLES_MAX: usize = 4096;
 pub const WRAPPED_KEYS_OPEN_MAX: usize = 2048;
 /// Longest wrapped signing key, bytes: the PKCS #8 of 4096 bits takes 2,400 with its wrapping.
 pub const WRAPPED_BYTES_MAX: usize = 2560;
+/// Bytes read of a key's label and id when a token's keys are judged; longer ones read as none.
+pub const SCAN_NAME_BYTES: usize = 128;
+/// Mechanisms read of a key's list; a longer list reads as none, which is worse.
+pub const SCAN_MECHANISMS: usize = 64;
+/// Longest profile of a make of token, bytes.
+pub const PROFILE_BYTES_MAX: u64 = 64 * 1024;
 /// Most messages of one CMAC job: a key block's keys take eight.
 pub const TOKEN_CMACS_MAX: usize = 16;
 /// Longest message of a CMAC under a key in the token, bytes: derivations, and small key blocks.

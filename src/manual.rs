@@ -58,6 +58,8 @@ pub mod decisions {
     pub mod d0017 {}
     #[doc = include_str!("manual/decisions/0016-data-keys-have-one-mode.md")]
     pub mod d0016 {}
+    #[doc = include_str!("manual/decisions/0018-every-key-on-the-token-is-judged.md")]
+    pub mod d0018 {}
     #[doc = include_str!("manual/decisions/0021-a-gate-a-breaker-and-a-mender.md")]
     pub mod d0021 {}
 }

@@ -114,6 +114,8 @@ pub struct Token {
     pub embedded: Option<PathBuf>,
     /// The token's label.
     pub label: String,
+    /// The profile of its make, by name or as a TOML file; without it the manufacturer decides.
+    pub profile: Option<String>,
     /// A file whose first line is the user PIN.
     pub pin_file: PathBuf,
     /// Sessions for symmetric work. One is right for SoftHSM; a second halves its rate.
@@ -258,6 +260,12 @@ impl Server {
         for token in tokens {
             for file in std::iter::once(&mut token.pin_file).chain(&mut token.embedded) {
                 *file = folder.join(&*file);
+            }
+            // A name has neither.
+            if let Some(profile) = &mut token.profile
+                && (profile.contains('/') || profile.ends_with(".toml"))
+            {
+                *profile = folder.join(&*profile).to_string_lossy().into_owned();
             }
         }
         let files = [

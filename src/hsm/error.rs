@@ -9,6 +9,7 @@ use cryptoki::error::RvError;
 
 use crate::hsm::master::MasterKey;
 use crate::hsm::mechanism::Allowed;
+use crate::hsm::scan::UnsafeKey;
 
 /// Whose fault an error is, and so what cures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +129,22 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// No profile of this name.
+    #[error("no token profile is named {name:?}; there are {known}, or give a file of your own")]
+    ProfileUnknown {
+        /// The name looked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A profile that cannot be read, or says what cannot be meant.
+    #[error("the token profile {path} cannot be used: {why}")]
+    ProfileFile {
+        /// Its file, or the name of one that the program brings along.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// No token with this label; `pintle init` makes one.
     #[error("no token is labelled {label:?}: run `pintle init`, or correct the label")]
     TokenMissing {
@@ -170,6 +187,9 @@ pub enum Error {
         /// The PKCS#11 name of the attribute.
         attribute: &'static str,
     },
+    /// A key on the token has a template that lets itself or another out.
+    #[error("{0}: destroy it or make it anew; `pintle doctor` lists every such key")]
+    TemplateUnsafe(Box<UnsafeKey>),
     /// No `seal` key of this id is on the token.
     #[error("no seal key of this id is on the token: it was destroyed, or is another token's")]
     SealKeyUnknown,
@@ -219,7 +239,11 @@ impl Error {
             | Self::SealKeyUnknown
             | Self::SealKeyCurrent
             | Self::SealKeysFull => Class::Request,
-            Self::EmbeddedAbsent | Self::ModuleLoad { .. } | Self::Nonsense(_) => Class::Module,
+            Self::EmbeddedAbsent
+            | Self::ModuleLoad { .. }
+            | Self::ProfileUnknown { .. }
+            | Self::ProfileFile { .. }
+            | Self::Nonsense(_) => Class::Module,
             Self::TokenFolder { .. }
             | Self::TokenMissing { .. }
             | Self::TokenTwice { .. }
@@ -233,6 +257,7 @@ impl Error {
             | Self::MasterKeyTwice(_)
             | Self::MasterKeyExists(_)
             | Self::MasterKeyUnsafe { .. }
+            | Self::TemplateUnsafe(_)
             | Self::KeyUnsafe(_)
             | Self::ProbeDiffers => Class::Token,
             Self::Call(fault) => fault.class(),
@@ -285,6 +310,7 @@ impl Error {
             | Self::MasterKeyMissing(_)
             | Self::MasterKeyTwice(_)
             | Self::MasterKeyUnsafe { .. }
+            | Self::TemplateUnsafe(_)
             | Self::ProbeDiffers
             | Self::TooManyHang => true,
             _ => false,
@@ -439,6 +465,18 @@ impl CallFault {
                 self.rv,
                 RvError::ArgumentsBad | RvError::MechanismInvalid | RvError::MechanismParamInvalid
             )
+    }
+
+    /// The return value by its name in the header, e.g. `CKR_MECHANISM_INVALID`.
+    pub fn name(&self) -> String {
+        let mut name = "CKR".to_owned();
+        for letter in format!("{:?}", self.rv).chars() {
+            if letter.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        name
     }
 
     fn is_vague(&self) -> bool {

@@ -15,6 +15,7 @@ pub enum Function {
     Random,
     FollowSeals,
     Report,
+    Trial,
     RootMac,
     PanIndex,
     AuditSign,
@@ -42,13 +43,14 @@ pub enum Function {
 
 impl Function {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Seal,
         Self::Unseal,
         Self::Probe,
         Self::Random,
         Self::FollowSeals,
         Self::Report,
+        Self::Trial,
         Self::RootMac,
         Self::PanIndex,
         Self::AuditSign,
@@ -83,6 +85,7 @@ impl Function {
             Self::Random => "random",
             Self::FollowSeals => "follow_seals",
             Self::Report => "report",
+            Self::Trial => "trial",
             Self::RootMac => "root_mac",
             Self::PanIndex => "pan_index",
             Self::AuditSign => "audit_sign",
@@ -114,6 +117,7 @@ impl Function {
     pub fn patience(self, call_timeout: Duration) -> Duration {
         match self {
             Self::Report
+            | Self::Trial
             | Self::FollowSeals
             | Self::GenerateRsa
             | Self::ImportRsa

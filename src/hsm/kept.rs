@@ -44,6 +44,11 @@ impl Kept {
     }
 }
 
+/// Whether a key of this label is one that this service keeps.
+pub(in crate::hsm) fn is_ours(label: &[u8]) -> bool {
+    label.starts_with(b"pintle-")
+}
+
 /// The key's handle, found once in an epoch.
 pub(in crate::hsm) fn handle(
     worker: &WorkerSession,

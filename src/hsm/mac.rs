@@ -106,7 +106,7 @@ fn public_key(worker: &WorkerSession) -> Result<Vec<u8>, Error> {
 }
 
 /// The point itself and its SubjectPublicKeyInfo (RFC 5480 §2). CKA_EC_POINT is an OCTET STRING.
-fn public_key_info(attribute: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+pub(in crate::hsm) fn public_key_info(attribute: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let point = <&OctetStringRef>::from_der(attribute).ok()?.as_bytes();
     let info = SubjectPublicKeyInfo {
         algorithm: AlgorithmIdentifier {

@@ -19,8 +19,9 @@ use std::fmt;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CKA_CLASS, CKA_COPYABLE, CKA_DECRYPT, CKA_DERIVE, CKA_EXTRACTABLE,
-    CKA_MODIFIABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_TOKEN, CKA_UNWRAP, CKO_PRIVATE_KEY,
+    CK_ATTRIBUTE_TYPE, CK_KEY_TYPE, CK_OBJECT_CLASS, CKA_CLASS, CKA_COPYABLE, CKA_DECRYPT,
+    CKA_DERIVE, CKA_EXTRACTABLE, CKA_MODIFIABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_TOKEN, CKA_UNWRAP,
+    CKO_PRIVATE_KEY, CKO_PUBLIC_KEY,
 };
 
 use crate::hsm::error::Error;
@@ -29,6 +30,7 @@ use crate::hsm::mechanism::Allowed;
 use crate::hsm::module::Loaded;
 use crate::hsm::object;
 use crate::hsm::profile::Profile;
+use crate::hsm::raw::Calls;
 
 /// A master key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,9 +127,9 @@ pub(in crate::hsm) struct Masters {
 }
 
 /// Refuses a token that has any master key already.
-pub(in crate::hsm) fn refuse_existing(session: &Session) -> Result<(), Error> {
+pub(in crate::hsm) fn refuse_existing(session: &Session, calls: &Calls) -> Result<(), Error> {
     for key in MasterKey::ALL {
-        if !find(session, key)?.is_empty() {
+        if !find(session, calls, key)?.is_empty() {
             return Err(Error::MasterKeyExists(key));
         }
     }
@@ -161,7 +163,7 @@ pub(in crate::hsm) fn check_all(
     profile: &Profile,
 ) -> Result<Masters, Error> {
     let the_one = |key| -> Result<ObjectHandle, Error> {
-        let found = find(session, key)?;
+        let found = find(session, &loaded.calls, key)?;
         let object = match found.as_slice() {
             [] => return Err(Error::MasterKeyMissing(key)),
             [object] => *object,
@@ -257,7 +259,8 @@ const PINNED: [(Attribute, CK_ATTRIBUTE_TYPE, bool); 9] = [
     (Attribute::Modifiable(false), CKA_MODIFIABLE, false),
 ];
 
-fn pins_everything(pinned: &[(CK_ATTRIBUTE_TYPE, Vec<u8>)]) -> bool {
+/// Whether an unwrap template leaves nothing open.
+pub(in crate::hsm) fn pins_everything(pinned: &[(CK_ATTRIBUTE_TYPE, Vec<u8>)]) -> bool {
     let class = (CKA_CLASS, CKO_PRIVATE_KEY.to_ne_bytes().to_vec());
     let mut wanted = PINNED
         .iter()
@@ -265,11 +268,32 @@ fn pins_everything(pinned: &[(CK_ATTRIBUTE_TYPE, Vec<u8>)]) -> bool {
     pinned.contains(&class) && wanted.all(|row| pinned.contains(&row))
 }
 
+/// Whether an object has a master key's label and can't be one (of `audit`, nor its public half).
+pub(in crate::hsm) fn is_impostor(
+    label: &[u8],
+    class: CK_OBJECT_CLASS,
+    key_type: Option<CK_KEY_TYPE>,
+) -> bool {
+    let named = |key: &MasterKey| match key {
+        MasterKey::Seal => seals::is_label(label),
+        key => label == key.label().as_bytes(),
+    };
+    MasterKey::ALL
+        .iter()
+        .find(|key| named(key))
+        .is_some_and(|key| {
+            let public = *key == MasterKey::Audit && class == CKO_PUBLIC_KEY;
+            let wanted: CK_KEY_TYPE = key.rule().made_by.key_type().into();
+            key_type != Some(wanted) || !(public || class == CK_OBJECT_CLASS::from(key.class()))
+        })
+}
+
 /// AES-256 and HMAC-SHA256 keys alike.
 const SECRET_KEY_BYTES: u64 = 32;
 
 /// The named curve P-256 (1.2.840.10045.3.1.7), DER.
-const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+pub(in crate::hsm) const P256: [u8; 10] =
+    [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
 fn make(
     session: &Session,
@@ -328,9 +352,9 @@ fn make_audit_pair(
     Ok(session.generate_key_pair(&Allowed::EcKeyPairGen.plain(), &public, private)?)
 }
 
-fn find(session: &Session, key: MasterKey) -> Result<Vec<ObjectHandle>, Error> {
+fn find(session: &Session, calls: &Calls, key: MasterKey) -> Result<Vec<ObjectHandle>, Error> {
     if key == MasterKey::Seal {
-        let numbered = seals::numbered(session)?;
+        let numbered = seals::numbered(session, calls)?;
         return Ok(numbered.into_iter().map(|(_, object)| object).collect());
     }
     Ok(session.find_objects(&[

@@ -12,6 +12,7 @@ use cryptoki_sys::{
 };
 
 use crate::hsm::raw;
+use crate::hsm::trial::Trial;
 
 /// A mechanism that may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +141,97 @@ impl Allowed {
     }
 }
 
+/// What a key is for; a symmetric key is for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::hsm) enum Use {
+    /// Encrypts and decrypts.
+    Cipher,
+    /// Wraps and unwraps keys.
+    Wrap,
+    /// Signs and verifies.
+    Authenticate,
+}
+
+impl Allowed {
+    /// What a key of this mechanism is for; `None` of those that make keys.
+    pub(in crate::hsm) fn usage(self) -> Option<Use> {
+        match self {
+            Self::AesKeyGen
+            | Self::GenericSecretKeyGen
+            | Self::EcKeyPairGen
+            | Self::RsaKeyPairGen
+            | Self::Des2KeyGen
+            | Self::Des3KeyGen => None,
+            Self::AesGcm | Self::RsaOaep | Self::AesEcb | Self::Des3Ecb => Some(Use::Cipher),
+            Self::AesKwp | Self::AesKwpAt210A => Some(Use::Wrap),
+            Self::Sha1RsaPkcs
+            | Self::Sha256RsaPkcs
+            | Self::Sha256Hmac
+            | Self::Ecdsa
+            | Self::AesCmac
+            | Self::Des3Cmac => Some(Use::Authenticate),
+        }
+    }
+}
+
+/// A mechanism of the Chinese standards, whose number is the maker's: it joins the list for tokens
+/// whose profile has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmMechanism {
+    /// Makes SM4 keys.
+    Sm4KeyGen,
+    /// SM4 in single blocks.
+    Sm4Ecb,
+    /// SM4 in a chain, its IV the parameter.
+    Sm4Cbc,
+    /// The MAC of that chain, its IV zero.
+    Sm4Mac,
+    /// Makes SM2 key pairs.
+    Sm2KeyGen,
+    /// SM2 over a digest made outside; r and s.
+    Sm2Sign,
+    /// SM2 with SM3 and ZA of the usual identity; r and s.
+    Sm2SignSm3,
+    /// The hash.
+    Sm3,
+}
+
+impl SmMechanism {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Sm4KeyGen,
+        Self::Sm4Ecb,
+        Self::Sm4Cbc,
+        Self::Sm4Mac,
+        Self::Sm2KeyGen,
+        Self::Sm2Sign,
+        Self::Sm2SignSm3,
+        Self::Sm3,
+    ];
+
+    /// Its word in a profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sm4KeyGen => "sm4_key_gen",
+            Self::Sm4Ecb => "sm4_ecb",
+            Self::Sm4Cbc => "sm4_cbc",
+            Self::Sm4Mac => "sm4_mac",
+            Self::Sm2KeyGen => "sm2_key_gen",
+            Self::Sm2Sign => "sm2_sign",
+            Self::Sm2SignSm3 => "sm2_sign_sm3",
+            Self::Sm3 => "sm3",
+        }
+    }
+
+    pub(in crate::hsm) fn usage(self) -> Option<Use> {
+        match self {
+            Self::Sm4KeyGen | Self::Sm2KeyGen | Self::Sm3 => None,
+            Self::Sm4Ecb | Self::Sm4Cbc => Some(Use::Cipher),
+            Self::Sm4Mac | Self::Sm2Sign | Self::Sm2SignSm3 => Some(Use::Authenticate),
+        }
+    }
+}
+
 /// One row of what `doctor` prints.
 #[derive(Clone, Copy, Debug)]
 pub struct MechanismReport {
@@ -147,4 +239,19 @@ pub struct MechanismReport {
     pub mechanism: Allowed,
     /// Whether this token lists it.
     pub present: bool,
+    /// What came of trying it; `None` where that was not done.
+    pub works: Option<Trial>,
+}
+
+/// The same of a mechanism whose number is the maker's.
+#[derive(Clone, Copy, Debug)]
+pub struct SmReport {
+    /// The mechanism.
+    pub mechanism: SmMechanism,
+    /// Its number by the token's profile.
+    pub number: u64,
+    /// Whether this token lists it.
+    pub present: bool,
+    /// What came of trying it; `None` where that was not done.
+    pub works: Option<Trial>,
 }

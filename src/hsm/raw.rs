@@ -19,13 +19,23 @@ use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BYTE, CK_FUNCTION_LIST, CK_GCM_PARAMS, CK_MECHANISM,
     CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RV, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
     CKA_ALLOWED_MECHANISMS, CKA_UNWRAP_TEMPLATE, CKG_MGF1_SHA256, CKM_AES_GCM, CKM_RSA_PKCS_OAEP,
-    CKM_SHA256, CKR_ATTRIBUTE_TYPE_INVALID, CKZ_DATA_SPECIFIED,
+    CKM_SHA256, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL,
+    CKZ_DATA_SPECIFIED,
 };
 
 /// Bits of a GCM tag.
 const GCM_TAG_BITS: CK_ULONG = 128;
 /// Bytes of a GCM tag.
 pub(in crate::hsm) const GCM_TAG_BYTES: usize = 16;
+
+/// What a place for an attribute is filled with: no truth value, and no number in use.
+const UNREAD: CK_BYTE = 0xa5;
+/// The answers to a call for several attributes of which some could be read.
+const SOME_UNREAD: [CK_RV; 3] = [
+    CKR_ATTRIBUTE_TYPE_INVALID,
+    CKR_ATTRIBUTE_SENSITIVE,
+    CKR_BUFFER_TOO_SMALL,
+];
 
 /// Which way a cipher runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -388,6 +398,47 @@ impl Calls {
         Ok(mechanisms)
     }
 
+    /// Several attributes of an object in one call, each with the bytes it has room for; `None` where
+    /// the object has it not, or more of it.
+    pub fn attributes(
+        &self,
+        session: &Session,
+        object: ObjectHandle,
+        wanted: &[(CK_ATTRIBUTE_TYPE, usize)],
+    ) -> Result<Vec<Option<Vec<u8>>>, CryptokiError> {
+        let read = defined(self.list.C_GetAttributeValue)?;
+        let mut values: Vec<Vec<u8>> = wanted.iter().map(|(_, room)| vec![UNREAD; *room]).collect();
+        let mut attributes: Vec<CK_ATTRIBUTE> = wanted
+            .iter()
+            .zip(&mut values)
+            .map(|((number, room), value)| CK_ATTRIBUTE {
+                type_: *number,
+                pValue: value.as_mut_ptr().cast::<c_void>(),
+                ulValueLen: length(*room),
+            })
+            .collect();
+        let (first, count) = (attributes.as_mut_ptr(), length(attributes.len()));
+        // SAFETY: each attribute's value has room for its `ulValueLen` bytes.
+        let rv = unsafe { read(session.handle(), object.handle(), first, count) };
+        // What one attribute lacks is said of all; which it is stands in its length.
+        if !SOME_UNREAD.contains(&rv) {
+            answer(rv, Function::GetAttributeValue)?;
+        }
+        let lengths: Vec<CK_ULONG> = attributes.iter().map(|a| a.ulValueLen).collect();
+        let mut known = Vec::with_capacity(wanted.len());
+        for (((number, room), mut value), length) in wanted.iter().zip(values).zip(lengths) {
+            let read = usize::try_from(length).unwrap_or(usize::MAX);
+            // Some stop at the first that they have not, and leave the rest as it was.
+            if read == *room && wanted.len() > 1 && value.iter().all(|byte| *byte == UNREAD) {
+                known.append(&mut self.attributes(session, object, &[(*number, *room)])?);
+                continue;
+            }
+            value.truncate(read);
+            known.push((read <= *room).then_some(value));
+        }
+        Ok(known)
+    }
+
     fn read_attribute(
         &self,
         session: &Session,
@@ -438,6 +489,15 @@ pub(in crate::hsm) fn plain_mechanism(number: CK_MECHANISM_TYPE) -> Mechanism<'s
         mechanism_type(number),
         None,
     ))
+}
+
+/// A mechanism with one block, its IV, as the parameter.
+pub(in crate::hsm) fn mechanism_of_block(
+    number: CK_MECHANISM_TYPE,
+    iv: &[u8; 16],
+) -> Mechanism<'_> {
+    let kind = mechanism_type(number);
+    Mechanism::VendorDefined(VendorDefinedMechanism::new(kind, Some(iv)))
 }
 
 fn copy_list(list: *const CK_FUNCTION_LIST) -> Result<CK_FUNCTION_LIST, CryptokiError> {

@@ -23,7 +23,9 @@ use crate::hsm::master::seals::{self, SealKey, SealKeys};
 use crate::hsm::master::{self, MasterKey, Masters};
 use crate::hsm::module::{Loaded, Module};
 use crate::hsm::profile::Profile;
+use crate::hsm::scan;
 use crate::hsm::slot::{self, TokenId};
+use crate::hsm::trial::{Bench, Extent};
 use crate::hsm::wrapped::Keeper;
 use crate::limits;
 use crate::secret::Secret;
@@ -88,17 +90,28 @@ struct Handles {
 }
 
 impl Held {
-    /// Opens the anchor session, logs in, and checks the master keys.
+    /// Opens the anchor session, logs in, checks the master keys and judges every other, and tries
+    /// the mechanisms.
     pub fn open(
         loaded: Arc<Loaded>,
         pass: &Pass<'_>,
-        profile: Profile,
+        mut profile: Profile,
         slot: Slot,
         identity: Identity,
     ) -> Result<Self, Error> {
         let own = OwnSession::open(&loaded, slot, pass.era())?;
         log_in(&own.session, UserType::User, &identity.pin)?;
         let masters = master::check_all(&own.session, &loaded, &profile)?;
+        scan::all(&own.session, &loaded.calls, &profile)?;
+        profile.mechanisms = {
+            let trial = OwnSession::open(&loaded, slot, pass.era())?;
+            let bench = Bench {
+                session: &trial.session,
+                calls: &loaded.calls,
+                profile: &profile,
+            };
+            bench.mechanisms(Extent::Cheap)?
+        };
         let proof = Proof::take(&own.session, &loaded.calls, &masters)?;
         let epoch = Epoch {
             initialization: pass.era(),
@@ -204,6 +217,7 @@ impl Held {
         let session = &anchor.own.session;
         let masters = master::check_all(session, &self.loaded, &self.profile)?;
         self.proof.holds(session, &self.loaded.calls, &masters)?;
+        scan::all(session, &self.loaded.calls, &self.profile)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.epoch.initialization = pass.era();
         state.epoch.login += 1;

@@ -151,7 +151,8 @@ fn refusal(worker: &WorkerSession, error: Error) -> Error {
     }
 }
 
-fn wrap(public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
+/// RSAES-OAEP with SHA-256, as a partner does it.
+pub(in crate::hsm) fn wrap(public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
     let components = PublicKeyComponents {
         n: &public.n,
         e: &public.e,

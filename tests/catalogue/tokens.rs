@@ -42,6 +42,7 @@ pub fn other_config(place: &Place) -> TokenConfig {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     }
 }
 

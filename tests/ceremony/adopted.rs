@@ -37,6 +37,7 @@ fn console() {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     let token = Token::open(&config).unwrap();
     let soon = Instant::now() + Duration::from_secs(30);

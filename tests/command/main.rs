@@ -7,4 +7,7 @@ mod development;
 mod operation;
 mod process;
 mod report;
+#[path = "../support/shim.rs"]
+#[expect(dead_code, reason = "this suite gives it no commands")]
+mod shim;
 mod tokens;

@@ -11,6 +11,7 @@ use pintle::service::pb::v1::{GenerateMacRequest, KeyRef};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 
 use crate::process::{Server, pintle, run};
+use crate::shim::Shim;
 
 const CALLER: &str = "spiffe://shop.example/gateway";
 
@@ -26,6 +27,7 @@ impl Site {
         let Some(Module::Library(library)) = Module::softhsm() else {
             panic!("SoftHSM is missing: run `make setup`");
         };
+        let library = Shim::over(&library, folder.path(), "softhsm").library;
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("tokens")).unwrap();
         let conf = format!("directories.tokendir = {}\n", at("tokens").display());
@@ -221,6 +223,38 @@ fn doctor_finds_a_store_that_belongs_to_another_token() {
     let (code, out, err) = other.run(&["keys", "list"]);
     assert_eq!(code, 6, "nothing of it is listed: {out}");
     assert!(err.contains("no root that this token vouches for"), "{err}");
+}
+
+/// `softhsm2-util --import --aes` makes a key that does everything.
+#[test]
+fn a_server_never_serves_a_token_with_a_key_of_a_dangerous_template() {
+    let site = Site::new();
+    site.init();
+    site.apply();
+    let (served, _) = serve(&site);
+    served.stop();
+    std::fs::write(site.folder.path().join("careless.bin"), [7; 32]).unwrap();
+    let pin = std::fs::read_to_string(site.folder.path().join("user.pin")).unwrap();
+    let import = Command::new("softhsm2-util")
+        .current_dir(site.folder.path())
+        .env("SOFTHSM2_CONF", site.folder.path().join("softhsm2.conf"))
+        .args(["--import", "careless.bin", "--aes", "--token"])
+        .args(["pintle-operation", "--label", "careless", "--id", "0a0b"])
+        .args(["--pin", pin.trim()])
+        .output()
+        .unwrap();
+    assert!(import.status.success(), "{import:?}");
+    let (code, out, err) = site.run(&["serve"]);
+    assert_eq!(code, 5, "{out}{err}");
+    for said in ["careless", "0a0b", "pintle doctor"] {
+        assert!(err.contains(said), "{said}: {err}");
+    }
+    assert!(!err.contains("listening"), "{err}");
+    let (code, out, err) = site.run(&["doctor"]);
+    assert_eq!(code, 6, "{out}{err}");
+    for rule in ["any mechanism", "two uses", "careless"] {
+        assert!(out.contains(rule), "{rule}: {out}");
+    }
 }
 
 #[test]

@@ -23,6 +23,10 @@ mod load;
 mod process;
 mod sessions;
 #[path = "../support/shim.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the token suite, which uses more of it"
+)]
 mod shim;
 mod site;
 

@@ -52,7 +52,7 @@ impl Site {
         let Some(Module::Library(real)) = Module::softhsm() else {
             panic!("SoftHSM is missing: run `make setup`");
         };
-        let shim = Shim::over(&real, site.folder.path(), "shim", None);
+        let shim = Shim::over(&real, site.folder.path(), "shim");
         site.configure(&[(shim.library.clone(), "pintle-faults")]);
         site.must(&["init", "--create-token-so-pin-file", "so.pin"]);
         site.make_keys();

@@ -395,6 +395,7 @@ fn second(place: &Place) -> Place {
             Kind::SoftHsm => Kind::Embedded,
         },
         folder: place.folder.clone(),
+        shim: None,
     }
 }
 

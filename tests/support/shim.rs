@@ -12,22 +12,32 @@ pub struct Shim {
 }
 
 impl Shim {
-    /// A copy named `name` in `folder`, over the module at `real`; what it records goes to `record`.
-    pub fn over(real: &Path, folder: &Path, name: &str, record: Option<&Path>) -> Self {
+    /// A copy named `name` in `folder`, over the module at `real`. What mechanisms it sees is recorded
+    /// under this test program's name.
+    pub fn over(real: &Path, folder: &Path, name: &str) -> Self {
+        Self::new(real, folder, name, "")
+    }
+
+    /// The same over the embedded token of this program, kept in `token`.
+    pub fn over_embedded(token: &Path, folder: &Path, name: &str) -> Self {
+        let reserved = format!("reserved = {:?}\n", token.to_str().unwrap());
+        Self::new(Path::new("self"), folder, name, &reserved)
+    }
+
+    fn new(real: &Path, folder: &Path, name: &str, more: &str) -> Self {
         let shim = Self {
             library: folder.join(format!("{name}.so")),
             socket: folder.join(format!("{name}.sock")),
         };
         std::fs::copy(built(), &shim.library).unwrap();
-        let mut settings = format!(
-            "module = {:?}\nsocket = {:?}\n",
+        let record = recorded();
+        std::fs::create_dir_all(record.parent().unwrap()).unwrap();
+        let settings = format!(
+            "module = {:?}\nsocket = {:?}\nrecord = {:?}\n{more}",
             real.to_str().unwrap(),
-            shim.socket.to_str().unwrap()
+            shim.socket.to_str().unwrap(),
+            record.to_str().unwrap(),
         );
-        if let Some(record) = record {
-            std::fs::create_dir_all(record.parent().unwrap()).unwrap();
-            settings.push_str(&format!("record = {:?}\n", record.to_str().unwrap()));
-        }
         let mut beside = shim.library.clone().into_os_string();
         beside.push(".toml");
         std::fs::write(beside, settings).unwrap();
@@ -62,4 +72,13 @@ fn built() -> PathBuf {
         built.display()
     );
     built
+}
+
+/// Where this test program's mechanisms are recorded: its name without cargo's hash.
+fn recorded() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let name = program.file_stem().unwrap().to_str().unwrap();
+    let suite = name.rsplit_once('-').map_or(name, |(suite, _)| suite);
+    let target = program.ancestors().nth(3).unwrap();
+    target.join("mechanisms").join(suite)
 }

@@ -161,6 +161,125 @@ pub fn what_wrap_unwraps_stays_inside(place: &Place) {
     }
 }
 
+/// The control of all the above on one token: beside our master keys stands a wrapping key that is
+/// bad in one way, and the very same attacks take out a key whose value is known. Such a token is
+/// not opened.
+pub fn the_same_attacks_take_a_key_out_of_a_token_with_a_bad_wrap(place: &Place) {
+    drop(place.token());
+    let attacker = place.attacker();
+    let session = &attacker.session;
+    let value = [0x5a; 16];
+    let victim = known(&attacker, &value);
+    let decrypts = [Attribute::Decrypt(true)];
+    let copied = |key, with: &[Attribute]| {
+        let template = [&[Attribute::Token(false)], with].concat();
+        session.copy_object(key, &template)
+    };
+    // Each attack as (name, what is bad, how the bad key is brought to decrypt).
+    type Turn<'a> = Box<dyn Fn(ObjectHandle) -> Option<ObjectHandle> + 'a>;
+    let attacks: [(&str, Vec<Attribute>, Turn<'_>); 4] = [
+        ("wrap, decrypt", decrypts.to_vec(), Box::new(Some)),
+        (
+            "set-attribute",
+            vec![Attribute::Modifiable(true)],
+            Box::new(|key| {
+                let set = session.update_attributes(key, &decrypts);
+                set.ok().map(|()| key)
+            }),
+        ),
+        (
+            "copy with DECRYPT",
+            vec![Attribute::Copyable(true), Attribute::Modifiable(true)],
+            Box::new(|key| copied(key, &decrypts).ok()),
+        ),
+        (
+            "copy with MODIFIABLE",
+            vec![Attribute::Copyable(true), Attribute::Modifiable(true)],
+            Box::new(|key| {
+                let copy = copied(key, &[Attribute::Modifiable(true)]).ok()?;
+                session.update_attributes(copy, &decrypts).ok()?;
+                Some(copy)
+            }),
+        ),
+    ];
+    for (name, bad, turn) in attacks {
+        let key = careless_wrap(&attacker, &bad);
+        let error = crate::place::refusal(pintle::hsm::Token::open(&place.config()));
+        assert!(error.to_string().contains("a careless wrap"), "{error}");
+        let decrypting = turn(key).unwrap_or_else(|| panic!("{name} was refused"));
+        let out = clulow(&attacker, key, decrypting, victim);
+        assert_eq!(out.as_deref(), Some(&value[..]), "{name}");
+        session.destroy_object(key).unwrap();
+
+        let ours = attacker.master(MasterKey::Wrap.label());
+        let out = turn(ours).and_then(|ours_too| clulow(&attacker, ours, ours_too, victim));
+        assert!(out.is_none(), "{name}");
+    }
+    // And what it unwraps, unpinned, can be read.
+    let key = careless_wrap(&attacker, &[Attribute::Unwrap(true)]);
+    let kw = Mechanism::AesKeyWrap;
+    let blob = session.wrap_key(&kw, key, victim).unwrap();
+    let open = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::GENERIC_SECRET),
+        Attribute::Token(false),
+        Attribute::Sensitive(false),
+        Attribute::Extractable(true),
+    ];
+    let out = session.unwrap_key(&kw, key, &blob, &open).unwrap();
+    let read = session
+        .get_attributes(out, &[AttributeType::Value])
+        .unwrap();
+    assert_eq!(read, [Attribute::Value(value.to_vec())]);
+}
+
+/// A token key that wraps by any mechanism, bad in one way more.
+fn careless_wrap(attacker: &Attacker, bad: &[Attribute]) -> ObjectHandle {
+    let mut template = vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Wrap(true),
+        Attribute::ValueLen(32.into()),
+        Attribute::Label(b"a careless wrap".to_vec()),
+    ];
+    for attribute in [
+        Attribute::Encrypt(false),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Copyable(false),
+        Attribute::Modifiable(false),
+    ] {
+        let replaced = bad
+            .iter()
+            .any(|other| other.attribute_type() == attribute.attribute_type());
+        if !replaced {
+            template.push(attribute);
+        }
+    }
+    template.extend_from_slice(bad);
+    let made = attacker
+        .session
+        .generate_key(&Mechanism::AesKeyGen, &template);
+    made.unwrap()
+}
+
+/// A sensitive session key of a value that the test knows.
+fn known(attacker: &Attacker, value: &[u8]) -> ObjectHandle {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(true),
+        Attribute::Encrypt(true),
+        Attribute::Value(value.to_vec()),
+    ];
+    attacker.session.create_object(&template).unwrap()
+}
+
 /// What a holder of the PIN would like an unwrapped signing key to be.
 fn freedoms() -> Vec<Attribute> {
     vec![

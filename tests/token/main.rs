@@ -11,6 +11,7 @@ mod exports;
 mod mac;
 mod masters;
 mod place;
+mod planted;
 mod queue;
 mod recovery;
 mod rotation;
@@ -21,6 +22,7 @@ mod seal;
 mod secret_key;
 mod together;
 mod transport;
+mod trial;
 mod wrapped;
 
 use place::{Kind, Place};
@@ -85,6 +87,12 @@ scenarios! {
     attack::wrap_then_decrypt_gets_nothing,
     attack::deriving_from_a_master_key_or_its_copy_gets_nothing,
     attack::what_wrap_unwraps_stays_inside,
+    attack::the_same_attacks_take_a_key_out_of_a_token_with_a_bad_wrap,
+    planted::a_planted_key_keeps_the_token_from_being_opened,
+    planted::a_key_planted_while_it_serves_is_found_by_the_next_recovery,
+    planted::five_thousand_keys_are_judged_at_the_start,
+    trial::every_listed_mechanism_was_tried_and_works,
+    trial::a_profile_that_is_wrong_of_the_token_is_found_out,
     queue::a_past_deadline_makes_no_token_call,
     queue::a_deadline_that_passes_in_the_queue_makes_no_token_call,
     queue::a_full_queue_refuses_at_once,
@@ -100,11 +108,37 @@ scenarios! {
     exports::softhsm_keeps_debians_libcrypto,
 }
 
+/// What each operation asks of the embedded token, recorded by a shim before it.
+mod shimmed {
+    macro_rules! again {
+        ($($name:ident),* $(,)?) => {
+            $(#[test] fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::spawn_in(&super::Place::prepare_shimmed(folder.path()), stringify!($name));
+            })*
+        };
+    }
+    again! {
+        a_sealed_value_opens_again,
+        root_and_pan_index_authenticate_and_differ,
+        audit_signs_and_its_public_key_is_to_be_had,
+        a_generated_key_signs,
+        an_imported_key_signs,
+        an_imported_secret_computes_what_our_ciphers_do,
+        a_generated_secret_is_of_its_kind_and_does_one_thing,
+        a_wrapped_key_signs_and_nothing_stays,
+        what_a_partner_wraps_opens,
+    }
+}
+
 const SCENARIO: &str = "PINTLE_TEST_SCENARIO";
 
 fn spawn(kind: Kind, name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::prepare(kind, folder.path());
+    spawn_in(&Place::prepare(kind, folder.path()), name);
+}
+
+fn spawn_in(place: &Place, name: &str) {
     let output = place
         .command(&std::env::current_exe().unwrap())
         .args(["child", "--exact", "--nocapture", "--test-threads=1"])

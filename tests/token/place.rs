@@ -12,6 +12,8 @@ use cryptoki::types::AuthPin;
 use pintle::hsm::{Module, Token, TokenConfig};
 use pintle::secret::Secret;
 
+use shim::Shim;
+
 pub const LABEL: &str = "pintle-test";
 pub const PIN: &str = "1234-user";
 pub const SO_PIN: &str = "5678-officer";
@@ -25,10 +27,17 @@ pub enum Kind {
 pub struct Place {
     pub kind: Kind,
     pub folder: PathBuf,
+    // Pintle's module, where a shim stands before it: SoftHSM always, the embedded token if asked.
+    pub shim: Option<PathBuf>,
 }
+
+#[path = "../support/shim.rs"]
+#[expect(dead_code, reason = "these suites give it no commands")]
+mod shim;
 
 const KIND: &str = "PINTLE_TEST_TOKEN";
 const FOLDER: &str = "PINTLE_TEST_FOLDER";
+const SHIM: &str = "PINTLE_TEST_SHIM";
 
 impl Place {
     pub fn prepare(kind: Kind, folder: &Path) -> Self {
@@ -38,9 +47,25 @@ impl Place {
             folder.join("tokens").display()
         );
         std::fs::write(folder.join("softhsm2.conf"), configuration).unwrap();
+        let shim = (kind == Kind::SoftHsm).then(|| match softhsm() {
+            Module::Library(real) => Shim::over(&real, folder, "softhsm").library,
+            Module::Embedded { .. } => panic!("SoftHSM is a library"),
+        });
         Self {
             kind,
             folder: folder.to_path_buf(),
+            shim,
+        }
+    }
+
+    /// The embedded token behind a shim: what it is asked is recorded as SoftHSM's is.
+    pub fn prepare_shimmed(folder: &Path) -> Self {
+        let place = Self::prepare(Kind::Embedded, folder);
+        std::fs::create_dir(folder.join("embedded")).unwrap();
+        let token = folder.join("embedded").join("token.sql");
+        Self {
+            shim: Some(Shim::over_embedded(&token, folder, "embedded").library),
+            ..place
         }
     }
 
@@ -51,6 +76,7 @@ impl Place {
                 _ => Kind::SoftHsm,
             },
             folder: std::env::var_os(FOLDER).unwrap().into(),
+            shim: std::env::var_os(SHIM).map(PathBuf::from),
         }
     }
 
@@ -59,11 +85,15 @@ impl Place {
         command
             .env(KIND, format!("{:?}", self.kind))
             .env(FOLDER, &self.folder)
-            .env("SOFTHSM2_CONF", self.folder.join("softhsm2.conf"));
+            .env("SOFTHSM2_CONF", self.folder.join("softhsm2.conf"))
+            .envs(self.shim.as_ref().map(|shim| (SHIM, shim)));
         command
     }
 
     pub fn module(&self) -> Module {
+        if let Some(shim) = &self.shim {
+            return Module::Library(shim.clone());
+        }
         match self.kind {
             Kind::Embedded => Module::Embedded {
                 dir: self.folder.join("embedded"),
@@ -85,6 +115,7 @@ impl Place {
             symmetric_workers: 1,
             asymmetric_workers: 1,
             call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+            profile: None,
         }
     }
 
@@ -150,9 +181,10 @@ impl Place {
 
     /// The module as an attacker in this process has it, after [`Token`] initialised it.
     pub fn attacker(&self) -> Attacker {
-        let pkcs11 = match self.module() {
-            Module::Embedded { .. } => Pkcs11::new_from_self().unwrap(),
-            Module::Library(path) => Pkcs11::new(path).unwrap(),
+        // Not through the shim: what an attacker asks is not what Pintle asks.
+        let pkcs11 = match (self.kind, softhsm()) {
+            (Kind::SoftHsm, Module::Library(path)) => Pkcs11::new(path).unwrap(),
+            _ => Pkcs11::new_from_self().unwrap(),
         };
         let slot = pkcs11
             .get_slots_with_initialized_token()

@@ -306,6 +306,7 @@ fn open_or_make_token(folder: &Path, library: Option<&Path>) -> Result<Token, Fa
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     match Token::open(&config) {
         Err(hsm::Error::TokenMissing { .. }) => {

@@ -204,6 +204,7 @@ fn open_or_make_token(folder: &Path) -> Result<Token, Failure> {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     match Token::open(&config) {
         Err(hsm::Error::TokenMissing { .. }) => {

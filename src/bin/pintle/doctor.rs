@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pintle::config::server::{Environment, Server};
 use pintle::domain::cipher::PinCipher;
-use pintle::hsm::{ObjectReport, Token};
+use pintle::hsm::{MechanismReport, ObjectReport, SmReport, Token, Trial, UnsafeKey};
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::rotation;
 use pintle::{limits, process, secret};
@@ -23,23 +23,36 @@ struct Finding {
     good: bool,
 }
 
+/// Every mechanism tried: the standards' and the maker's.
+type Tried = (Vec<MechanismReport>, Vec<SmReport>);
+
 /// Examines everything and fails where something is wrong.
 pub fn run(arguments: &Doctor, output: Output) -> Outcome {
     let server = settings::load(&arguments.configured.config)?;
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
+    let config = settings::token_config(&server.token)?;
+    let unsafe_keys = Token::unsafe_keys(&config).map_err(settings::token_failure)?;
+    if !unsafe_keys.is_empty() {
+        return refused(&unsafe_keys, output);
+    }
+    let token = settings::open_token(&config)?;
     let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
     let objects = token
         .key_report(deadline)
         .wait()
         .map_err(settings::token_failure)?;
+    let tried = token
+        .try_mechanisms(deadline)
+        .wait()
+        .map_err(settings::token_failure)?;
     let mut findings = machine();
     findings.extend(token_findings(&server, &token, deadline));
+    findings.push(make_finding(&server, &token));
     findings.extend(objects.iter().map(object_finding));
     findings.extend(store_findings(&server, &token));
     let wrong = findings.iter().filter(|finding| !finding.good).count();
     match output {
-        Output::Json => print_json(&report(&findings, &token, &objects)),
-        Output::Table => print_tables(&findings, &token),
+        Output::Json => print_json(&report(&findings, &token, &objects, &tried)),
+        Output::Table => print_tables(&findings, &tried),
     }
     if wrong > 0 {
         return Err(Failure::new(
@@ -104,13 +117,58 @@ fn token_findings(server: &Server, token: &Token, deadline: Instant) -> Vec<Find
     ]
 }
 
-/// A private or secret key must be sensitive, not extractable, and never both wrap and decrypt.
+/// A token with unsafe keys is not opened: they are all there is to say.
+fn refused(unsafe_keys: &[UnsafeKey], output: Output) -> Outcome {
+    let mut findings = machine();
+    findings.extend(unsafe_keys.iter().map(|key| Finding {
+        what: format!(
+            "{} {:?}, CKA_ID {}",
+            key.class,
+            key.label,
+            hex::encode(&key.id)
+        ),
+        found: format!("{}: {}", key.rule, key.fault),
+        good: false,
+    }));
+    match output {
+        Output::Json => print_json(&json!({
+            "findings": findings_json(&findings),
+            "unsafe_keys": unsafe_keys.iter().map(|key| json!({
+                "class": key.class, "label": key.label, "id": hex::encode(&key.id),
+                "rule": key.rule, "fault": key.fault,
+            })).collect::<Vec<_>>(),
+        })),
+        Output::Table => print_findings(&findings),
+    }
+    let count = findings.iter().filter(|finding| !finding.good).count();
+    Err(Failure::new(
+        Kind::Verification,
+        format!("{count} of these are wrong, and the token is not opened while they are"),
+    ))
+}
+
+/// Which profile the token has, and what it suggests.
+fn make_finding(server: &Server, token: &Token) -> Finding {
+    let (make, workers) = token.make();
+    let mut found = match make {
+        Some((name, source)) => format!("{name}: {source}"),
+        None => "none is known for this manufacturer: standard numbers only".into(),
+    };
+    let configured = server.token.symmetric_workers;
+    if let Some(workers) = workers.filter(|workers| *workers != configured) {
+        found.push_str(&format!(
+            "; symmetric_workers = {workers} would be faster than {configured}"
+        ));
+    }
+    Finding {
+        what: "profile".into(),
+        found,
+        good: true,
+    }
+}
+
+/// What each key is; that none is unsafe was seen before the token was opened.
 fn object_finding(object: &ObjectReport) -> Finding {
-    let is = |name| object.attribute(name) == Some(true);
-    let not = |name| object.attribute(name) == Some(false);
-    let public = object.class == "public key";
-    let both = is("CKA_WRAP") && is("CKA_DECRYPT") || is("CKA_UNWRAP") && is("CKA_ENCRYPT");
-    let good = public || is("CKA_SENSITIVE") && not("CKA_EXTRACTABLE") && !both;
     let on: Vec<&str> = object
         .attributes
         .iter()
@@ -120,7 +178,7 @@ fn object_finding(object: &ObjectReport) -> Finding {
     Finding {
         what: format!("{} {} {:?}", object.key_type, object.class, object.label),
         found: on.join(" "),
-        good,
+        good: true,
     }
 }
 
@@ -267,7 +325,7 @@ const RESIDENCES: [[&str; 3]; 8] = [
     ["GenerateRandom", "the token", "-"],
 ];
 
-fn print_tables(findings: &[Finding], token: &Token) {
+fn print_findings(findings: &[Finding]) {
     let rows = findings
         .iter()
         .map(|f| {
@@ -279,35 +337,72 @@ fn print_tables(findings: &[Finding], token: &Token) {
         })
         .collect();
     println!("{}", table(&["", "what", "found"], rows));
+}
+
+fn print_tables(findings: &[Finding], tried: &Tried) {
+    print_findings(findings);
     let rows = RESIDENCES
         .iter()
         .map(|row| row.map(String::from).to_vec())
         .collect();
     println!("{}", table(&["operation", "runs in", "clear where"], rows));
-    let rows = token
-        .mechanisms()
+    let (standard, sm) = tried;
+    let mut rows: Vec<Vec<String>> = standard
         .iter()
-        .map(|m| {
-            let has = if m.present { "yes" } else { "no" };
-            vec![m.mechanism.name().to_owned(), has.to_owned()]
-        })
+        .map(|m| tried_row(m.mechanism.name(), m.mechanism.number(), m.present, m.works))
         .collect();
-    println!(
-        "{}",
-        table(&["mechanism this service may use", "token has it"], rows)
+    rows.extend(
+        sm.iter()
+            .map(|m| tried_row(m.mechanism.name(), m.number, m.present, m.works)),
     );
+    let head = [
+        "mechanism this service may use",
+        "number",
+        "listed",
+        "tried",
+    ];
+    println!("{}", table(&head, rows));
 }
 
-fn report(findings: &[Finding], token: &Token, objects: &[ObjectReport]) -> serde_json::Value {
+fn tried_row(name: &str, number: u64, present: bool, works: Option<Trial>) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        format!("0x{number:x}"),
+        if present { "yes" } else { "no" }.to_owned(),
+        works.map_or_else(|| "-".to_owned(), |outcome| outcome.to_string()),
+    ]
+}
+
+fn tried_json(name: &str, number: u64, present: bool, works: Option<Trial>) -> serde_json::Value {
+    json!({
+        "mechanism": name, "number": number, "present": present,
+        "works": works.map(|outcome| matches!(outcome, Trial::Works)),
+        "outcome": works.map(|outcome| outcome.to_string()),
+    })
+}
+
+fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
+    let each = findings.iter().map(|f| {
+        json!({
+            "what": f.what, "found": f.found, "good": f.good,
+        })
+    });
+    each.collect()
+}
+
+fn report(
+    findings: &[Finding],
+    token: &Token,
+    objects: &[ObjectReport],
+    (standard, sm): &Tried,
+) -> serde_json::Value {
     let info = token.info();
     json!({
         "token": {
             "label": info.label, "manufacturer": info.manufacturer, "model": info.model,
             "serial": info.serial, "library": info.library, "software": info.software,
         },
-        "findings": findings.iter().map(|f| json!({
-            "what": f.what, "found": f.found, "good": f.good,
-        })).collect::<Vec<_>>(),
+        "findings": findings_json(findings),
         "objects": objects.iter().map(|o| json!({
             "class": o.class, "label": o.label, "key_type": o.key_type,
             "attributes": o.attributes.iter().map(|(n, v)| (*n, *v))
@@ -316,8 +411,12 @@ fn report(findings: &[Finding], token: &Token, objects: &[ObjectReport]) -> serd
         "residences": RESIDENCES.iter().map(|[operation, runs_in, clear]| json!({
             "operation": operation, "runs_in": runs_in, "clear": clear,
         })).collect::<Vec<_>>(),
-        "mechanisms": token.mechanisms().iter().map(|m| json!({
-            "mechanism": m.mechanism.name(), "present": m.present,
-        })).collect::<Vec<_>>(),
+        "profile": token.make().0.map(|(name, source)| json!({ "name": name, "source": source })),
+        "mechanisms": standard.iter()
+            .map(|m| tried_json(m.mechanism.name(), m.mechanism.number(), m.present, m.works))
+            .collect::<Vec<_>>(),
+        "maker_mechanisms": sm.iter()
+            .map(|m| tried_json(m.mechanism.name(), m.number, m.present, m.works))
+            .collect::<Vec<_>>(),
     })
 }

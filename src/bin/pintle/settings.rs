@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pintle::config::server::{Server, Token};
-use pintle::hsm::{self, Class, Module, TokenConfig};
+use pintle::hsm::{self, Class, Module, ProfileChoice, TokenConfig};
 use pintle::secret::Secret;
 
 use crate::exit::{Failure, Kind};
@@ -36,6 +36,7 @@ pub fn token_config(token: &Token) -> Result<TokenConfig, Failure> {
         symmetric_workers: token.symmetric_workers,
         asymmetric_workers: token.asymmetric_workers,
         call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        profile: token.profile.as_deref().map(ProfileChoice::of),
     })
 }
 
@@ -113,6 +114,9 @@ pub fn token_failure(error: hsm::Error) -> Failure {
         (hsm::Error::PinIncorrect, _) => {
             Some("correct the PIN file before the next try: tokens lock after a few")
         }
+        (hsm::Error::TemplateUnsafe(_), _) => Some(
+            "`pintle doctor` lists every such key; whoever made it can make it by a safe template",
+        ),
         (_, Class::Module) => Some("check [token] in the configuration file"),
         _ => None,
     };

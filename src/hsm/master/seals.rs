@@ -5,13 +5,15 @@
 //! restart, does not depend on the order of objects, and cannot be moved by a clock.
 //! Making and destroying is for commands: a running server only follows.
 
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
+use cryptoki_sys::CKA_LABEL;
 
 use crate::hsm::error::Error;
 use crate::hsm::master::{self, MasterKey};
 use crate::hsm::module::Loaded;
 use crate::hsm::profile::Profile;
+use crate::hsm::raw::Calls;
 use crate::limits;
 
 /// The `CKA_ID`s of a token's `seal` keys.
@@ -66,7 +68,7 @@ pub(in crate::hsm) fn find_all(
     profile: &Profile,
 ) -> Result<Seals, Error> {
     let mut keys: Vec<SealKey> = Vec::new();
-    for (number, object) in numbered(session)? {
+    for (number, object) in numbered(session, &loaded.calls)? {
         master::check(session, loaded, profile, MasterKey::Seal, object)?;
         let id = master::id_of(session, object)?;
         if keys.iter().any(|key| key.number == number || key.id == id) {
@@ -126,7 +128,10 @@ pub(in crate::hsm) fn destroy_old(
 
 /// Every token object with a `seal`'s label, and its number. By the label only: one that is not
 /// what it should be must be found to be refused.
-pub(in crate::hsm) fn numbered(session: &Session) -> Result<Vec<(u32, ObjectHandle)>, Error> {
+pub(in crate::hsm) fn numbered(
+    session: &Session,
+    calls: &Calls,
+) -> Result<Vec<(u32, ObjectHandle)>, Error> {
     let mut found = Vec::new();
     // PKCS#11 finds by whole values only.
     for object in session.find_objects(&[
@@ -134,16 +139,18 @@ pub(in crate::hsm) fn numbered(session: &Session) -> Result<Vec<(u32, ObjectHand
         Attribute::KeyType(KeyType::AES),
         Attribute::Token(true),
     ])? {
-        let read = session.get_attributes(object, &[AttributeType::Label])?;
-        let number = read.iter().find_map(|attribute| match attribute {
-            Attribute::Label(label) => number_of(label),
-            _ => None,
-        });
-        if let Some(number) = number {
+        let read = calls.attributes(session, object, &[(CKA_LABEL, limits::SCAN_NAME_BYTES)])?;
+        let label = read.first().and_then(Option::as_deref);
+        if let Some(number) = label.and_then(number_of) {
             found.push((number, object));
         }
     }
     Ok(found)
+}
+
+/// Whether a label is a `seal`'s.
+pub(in crate::hsm) fn is_label(label: &[u8]) -> bool {
+    number_of(label).is_some()
 }
 
 fn label(number: u32) -> String {

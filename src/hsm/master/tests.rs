@@ -21,12 +21,12 @@ use crate::secret::Secret;
 fn what_wrap_unwraps_stays_inside_and_a_wrap_key_that_pins_nothing_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (opened, own) = initialized(folder.path());
-    what_wrap_unwraps_stays_inside(&own.session);
+    what_wrap_unwraps_stays_inside(&opened, &own.session);
     a_wrap_key_that_pins_nothing_is_refused(&opened, &own.session);
 }
 
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-fn what_wrap_unwraps_stays_inside(session: &Session) {
+fn what_wrap_unwraps_stays_inside(opened: &Opened, session: &Session) {
     let careless = [
         Attribute::Token(false),
         Attribute::ValueLen(16.into()),
@@ -36,7 +36,7 @@ fn what_wrap_unwraps_stays_inside(session: &Session) {
     let careless = session.generate_key(&Allowed::AesKeyGen.plain(), &careless);
     let careless = careless.unwrap();
     let victim = extractable_rsa(session);
-    let wrap = find(session, MasterKey::Wrap).unwrap()[0];
+    let wrap = find(session, &opened.loaded.calls, MasterKey::Wrap).unwrap()[0];
     let kwp = Allowed::AesKwp.plain();
     let unwrapped = |key, key_type, asked: &[Attribute]| {
         let blob = session.wrap_key(&kwp, key, victim).unwrap();
@@ -113,11 +113,11 @@ fn extractable_rsa(session: &Session) -> ObjectHandle {
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 fn a_wrap_key_that_pins_nothing_is_refused(opened: &Opened, session: &Session) {
     let loaded = &opened.loaded;
-    let profile = Profile::read(&loaded.calls, opened.slot.unwrap()).unwrap();
+    let profile = Profile::read(loaded, opened.slot.unwrap(), None).unwrap();
     check_all(session, loaded, &profile).unwrap();
 
     session
-        .destroy_object(find(session, MasterKey::Wrap).unwrap()[0])
+        .destroy_object(find(session, &opened.loaded.calls, MasterKey::Wrap).unwrap()[0])
         .unwrap();
     let mut template = MasterKey::Wrap.rule().template(ObjectClass::SECRET_KEY);
     template.extend([
@@ -149,6 +149,7 @@ fn initialized(folder: &Path) -> (Opened, OwnSession) {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: crate::limits::TOKEN_CALL_TIMEOUT,
+        profile: None,
     };
     Token::initialize(&config, None).unwrap();
     let opened = module::open(&config.module, &config.label, false).unwrap();
