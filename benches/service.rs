@@ -283,20 +283,15 @@ async fn context(folder: &Path) -> Result<Context, AnyError> {
     Token::initialize(&config, None)?;
     let token = Token::open(&config)?;
     let store = pintle::store::Store::open(&folder.join("store.sqlite"))?;
-    let catalogue = Catalogue::open(
-        store,
-        token.clone(),
-        CatalogueOptions::new(Environment::Test),
-    )?;
+    let catalogue = Catalogue::open(store, token, CatalogueOptions::new(Environment::Test))?;
     catalogue.spawn_poll();
     let keys = folder.join("keys.toml");
     std::fs::write(&keys, KEYS)?;
     import::import_file(&catalogue, &keys, &KeyName::parse("default")?).await?;
-    let fill = Fill::new(&token, Instant::now() + limits::DEADLINE_MAX).await?;
+    let fill = Fill::new(catalogue.fleet(), Instant::now() + limits::DEADLINE_MAX).await?;
     let engine = HostPinEngine::new(config::server::Environment::Test, None, fill.clone())?;
     Ok(Context {
         catalogue,
-        token,
         pin_engine: Arc::new(engine),
         issuer: Issuer::default(),
         fill,

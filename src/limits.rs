@@ -184,6 +184,14 @@ pub const SEAL_NUMBER_MAX: u32 = 9999;
 pub const SEAL_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Unknown `seal` keys remembered for that time; while so many are, no other is looked for.
 pub const SEAL_STRANGE_MAX: usize = 64;
+/// How often tokens that are not used are looked at again.
+pub const RECRUIT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a server that starts waits for tokens that are being opened.
+pub const TOKEN_OPEN_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a stamp waits for the other tokens after the first has answered.
+pub const STAMP_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the count of a PIN's tries waits for the other tokens after the first has answered.
+pub const PAN_INDEX_PATIENCE: Duration = Duration::from_millis(50);
 /// Most seals in one record: one per enrolled token.
 pub const SEALS_MAX: usize = 8;
 /// Records sealed anew in one transaction: a kill loses no more work than that, and servers that

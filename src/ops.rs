@@ -127,9 +127,12 @@ pub enum Error {
     /// The catalogue as a whole is refused.
     #[error("the catalogue is refused: {0}")]
     Catalogue(crate::keys::error::CatalogueFault),
-    /// The token.
+    /// A token.
     #[error(transparent)]
     Token(#[from] hsm::Error),
+    /// The tokens, all of them.
+    #[error(transparent)]
+    Tokens(crate::keys::error::Error),
     /// No random fill.
     #[error(transparent)]
     Fill(#[from] fill::Exhausted),

@@ -4,15 +4,16 @@
 //! environment = "production"
 //! host_pin_processing = "accepted-by: Name, 2026-01-31"
 //!
-//! [token]
+//! [[hsm.token]]           # new keys that stay in a token are made in the first
 //! library = "/usr/lib/softhsm/libsofthsm2.so"
 //! label = "pintle"
 //! pin_file = "/run/credentials/pintle/token-pin"
 //!
-//! [[enrolled]]            # another token that can open the same store, where there is one
+//! [[hsm.token]]           # another that can open the same store, where there is one
 //! library = "/usr/lib/vendor/libother.so"
 //! label = "pintle-b"
 //! pin_file = "/run/credentials/pintle/token-b-pin"
+//! call_timeout_ms = 1500  # 50 to 60000; may be left out, as the numbers of workers may
 //!
 //! [store]
 //! path = "/var/lib/pintle/store.sqlite"
@@ -66,11 +67,8 @@ pub struct Server {
     /// Keys that protect or derive other keys may be opened into this process.
     #[serde(default)]
     pub allow_process_kek: bool,
-    /// The PKCS#11 token.
-    pub token: Token,
-    /// Other tokens that are enrolled for the same store: what is written is sealed by each.
-    #[serde(default)]
-    pub enrolled: Vec<Token>,
+    /// The PKCS#11 tokens.
+    pub hsm: Hsm,
     /// The sealed records.
     pub store: Store,
     /// The journal.
@@ -104,7 +102,16 @@ pub enum Environment {
 #[serde(try_from = "String")]
 pub struct Acceptance(String);
 
-/// The PKCS#11 token: exactly one of `library` and `embedded`.
+/// The PKCS#11 tokens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hsm {
+    /// All are enrolled for the same store, share the work and take over from one another. Keys that
+    /// stay in a token are made in the first.
+    pub token: Vec<Token>,
+}
+
+/// One token: exactly one of `library` and `embedded`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
@@ -124,6 +131,9 @@ pub struct Token {
     /// Sessions for RSA.
     #[serde(default = "one_worker")]
     pub asymmetric_workers: usize,
+    /// How long one call may take before it counts as hung, ms. Making RSA keys has longer.
+    #[serde(default = "usual_call_timeout")]
+    pub call_timeout_ms: u64,
 }
 
 /// The sealed records.
@@ -222,13 +232,15 @@ impl Server {
         if let Some(fault) = tokens.find_map(|token| token.fault(self.environment)) {
             return Some(fault);
         }
-        if self.enrolled.len() >= limits::SEALS_MAX {
-            return Some(("enrolled", "has more tokens than a record has seals"));
+        match self.hsm.token.len() {
+            0 => return Some(("hsm.token", "there must be one")),
+            1..=limits::SEALS_MAX => {}
+            _ => return Some(("hsm.token", "there are more tokens than a record has seals")),
         }
         let mut labels: Vec<_> = self.tokens().map(|token| &token.label).collect();
         labels.sort_unstable();
         if labels.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Some(("enrolled", "each token needs a label of its own"));
+            return Some(("hsm.token.label", "each token needs a label of its own"));
         }
         if self.environment == Environment::Production && self.host_pin_processing.is_none() {
             return Some((
@@ -250,14 +262,13 @@ impl Server {
         self.pin_verification.fault().or(self.limits.fault())
     }
 
-    /// Every token, the one that works first.
+    /// Every token, the one first that makes the keys which stay in one.
     pub fn tokens(&self) -> impl Iterator<Item = &Token> {
-        std::iter::once(&self.token).chain(&self.enrolled)
+        self.hsm.token.iter()
     }
 
     fn resolve(&mut self, folder: &Path) {
-        let tokens = std::iter::once(&mut self.token).chain(&mut self.enrolled);
-        for token in tokens {
+        for token in &mut self.hsm.token {
             for file in std::iter::once(&mut token.pin_file).chain(&mut token.embedded) {
                 *file = folder.join(&*file);
             }
@@ -286,19 +297,33 @@ impl Token {
     fn fault(&self, environment: Environment) -> Option<(&'static str, &'static str)> {
         let workers = 1..=limits::POOL_WORKERS_MAX;
         match (&self.library, &self.embedded) {
-            (None, None) => return Some(("token", "needs `library` or `embedded`")),
-            (Some(_), Some(_)) => return Some(("token", "has both `library` and `embedded`")),
+            (None, None) => return Some(("hsm.token", "needs `library` or `embedded`")),
+            (Some(_), Some(_)) => return Some(("hsm.token", "has both `library` and `embedded`")),
             (Some(library), None) if !library.is_absolute() => {
-                return Some(("token.library", "must be an absolute path: it becomes code"));
+                return Some((
+                    "hsm.token.library",
+                    "must be an absolute path: it becomes code",
+                ));
             }
             (None, Some(_)) if environment == Environment::Production => {
-                return Some(("token.embedded", "production refuses a software token"));
+                return Some(("hsm.token.embedded", "production refuses a software token"));
             }
             (Some(_), None) | (None, Some(_)) => {}
         }
         let classes = [self.symmetric_workers, self.asymmetric_workers];
-        let fit = classes.iter().all(|class| workers.contains(class));
-        (!fit).then_some(("token", "workers must be 1 to 64 per class"))
+        if !classes.iter().all(|class| workers.contains(class)) {
+            return Some(("hsm.token", "workers must be 1 to 64 per class"));
+        }
+        (!limits::TOKEN_CALL_TIMEOUTS.contains(&self.call_timeout()))
+            .then_some(("hsm.token.call_timeout_ms", "must be 50 to 60000"))
+    }
+}
+
+impl Token {
+    /// How long one call may take before it counts as hung.
+    #[must_use]
+    pub fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.call_timeout_ms)
     }
 }
 
@@ -374,17 +399,24 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self {
             calls_in_flight: limits::CALLS_IN_FLIGHT_MAX,
-            deadline_default_ms: ms(limits::DEADLINE_DEFAULT),
-            deadline_max_ms: ms(limits::DEADLINE_MAX),
+            deadline_default_ms: milliseconds(limits::DEADLINE_DEFAULT),
+            deadline_max_ms: milliseconds(limits::DEADLINE_MAX),
         }
     }
 }
 
 fn one_worker() -> usize {
     1
+}
+
+fn usual_call_timeout() -> u64 {
+    milliseconds(limits::TOKEN_CALL_TIMEOUT)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_date(text: &str) -> bool {
@@ -398,7 +430,7 @@ mod tests {
     const FILE: &str = r#"
         environment = "production"
         host_pin_processing = "accepted-by: A. Person, 2026-01-31"
-        [token]
+        [[hsm.token]]
         library = "/usr/lib/module.so"
         label = "pintle"
         pin_file = "pin"
@@ -452,10 +484,10 @@ mod tests {
     }
 
     #[test]
-    fn an_enrolled_token_is_as_strictly_read_as_the_first() {
+    fn every_token_is_as_strictly_read_as_the_first() {
         let other = |line: &str, label: &str| {
             let entry = format!(
-                "[[enrolled]]\n{line}\nlabel = \"{label}\"\npin_file = \"other-pin\"\n[store]"
+                "[[hsm.token]]\n{line}\nlabel = \"{label}\"\npin_file = \"other-pin\"\n[store]"
             );
             edited("[store]", &entry).unwrap()
         };
@@ -467,13 +499,40 @@ mod tests {
         let expected = ["/etc/pintle/pin", "/etc/pintle/other-pin"];
         assert_eq!(files.collect::<Vec<_>>(), expected.map(PathBuf::from));
         for (line, label, key) in [
-            (library, "pintle", "enrolled"),
-            ("embedded = \"x\"", "other", "token.embedded"),
-            ("library = \"lib.so\"", "other", "token.library"),
-            ("", "other", "token"),
+            (library, "pintle", "hsm.token.label"),
+            ("embedded = \"x\"", "other", "hsm.token.embedded"),
+            ("library = \"lib.so\"", "other", "hsm.token.library"),
+            ("", "other", "hsm.token"),
         ] {
             assert_eq!(other(line, label).fault().map(|fault| fault.0), Some(key));
         }
+    }
+
+    #[test]
+    fn there_are_one_to_eight_tokens_and_a_call_has_50_ms_to_a_minute() {
+        let none = edited("[store]", "[store]").unwrap();
+        let none = Server {
+            hsm: Hsm { token: vec![] },
+            ..none
+        };
+        assert_eq!(none.fault().unwrap().0, "hsm.token");
+        let more: String = (0..8)
+            .map(|at| {
+                format!("[[hsm.token]]\nlibrary = \"/x\"\nlabel = \"{at}\"\npin_file = \"p\"\n")
+            })
+            .collect();
+        let nine = edited("[store]", &format!("{more}[store]")).unwrap();
+        assert_eq!(nine.fault().unwrap().0, "hsm.token");
+        let timeout = |ms| {
+            let line = format!("label = \"pintle\"\ncall_timeout_ms = {ms}");
+            edited("label = \"pintle\"", &line).unwrap().fault()
+        };
+        assert_eq!((timeout(50), timeout(60_000)), (None, None));
+        for ms in [0, 49, 60_001] {
+            assert_eq!(timeout(ms).unwrap().0, "hsm.token.call_timeout_ms");
+        }
+        let usual = edited("pintle", "pintle").unwrap().hsm.token[0].call_timeout();
+        assert_eq!(usual, limits::TOKEN_CALL_TIMEOUT);
     }
 
     #[test]
@@ -491,7 +550,7 @@ mod tests {
     #[test]
     fn production_refuses_the_embedded_token_and_reflection() {
         let server = edited("library = \"/usr/lib/module.so\"", "embedded = \"x\"").unwrap();
-        assert_eq!(server.fault().unwrap().0, "token.embedded");
+        assert_eq!(server.fault().unwrap().0, "hsm.token.embedded");
         let server = edited("client_ca = \"c\"", "client_ca = \"c\"\nreflection = true").unwrap();
         assert_eq!(server.fault().unwrap().0, "listen.reflection");
     }
@@ -516,7 +575,13 @@ mod tests {
 
     #[test]
     fn words_that_are_not_known_are_refused_in_every_table() {
-        for table in ["[token]", "[store]", "[audit]", "[listen]", "[policy]"] {
+        for table in [
+            "[[hsm.token]]",
+            "[store]",
+            "[audit]",
+            "[listen]",
+            "[policy]",
+        ] {
             assert!(
                 edited(table, &format!("{table}\nunheard_of = 1")).is_err(),
                 "{table}"

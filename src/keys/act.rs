@@ -8,13 +8,13 @@
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::keys::approval::Used;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
 use crate::keys::make::deadline;
+use crate::keys::stamp::{stamp, stamped};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::limits;
 use crate::store::change::{Answer, Beside, RequestId};
@@ -157,45 +157,6 @@ pub fn request_hash(call: &str, message: &[u8]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// `payload` with the token's stamp over it and where it stands.
-pub(in crate::keys) async fn stamp(
-    catalogue: &Catalogue,
-    context: &[u8],
-    payload: Vec<u8>,
-) -> Result<Vec<u8>, Error> {
-    let mac = mac(catalogue, context, &payload).await?;
-    let mut body = payload;
-    body.extend_from_slice(&mac);
-    Ok(body)
-}
-
-/// What stood under a stamp; none where it is not the token's.
-pub(in crate::keys) async fn stamped<'a>(
-    catalogue: &Catalogue,
-    context: &[u8],
-    body: &'a [u8],
-) -> Result<Option<&'a [u8]>, Error> {
-    let Some((payload, said)) = body.split_last_chunk::<32>() else {
-        return Ok(None);
-    };
-    let mac = mac(catalogue, context, payload).await?;
-    Ok(bool::from(mac.ct_eq(said)).then_some(payload))
-}
-
-async fn mac(catalogue: &Catalogue, context: &[u8], payload: &[u8]) -> Result<[u8; 32], Error> {
-    let mut message = Sha256::new();
-    message.update(
-        u64::try_from(context.len())
-            .unwrap_or(u64::MAX)
-            .to_be_bytes(),
-    );
-    message.update(context);
-    message.update(payload);
-    let message = [STAMP, &message.finalize()[..]].concat();
-    let token = catalogue.custodian().token();
-    Ok(token.root_mac(deadline(), message).await?)
-}
-
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::UNIX_EPOCH
@@ -239,9 +200,6 @@ fn decode(bytes: &[u8]) -> Result<([u8; 32], Outcome), Malformed> {
     };
     Ok((hash, outcome))
 }
-
-/// Begins what is stamped; nothing else that `root` signs begins so.
-const STAMP: &[u8] = b"pintle stamp\0";
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,11 @@
 //! Documents are stamped by the token, so that nobody approves by editing the store. Which calls
 //! need a second person is not decided here but in the policy file.
 
-use crate::keys::act::{Act, now, stamp, stamped};
+use crate::keys::act::{Act, now};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::make::deadline;
+use crate::keys::stamp::{stamp, stamped};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::limits;
 use crate::store::change::{Beside, Document, DocumentPut};

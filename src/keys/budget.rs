@@ -3,8 +3,10 @@
 //! servers admit what one does.
 //!
 //! A try is taken off before it is made and given back where the PIN was right; whatever happens in
-//! between, the count errs on the side of fewer tries. The PAN is kept only as an HMAC under
-//! `pan-index`. The PIN of a card may have several keys; each has its own budget.
+//! between, the count errs on the side of fewer tries. The PAN is kept only as HMACs under the
+//! `pan-index` of each token: the highest of their counts holds, and all are raised to it, so that a
+//! token that takes over knows what was tried. The PIN of a card may have several keys; each has its
+//! own budget.
 
 use std::time::Instant;
 
@@ -12,6 +14,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::domain::pan::Pan;
+use crate::hsm::Token;
 use crate::keys::act::now;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
@@ -70,12 +73,12 @@ impl Reserved {
     ) -> Result<Self, Error> {
         let now = now();
         let card = Budget {
-            subject: card(catalogue, VERIFICATION, of, until).await?,
+            subjects: card(catalogue, VERIFICATION, of, until).await?,
             ends: end_of(DAY, now),
             most: rules.pan_failures_day,
         };
         let caller = Budget {
-            subject: caller(of),
+            subjects: vec![caller(of)],
             ends: end_of(MINUTE, now),
             most: rules.caller_failures_minute,
         };
@@ -95,7 +98,7 @@ impl Reserved {
     ) -> Result<Self, Error> {
         let now = now();
         let card = Budget {
-            subject: card(catalogue, REFERENCE, of, until).await?,
+            subjects: card(catalogue, REFERENCE, of, until).await?,
             ends: end_of(DAY, now),
             most: rules.pan_failures_day,
         };
@@ -123,14 +126,14 @@ impl Reserved {
     }
 }
 
-/// The card's budget: an HMAC under `pan-index`, of a digest so that no copy of the PAN is left in
-/// a queue.
+/// The card's budget: HMACs under every token's `pan-index`, of a digest so that no copy of the PAN is
+/// left in a queue. What one token cannot count now, the others do.
 async fn card(
     catalogue: &Catalogue,
     purpose: &[u8],
     of: Try<'_>,
     until: Instant,
-) -> Result<[u8; 32], Error> {
+) -> Result<Vec<[u8; 32]>, Error> {
     let mut digest = Sha256::new();
     for part in [of.tenant.as_bytes(), of.key.as_bytes()] {
         digest.update([u8::try_from(part.len()).unwrap_or(u8::MAX)]);
@@ -139,11 +142,9 @@ async fn card(
     of.pan.expose_digits(|digits| digest.update(digits));
     let digest: Zeroizing<[u8; 32]> = Zeroizing::new(digest.finalize().into());
     let message = [purpose, &digest[..]].concat();
-    Ok(catalogue
-        .custodian()
-        .token()
-        .pan_index(until, message)
-        .await?)
+    let ask = |token: &Token| token.pan_index(until, message.clone());
+    let hashes = catalogue.fleet().every(limits::PAN_INDEX_PATIENCE, ask);
+    Ok(hashes.await?.into_iter().map(|(_, hash)| hash).collect())
 }
 
 fn caller(of: Try<'_>) -> [u8; 32] {

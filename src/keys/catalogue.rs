@@ -7,6 +7,7 @@
 
 mod block;
 mod dukpt;
+mod opening;
 mod page;
 mod resident;
 
@@ -19,20 +20,21 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
-use crate::hsm::{self, Token};
+use crate::hsm::{self, Token, TokenId};
 use crate::keys::act::now;
 use crate::keys::attributes::{Environment, Residence, State};
 use crate::keys::cache::Cache;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
+use crate::keys::fleet::Fleet;
 use crate::keys::flight::Flights;
 use crate::keys::key_ref::NamedKey;
 use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
 use crate::keys::record::Header;
+use crate::keys::resident::Resident;
 use crate::keys::root::alone::Alone;
 use crate::keys::root::findings::Findings;
-use crate::keys::root::scan::Progress;
 use crate::keys::seal::{Content, Custodian, refusal, refusal_of};
 use crate::keys::standing::{Expected, Followed, Standing};
 use crate::limits;
@@ -122,48 +124,6 @@ pub struct Listed {
 }
 
 impl Catalogue {
-    /// A catalogue over a store and a token: the whole store is read once and checked against its
-    /// root. Without [`Catalogue::spawn_poll`] it goes blind. Blocks.
-    ///
-    /// # Errors
-    /// [`Error::CatalogueRefused`] where nothing in the store can be relied upon; or what store or
-    /// token answered. Single rows that are not what the root vouches for are no error: they are
-    /// refused when asked for, and named by [`Catalogue::findings`].
-    pub fn open(store: Store, token: Token, options: CatalogueOptions) -> Result<Self, Error> {
-        Self::open_among(store, (token, Vec::new()), options, &|_| ())
-    }
-
-    /// The same, with other enrolled tokens at hand: what is written is sealed by each of them too.
-    /// Tells now and then how many records were read.
-    ///
-    /// # Errors
-    /// As [`Catalogue::open`].
-    pub fn open_among(
-        store: Store,
-        (token, others): (Token, Vec<Token>),
-        options: CatalogueOptions,
-        progress: Progress<'_>,
-    ) -> Result<Self, Error> {
-        let standing = Standing::open(&store, &token, progress)?;
-        // After the reading, which may take longer than a catalogue may be blind.
-        let opened = Instant::now();
-        Ok(Self {
-            inner: Arc::new(Inner {
-                store,
-                custodian: Custodian::new(token, options.environment).with_others(others),
-                standing,
-                cache: Cache::new(options.open_keys_max.min(limits::OPEN_KEYS_MAX)),
-                flights: Flights::new(),
-                allow_process_kek: options.allow_process_kek,
-                blind_after: options.blind_after.min(limits::GENERATION_BLIND_MAX),
-                opened,
-                clock: AtomicU64::new(now()),
-                heard: AtomicU64::new(0),
-                loads: AtomicU64::new(0),
-            }),
-        })
-    }
-
     /// Finds and opens a key that the caller may know of.
     ///
     /// # Errors
@@ -183,6 +143,9 @@ impl Catalogue {
         }
         if self.inner.silent_for() > self.inner.blind_after {
             return Err(Error::Blind);
+        }
+        if let Some(refusal) = self.fleet().refusal() {
+            return Err(refusal);
         }
         let found = self.inner.cache.find(tenant, name, key.version);
         // What was found holds until a pending version's moment comes.
@@ -256,8 +219,8 @@ impl Catalogue {
                 .list(deadline, tenant, after.take())
                 .await?;
             for record in &page {
-                let header = match self.inner.authentic(record, deadline).await {
-                    Ok(header) => Ok(header),
+                let header = match self.inner.authentic(None, record, deadline).await {
+                    Ok((header, _)) => Ok(header),
                     Err(error @ Error::RecordRefused { .. }) => Err(error),
                     Err(error) => return Err(error),
                 };
@@ -278,7 +241,7 @@ impl Catalogue {
 
     /// How the catalogue stands.
     pub fn stats(&self) -> CatalogueStats {
-        let (root, _) = self.inner.standing.root();
+        let root = self.inner.standing.root();
         CatalogueStats {
             records: root.count,
             index_bytes: self.inner.standing.index_bytes(),
@@ -302,14 +265,20 @@ impl Catalogue {
         &self.inner.standing
     }
 
-    /// A row of a listing, opened by one of the tokens at hand, if the root vouches for it.
-    pub(in crate::keys) async fn authentic_by(
+    /// A row of a listing, opened by this token, or by any that has sealed it, if the root vouches
+    /// for it.
+    pub(in crate::keys) async fn authentic(
         &self,
-        token: &Token,
+        by: Option<&Token>,
         record: &StoredRecord,
         deadline: Instant,
     ) -> Result<(Header, Content), Error> {
-        self.inner.authentic_by(token, record, deadline).await
+        self.inner.authentic(by, record, deadline).await
+    }
+
+    /// The tokens.
+    pub fn fleet(&self) -> &Fleet {
+        self.inner.custodian.fleet()
     }
 
     /// Every version of a key, newest first, each the one that the root vouches for.
@@ -413,15 +382,11 @@ impl Inner {
         }
     }
 
-    async fn authentic(&self, record: &StoredRecord, deadline: Instant) -> Result<Header, Error> {
-        let token = self.custodian.token();
-        Ok(self.authentic_by(token, record, deadline).await?.0)
-    }
-
-    /// A row of a listing, opened, if the root vouches for the row and the token for the header.
-    async fn authentic_by(
+    /// A row of a listing, opened, if the root vouches for the row and a token for the header: this
+    /// one, or any that has sealed it.
+    async fn authentic(
         &self,
-        token: &Token,
+        by: Option<&Token>,
         record: &StoredRecord,
         deadline: Instant,
     ) -> Result<(Header, Content), Error> {
@@ -437,7 +402,12 @@ impl Inner {
                 _ => Err(Refusal::RowUnknown),
             };
             match found {
-                Ok(_) => return self.custodian.open_by(token, deadline, record).await,
+                Ok(_) => {
+                    return match by {
+                        Some(token) => self.custodian.open_by(token, deadline, record).await,
+                        None => self.custodian.open(deadline, record).await,
+                    };
+                }
                 Err(why) if matches!(self.follow(deadline).await?, Followed::Unchanged) => {
                     return Err(refusal(record, why));
                 }
@@ -491,11 +461,14 @@ impl Inner {
             (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
                 Material::Shut
             }
-            (_, Content::TokenObject(object_id)) => {
-                let resident = self.resident(&header, object_id, deadline).await?;
+            (_, Content::TokenObject(home, object_id)) => {
+                let key = Resident::new(self.home(home)?, object_id);
+                let resident = self.resident(&header, key, deadline).await?;
                 resident.ok_or_else(mismatch)?
             }
-            (_, Content::Wrapped(blob)) => Material::Wrapped(hsm::Wrapped::new(&blob)),
+            (_, Content::Wrapped(home, blob)) => {
+                Material::Wrapped(self.home(home)?.clone(), hsm::Wrapped::new(&blob))
+            }
             (_, Content::Nothing) => Material::Shut,
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();
@@ -517,6 +490,11 @@ impl Inner {
         Ok(open.holding_until(until))
     }
 
+    fn home(&self, token: TokenId) -> Result<&Token, Error> {
+        let found = self.custodian.fleet().at_hand(token);
+        found.ok_or(Error::TokenNotAtHand { token })
+    }
+
     async fn poll(&self) -> Result<(), Error> {
         let begun = Instant::now();
         self.clock.fetch_max(now(), Ordering::Relaxed);
@@ -529,8 +507,8 @@ impl Inner {
 
     /// Brings the index up to the store, and forgets the keys that changed.
     async fn follow(&self, deadline: Instant) -> Result<Followed, Error> {
-        let token = self.custodian.token();
-        let followed = self.standing.follow(&self.store, token, deadline).await?;
+        let fleet = self.custodian.fleet();
+        let followed = self.standing.follow(&self.store, fleet, deadline).await?;
         match &followed {
             Followed::Unchanged => {}
             Followed::Everything => self.cache.clear(),

@@ -163,7 +163,7 @@ pub async fn open(
         Some(found) => found.revision,
         None => 0,
     };
-    let random = catalogue.custodian().token().random(deadline(), 16).await?;
+    let random = catalogue.fleet().random(deadline(), 16).await?;
     let draft = Draft {
         id: hex::encode(random),
         opened: now(),
@@ -305,7 +305,7 @@ pub async fn close(
         at: now(),
         result: Ok(&made.header),
     };
-    let minutes = Minutes::of(catalogue, tenant, &held.draft, &held.file, &end);
+    let minutes = Minutes::of(catalogue, tenant, &held.draft, &held.file, &end)?;
     let mut entry = Entry::of_made([&made]);
     entry.beside = held.last(tenant, minutes.put(catalogue).await?);
     if let Err(error) = ledger::write(catalogue, entry).await {

@@ -1,5 +1,5 @@
-//! Checkpoints: what the catalogue was at some time, signed by the token under `audit` and kept
-//! where who can put the store back cannot put the checkpoint back. The only thing by which a whole
+//! Checkpoints: what the catalogue was at some time, signed by every token under `audit`, so that any
+//! can tell, and kept where who can put the store back cannot put the checkpoint back. The only thing by which a whole
 //! store put back to an earlier state is noticed.
 //!
 //! A store older than its checkpoint is refused, and one of the same generation with another root.
@@ -13,9 +13,11 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use spki::SubjectPublicKeyInfoRef;
 
-use crate::hsm::Token;
+use crate::hsm::{self, Token, TokenId};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::{CatalogueFault, Error};
+use crate::keys::fleet::Fleet;
+use crate::keys::ledger;
 use crate::keys::template::read_text;
 
 /// What the catalogue was at some time.
@@ -24,17 +26,25 @@ use crate::keys::template::read_text;
 pub struct Checkpoint {
     /// The form of this file.
     pub checkpoint: u32,
-    /// The token that signed, hex.
-    pub token: String,
     /// The catalogue's generation.
     pub generation: u64,
     /// How many records it had.
     pub records: u64,
-    /// The MAC of its root, hex.
+    /// A keyed digest of its root, hex.
     pub root: String,
     /// When it was made, seconds since 1970.
     pub time: u64,
-    /// ECDSA on P-256 with SHA-256 over all of the above: r ‖ s, hex.
+    /// One of each token, over all of the above.
+    pub signatures: Vec<TokenSignature>,
+}
+
+/// One token's signature.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSignature {
+    /// The token that signed, hex.
+    pub token: String,
+    /// ECDSA on P-256 with SHA-256: r ‖ s, hex.
     pub signature: String,
 }
 
@@ -48,19 +58,24 @@ impl Checkpoint {
         if let Some(fault) = catalogue.fault() {
             return Err(fault.into());
         }
-        let token = catalogue.custodian().token();
-        let (root, mac) = catalogue.standing().root();
+        ledger::all_at_hand(catalogue).await?;
+        let root = catalogue.standing().root();
         let mut made = Self {
             checkpoint: FORM,
-            token: hex::encode(token.id().0),
             generation: root.generation,
             records: root.count,
-            root: hex::encode(mac),
+            root: hex::encode(catalogue.standing().digest()),
             time,
-            signature: String::new(),
+            signatures: Vec::new(),
         };
-        let signature = token.audit_sign(deadline, made.message()).await?;
-        made.signature = hex::encode(signature);
+        let message = made.message();
+        for token in catalogue.fleet().tokens() {
+            let signature = token.audit_sign(deadline, message.clone()).await?;
+            made.signatures.push(TokenSignature {
+                token: hex::encode(token.id().0),
+                signature: hex::encode(signature),
+            });
+        }
         Ok(made)
     }
 
@@ -97,50 +112,63 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::CatalogueRefused`]; or what the token answered.
     pub async fn check(&self, catalogue: &Catalogue, deadline: Instant) -> Result<(), Error> {
-        let token = catalogue.custodian().token();
-        self.verify(token, deadline).await?;
-        let (root, mac) = catalogue.standing().root();
+        self.verify(catalogue.fleet(), deadline).await?;
+        let root = catalogue.standing().root();
         let (checkpoint, found) = (self.generation, root.generation);
         if found < checkpoint {
             return Err(CatalogueFault::BehindCheckpoint { checkpoint, found }.into());
         }
-        if found == checkpoint && hex::encode(mac) != self.root {
+        if found == checkpoint && hex::encode(catalogue.standing().digest()) != self.root {
             return Err(CatalogueFault::NotTheCheckpoints { generation: found }.into());
         }
         Ok(())
     }
 
-    async fn verify(&self, token: &Token, deadline: Instant) -> Result<(), Error> {
-        if self.token != hex::encode(token.id().0) {
-            return Err(CatalogueFault::CheckpointOfOtherToken.into());
+    /// By any token at hand that has signed it.
+    async fn verify(&self, fleet: &Fleet, deadline: Instant) -> Result<(), Error> {
+        if !fleet
+            .tokens()
+            .any(|token| self.signature_of(token.id()).is_some())
+        {
+            let other = || CatalogueFault::CheckpointOfOtherToken.into();
+            return Err(fleet.vacancy().unwrap_or_else(other));
         }
         let forged = || Error::from(CatalogueFault::CheckpointForged);
-        let info = token.audit_public_key(deadline).await?;
+        let signed = |token: &Token| self.signature_of(token.id()).is_some();
+        let ask = |token: &Token| {
+            let (id, info) = (token.id(), token.audit_public_key(deadline));
+            async move { Ok::<_, hsm::Error>((id, info.await?)) }
+        };
+        let (token, info) = fleet.any(signed, ask).await?;
+        let signature = self.signature_of(token).ok_or_else(forged)?;
         let info = SubjectPublicKeyInfoRef::try_from(info.as_slice()).map_err(|_| forged())?;
         let point = info.subject_public_key.as_bytes().ok_or_else(forged)?;
-        let signature = hex::decode(&self.signature).map_err(|_| forged())?;
+        let signature = hex::decode(signature).map_err(|_| forged())?;
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(&self.message(), &signature)
             .map_err(|_| forged())
     }
 
-    /// What is signed: lengths are fixed but for the two texts, which are preceded by theirs.
+    fn signature_of(&self, token: TokenId) -> Option<&str> {
+        let id = hex::encode(token.0);
+        let own = self.signatures.iter().find(|one| one.token == id);
+        own.map(|one| one.signature.as_str())
+    }
+
+    /// What is signed: lengths are fixed but for the text, which is preceded by its own.
     fn message(&self) -> Vec<u8> {
         let Self {
             checkpoint,
-            token,
             generation,
             records,
             root,
             time,
-            signature: _,
+            signatures: _,
         } = self;
         let mut message = LABEL.to_vec();
         message.extend(checkpoint.to_be_bytes());
-        for text in [token, root] {
-            message.extend((text.len() as u64).to_be_bytes());
-            message.extend(text.as_bytes());
-        }
+        message.extend((root.len() as u64).to_be_bytes());
+        message.extend(root.as_bytes());
         for number in [generation, records, time] {
             message.extend(number.to_be_bytes());
         }
@@ -148,5 +176,5 @@ impl Checkpoint {
     }
 }
 
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 const LABEL: &[u8] = b"pintle checkpoint\0";

@@ -53,7 +53,7 @@ pub async fn create(
         table,
         created: now(),
     };
-    let body = document::vouch(catalogue.custodian(), title(&id), &stored.encode()).await?;
+    let body = document::vouch(catalogue, title(&id), &stored.encode()).await?;
     let outcome = Outcome {
         name: name.clone(),
         version: 1,

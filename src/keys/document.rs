@@ -2,15 +2,18 @@
 //! nobody who can write the store can change a word of it, and with it a secret part.
 //!
 //! The token's seal binds the text, its kind, its name and the environment as associated data.
+//! What hides something is the first token's; what is vouched for is so by every one, and any can
+//! tell.
 //! Deliberately not here: what a document says. A document put back to an earlier state that was
 //! sealed too is not noticed by the seal; each says when it was written.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::hsm::{self, Sealed, TokenId};
+use crate::hsm::{self, Sealed, Token, TokenId};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
+use crate::keys::ledger;
 use crate::keys::make::deadline;
 use crate::keys::seal::Custodian;
 use crate::keys::tlv::{Malformed, Reader, Writer};
@@ -49,7 +52,7 @@ pub(in crate::keys) async fn seal(
     let mut plain = Vec::with_capacity(1 + hidden.len());
     plain.push(KIND_DOCUMENT);
     plain.extend_from_slice(hidden);
-    let token = custodian.token();
+    let token = custodian.fleet().first()?;
     let bound = bound(custodian, title, text);
     let sealed = token.seal(deadline(), bound, Secret::new(plain)).await?;
     let mut writer = Writer::after(MAGIC);
@@ -67,11 +70,10 @@ pub(in crate::keys) async fn open(
     title: Title<'_>,
     body: &[u8],
 ) -> Result<Opened, Error> {
-    let token = custodian.token();
     let read = read(body).map_err(|Malformed| refused(title))?;
-    if read.token != token.id().0 {
-        return Err(refused(title));
-    }
+    let fleet = custodian.fleet();
+    let absent = || fleet.vacancy().unwrap_or_else(|| refused(title));
+    let token = fleet.at_hand(TokenId(read.token)).ok_or_else(absent)?;
     let bound = bound(custodian, title, read.text);
     let opened = token.unseal(deadline(), bound, read.sealed).await;
     let mut hidden = opened.map_err(|error| match error {
@@ -90,18 +92,20 @@ pub(in crate::keys) async fn open(
     })
 }
 
-/// The bytes that the store keeps of a document that hides nothing and stays: every token at hand
-/// vouches for it, by a key that is never rotated.
+/// The bytes that the store keeps of a document that hides nothing and stays: every token vouches
+/// for it, by a key that is never rotated.
 pub(in crate::keys) async fn vouch(
-    custodian: &Custodian,
+    catalogue: &Catalogue,
     title: Title<'_>,
     text: &[u8],
 ) -> Result<Vec<u8>, Error> {
     if text.len() > limits::SEALED_DOCUMENT_BYTES_MAX {
         return Err(refused(title));
     }
+    ledger::all_at_hand(catalogue).await?;
+    let custodian = catalogue.custodian();
     let mut writer = Writer::after(MAGIC_VOUCHED);
-    for token in custodian.tokens() {
+    for token in custodian.fleet().tokens() {
         let mac = token.root_mac(deadline(), bound(custodian, title, text));
         writer.put(tag::TOKEN, &token.id().0);
         writer.put(tag::MAC, &mac.await?);
@@ -116,12 +120,21 @@ pub(in crate::keys) async fn vouched(
     title: Title<'_>,
     body: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let token = custodian.token();
-    let read = read_vouched(body, token.id().0);
-    let (mac, text) = read.map_err(|Malformed| refused(title))?;
+    let fleet = custodian.fleet();
+    let known = |token: &Token| read_vouched(body, token.id().0).is_ok();
+    let Some(one) = fleet.tokens().find(|token| known(token)) else {
+        return Err(fleet.vacancy().unwrap_or_else(|| refused(title)));
+    };
+    let read = read_vouched(body, one.id().0);
+    let (_, text) = read.map_err(|Malformed| refused(title))?;
     let message = bound(custodian, title, text);
-    let own = token.root_mac(deadline(), message).await?;
-    if bool::from(own.as_slice().ct_eq(mac)) {
+    let ask = |token: &Token| {
+        let (id, mac) = (token.id(), token.root_mac(deadline(), message.clone()));
+        async move { Ok::<_, hsm::Error>((id, mac.await?)) }
+    };
+    let (id, own) = fleet.any(known, ask).await?;
+    let said = read_vouched(body, id.0).map_err(|Malformed| refused(title))?;
+    if bool::from(own.as_slice().ct_eq(said.0)) {
         Ok(text.to_vec())
     } else {
         Err(refused(title))
@@ -145,7 +158,7 @@ fn read_vouched(body: &[u8], token: [u8; 16]) -> Result<(&[u8], &[u8]), Malforme
 
 /// The document vouched for by every token at hand; none where this one of them has done so.
 pub(in crate::keys) async fn vouched_also_by(
-    custodian: &Custodian,
+    catalogue: &Catalogue,
     other: TokenId,
     title: Title<'_>,
     body: &[u8],
@@ -153,8 +166,8 @@ pub(in crate::keys) async fn vouched_also_by(
     if read_vouched(body, other.0).is_ok() {
         return Ok(None);
     }
-    let text = vouched(custodian, title, body).await?;
-    vouch(custodian, title, &text).await.map(Some)
+    let text = vouched(catalogue.custodian(), title, body).await?;
+    vouch(catalogue, title, &text).await.map(Some)
 }
 
 /// Every document of a kind.

@@ -25,6 +25,7 @@ use crate::keys::key_policy::DukptPolicy;
 use crate::keys::make::secret_kind;
 use crate::keys::material::MaterialError;
 use crate::keys::record::Header;
+use crate::keys::resident::Resident;
 use crate::limits;
 use crate::secret::{Locked, Secret, SlabFull};
 use crate::store::change::KsnNote;
@@ -74,7 +75,7 @@ enum Source {
     Tdes(Locked<tdes::BaseKey>),
     Aes(Locked<aes::BaseKey>),
     Token {
-        object_id: [u8; 16],
+        key: Resident,
         kind: SecretKind,
         size: aes::Size,
     },
@@ -101,10 +102,10 @@ impl Base {
         Ok(Self::of(source))
     }
 
-    /// A base key in the token; none of an algorithm that does not live there.
-    pub(in crate::keys) fn resident(algorithm: Algorithm, object_id: [u8; 16]) -> Option<Self> {
+    /// A base key in its token; none of an algorithm that does not live there.
+    pub(in crate::keys) fn resident(algorithm: Algorithm, key: Resident) -> Option<Self> {
         Some(Self::of(Source::Token {
-            object_id,
+            key,
             kind: secret_kind(algorithm)?,
             size: size(algorithm)?,
         }))
@@ -131,7 +132,7 @@ impl Base {
             Some(initial) => initial,
             None => {
                 let epoch = self.initial_keys.epoch();
-                let derived = self.derive(catalogue, ksn, deadline).await?;
+                let derived = self.derive(ksn, deadline).await?;
                 let derived = Arc::new(self.lock(catalogue, derived)?);
                 let place = ("", name, VERSION);
                 self.initial_keys.insert(epoch, place, false, &derived);
@@ -143,12 +144,7 @@ impl Base {
         self.lock(catalogue, key.ok_or(KsnError::Length)?)
     }
 
-    async fn derive(
-        &self,
-        catalogue: &Catalogue,
-        ksn: &Ksn,
-        deadline: Instant,
-    ) -> Result<InitialKey, Error> {
+    async fn derive(&self, ksn: &Ksn, deadline: Instant) -> Result<InitialKey, Error> {
         match (&self.source, ksn) {
             (Source::Tdes(base), Ksn::Tdes(ksn)) => {
                 Ok(InitialKey::Tdes(base.expose_secret().initial_key(ksn.id())))
@@ -156,19 +152,12 @@ impl Base {
             (Source::Aes(base), Ksn::Aes(ksn)) => {
                 Ok(InitialKey::Aes(base.expose_secret().initial_key(ksn.id())))
             }
-            (
-                Source::Token {
-                    object_id,
-                    kind,
-                    size,
-                },
-                Ksn::Aes(ksn),
-            ) => {
+            (Source::Token { key, kind, size }, Ksn::Aes(ksn)) => {
                 let blocks = aes::initial_key_blocks(*size, ksn.id());
                 let blocks = Secret::new(blocks.as_flattened().to_vec());
-                let token = catalogue.custodian().token();
+                let (token, object_id) = (key.token(), key.object_id());
                 let encrypted = token
-                    .ecb(deadline, *object_id, *kind, Direction::Encrypt, blocks)
+                    .ecb(deadline, object_id, *kind, Direction::Encrypt, blocks)
                     .await?;
                 let encrypted = encrypted.expose_secret();
                 Ok(InitialKey::Aes(aes::InitialKey::of_blocks(

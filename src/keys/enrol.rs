@@ -97,7 +97,7 @@ pub async fn dismiss(
     lost: TokenId,
     progress: Progress<'_>,
 ) -> Result<Dismissed, Error> {
-    if catalogue.custodian().at_hand(lost).is_some() {
+    if catalogue.fleet().at_hand(lost).is_some() {
         return Err(Error::TokenAtHand { token: lost });
     }
     let _lock = reseal::lock(catalogue).await?;
@@ -120,8 +120,7 @@ async fn vouch_for(catalogue: &Catalogue, kind: &'static str, other: TokenId) ->
     } in document::all(catalogue, kind).await?
     {
         let title = Title { kind, id: &id };
-        let custodian = catalogue.custodian();
-        let body = match document::vouched_also_by(custodian, other, title, &body).await {
+        let body = match document::vouched_also_by(catalogue, other, title, &body).await {
             Ok(Some(body)) => body,
             Ok(None) => continue,
             // It is named when it is read; keys come first.
@@ -167,6 +166,6 @@ async fn vouch(catalogue: &Catalogue, other: &Token) -> Result<(), Error> {
 }
 
 fn at_hand(catalogue: &Catalogue, token: TokenId) -> Result<&Token, Error> {
-    let found = catalogue.custodian().at_hand(token);
+    let found = catalogue.fleet().at_hand(token);
     found.ok_or(Error::TokenNotAtHand { token })
 }

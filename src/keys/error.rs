@@ -57,6 +57,24 @@ pub enum Error {
     /// The token's.
     #[error("the token: {0}")]
     TokenUnavailable(#[source] hsm::Error),
+    /// One token's, where it is known which: this is that one's to do, or nothing is done without
+    /// it.
+    #[error("token {token:?} does not serve: {why}")]
+    TokenAway {
+        /// Its label.
+        token: String,
+        /// Why.
+        why: Arc<Self>,
+    },
+    /// The tokens', all of them.
+    #[error("no token serves: {reasons}")]
+    NoTokenServes {
+        /// Each token and why.
+        reasons: String,
+    },
+    /// The operator's: production keys are for tokens that are no software.
+    #[error("production refuses a software token; this one says so of itself")]
+    SoftwareToken,
     /// The store's.
     #[error("the store: {0}")]
     StoreUnavailable(#[source] Arc<store::error::Error>),
@@ -269,6 +287,9 @@ pub enum CatalogueFault {
     /// The catalogue was changed under another token, without this one.
     #[error("its newest root is another token's")]
     RootStale,
+    /// What it vouches for is another catalogue than the other tokens'.
+    #[error("this token vouches for another catalogue")]
+    RootOfOther,
     /// The root's MAC is not the token's.
     #[error("its root is not authentic")]
     RootForged,

@@ -38,7 +38,7 @@ use crate::domain::mac::{MacKey, Rule};
 use crate::domain::pin_block::Format;
 use crate::domain::sm2;
 use crate::domain::track;
-use crate::hsm::{RsaHash, Wrapped};
+use crate::hsm::RsaHash;
 use crate::keys::attributes::Side;
 use crate::keys::dukpt::Way;
 use crate::keys::key_policy::{FormatSet, PinVerification};
@@ -47,6 +47,7 @@ use crate::keys::material::Material;
 use crate::keys::open_key::{KeyUse, OpenKey, PublicKey};
 use crate::keys::policy::Checked;
 use crate::keys::record::Header;
+use crate::keys::resident::{Resident, RsaKey};
 use crate::secret::Locked;
 
 /// A key that was checked for the operation `Op`, and what that operation needs of it.
@@ -308,9 +309,9 @@ impl Grant<GiveCryptogram> {
 }
 
 impl Grant<OpenTransport> {
-    /// The private key's `CKA_ID`.
-    pub fn object_id(&self) -> [u8; 16] {
-        self.part
+    /// Where the private key is.
+    pub fn resident(&self) -> &Resident {
+        &self.part
     }
 
     /// What its header says.
@@ -321,8 +322,8 @@ impl Grant<OpenTransport> {
 
 /// A key under which others come in or go out.
 pub enum Parent<'a> {
-    /// In the token: its `CKA_ID`.
-    Token([u8; 16]),
+    /// In its token.
+    Token(&'a Resident),
     /// In this process, where that is allowed.
     Process(&'a PinCipher),
 }
@@ -338,15 +339,6 @@ pub enum Signer<'a> {
     },
     /// In this process, by `domain::sm2::sign`.
     Sm2(&'a sm2::PrivateKey),
-}
-
-/// Where in the token an RSA key is.
-#[derive(Clone)]
-pub enum RsaKey {
-    /// It stays there: its `CKA_ID`, for `hsm::Token::sign_rsa`.
-    Resident([u8; 16]),
-    /// It is unwrapped there, for `hsm::Token::sign_wrapped_rsa`.
-    Wrapped(Wrapped),
 }
 
 /// What a caller may want of a key. The operations are the markers of this file.
@@ -432,9 +424,9 @@ operations! {
     /// Giving out working keys as bare cryptograms, at a terminal's sign-in.
     GiveCryptogram: "give out cryptograms", ParentPart = parent_part;
     /// Opening what came in under the public half.
-    OpenTransport: "open transported keys", [u8; 16] =
+    OpenTransport: "open transported keys", Resident =
         |key| match key.material() {
-            Material::Token(object_id) => Some(*object_id),
+            Material::Token(resident) => Some(resident.clone()),
             _ => None,
         };
 }
@@ -447,8 +439,8 @@ pub struct ProtectionPart {
 
 /// Where a key lies under which others come in or go out.
 pub enum ParentPart {
-    /// In the token.
-    Token([u8; 16]),
+    /// In its token.
+    Token(Resident),
     /// In this process.
     Process(Arc<Locked<PinCipher>>),
 }
@@ -456,7 +448,7 @@ pub enum ParentPart {
 impl ParentPart {
     fn parent(&self) -> Parent<'_> {
         match self {
-            Self::Token(object_id) => Parent::Token(*object_id),
+            Self::Token(resident) => Parent::Token(resident),
             Self::Process(cipher) => Parent::Process(cipher.expose_secret()),
         }
     }
@@ -509,7 +501,7 @@ fn data_cipher(key: &OpenKey, way: Way) -> Option<Arc<Locked<PinCipher>>> {
 fn parent_part(key: &OpenKey) -> Option<ParentPart> {
     match key.material() {
         Material::Cipher(cipher) => Some(ParentPart::Process(Arc::clone(cipher))),
-        Material::Token(object_id) => Some(ParentPart::Token(*object_id)),
+        Material::Token(resident) => Some(ParentPart::Token(resident.clone())),
         _ => None,
     }
 }
@@ -555,8 +547,8 @@ fn sign_part(key: &OpenKey) -> Option<SignPart> {
 
 fn rsa_key(material: &Material) -> Option<RsaKey> {
     match material {
-        Material::Token(object_id) => Some(RsaKey::Resident(*object_id)),
-        Material::Wrapped(wrapped) => Some(RsaKey::Wrapped(wrapped.clone())),
+        Material::Token(resident) => Some(RsaKey::Resident(resident.clone())),
+        Material::Wrapped(token, wrapped) => Some(RsaKey::Wrapped(token.clone(), wrapped.clone())),
         _ => None,
     }
 }

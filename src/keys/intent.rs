@@ -10,12 +10,12 @@
 //! kept.
 
 use crate::failpoint;
-use crate::hsm;
-use crate::keys::act::{stamp, stamped};
+use crate::hsm::{self, Token, TokenId};
 use crate::keys::attributes::{Algorithm, Usage};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::make::{deadline, destroy_object};
+use crate::keys::stamp::{stamp_by, stamped_by_one};
 use crate::keys::tlv::{Malformed, Reader, Writer};
 use crate::store::RecordId;
 use crate::store::change::{Beside, Document, DocumentEnd, DocumentPut};
@@ -23,6 +23,8 @@ use crate::store::change::{Beside, Document, DocumentEnd, DocumentPut};
 /// One object that a record is, or was, to name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::keys) struct Intent {
+    /// The token that the object is in.
+    pub token: TokenId,
     /// The object's `CKA_ID`.
     pub object_id: [u8; 16],
     /// What it is for, and of what algorithm: it is found by these.
@@ -51,32 +53,37 @@ impl Intent {
             kind: KIND.to_owned(),
             id: hex::encode(self.object_id),
             expected_revision: 0,
-            body: stamp(
-                catalogue,
-                &context(catalogue, self.object_id),
+            body: stamp_by(
+                self.token(catalogue)?,
+                &context(self.token, self.object_id),
                 self.encode(),
             )
             .await?,
         })
     }
 
-    /// What a document says, where it is an intent of this token.
+    /// What a document says, where it is an intent of a token at hand.
     pub async fn read(catalogue: &Catalogue, document: &Document) -> Result<Option<Self>, Error> {
         let Ok(Ok(object_id)) = hex::decode(&document.id).map(<[u8; 16]>::try_from) else {
             return Ok(None);
         };
-        let context = context(catalogue, object_id);
-        let payload = stamped(catalogue, &context, &document.body).await?;
-        Ok(payload.and_then(|payload| Self::decode(object_id, payload).ok()))
+        let context = |token| context(token, object_id);
+        let stamped = stamped_by_one(catalogue, context, &document.body).await?;
+        Ok(stamped.and_then(|(token, payload)| Self::decode(token, object_id, payload).ok()))
     }
 
     /// Destroys the object; it may be gone, or never have been made.
-    pub async fn destroy_object(&self, catalogue: &Catalogue) -> Result<(), hsm::Error> {
-        let token = catalogue.custodian().token();
+    pub async fn destroy_object(&self, catalogue: &Catalogue) -> Result<(), Error> {
+        let token = self.token(catalogue)?;
         match destroy_object(token, self.object_id, (self.usage, self.algorithm)).await {
             Err(hsm::Error::NoSuchKey) => Ok(()),
-            other => other,
+            other => Ok(other?),
         }
+    }
+
+    fn token<'a>(&self, catalogue: &'a Catalogue) -> Result<&'a Token, Error> {
+        let (token, found) = (self.token, catalogue.fleet().at_hand(self.token));
+        found.ok_or(Error::TokenNotAtHand { token })
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -89,7 +96,7 @@ impl Intent {
         writer.finish()
     }
 
-    fn decode(object_id: [u8; 16], bytes: &[u8]) -> Result<Self, Malformed> {
+    fn decode(token: TokenId, object_id: [u8; 16], bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| Malformed);
         let usage = reader.take(1)?.try_into().ok().and_then(Usage::from_code);
@@ -101,6 +108,7 @@ impl Intent {
         let version = reader.take(5)?.try_into().map_err(|_| Malformed)?;
         reader.end()?;
         Ok(Self {
+            token,
             object_id,
             usage: usage.ok_or(Malformed)?,
             algorithm: algorithm.ok_or(Malformed)?,
@@ -125,11 +133,11 @@ pub(in crate::keys) fn end_of(object_id: [u8; 16]) -> DocumentEnd {
 /// The kind of these documents.
 pub(in crate::keys) const KIND: &str = "intent";
 
-/// What the token's stamp is bound to besides what the intent says. A second token of the store has
+/// What the token's stamp is bound to besides what the intent says. Another token of the store has
 /// other objects: it never takes up an intent of this one.
-fn context(catalogue: &Catalogue, object_id: [u8; 16]) -> Vec<u8> {
+fn context(token: TokenId, object_id: [u8; 16]) -> Vec<u8> {
     let mut writer = Writer::after(b"pintle intent");
-    writer.put(1, &catalogue.custodian().token().id().0);
+    writer.put(1, &token.0);
     writer.put(2, &object_id);
     writer.finish()
 }
@@ -141,7 +149,9 @@ mod tests {
     #[test]
     fn an_intent_is_read_back_and_nothing_shorter_is() {
         for algorithm in Algorithm::ALL {
+            let token = TokenId([5; 16]);
             let intent = Intent {
+                token,
                 object_id: [7; 16],
                 usage: Usage::Signature,
                 algorithm: *algorithm,
@@ -152,9 +162,9 @@ mod tests {
                 },
             };
             let bytes = intent.encode();
-            assert_eq!(Intent::decode([7; 16], &bytes), Ok(intent));
+            assert_eq!(Intent::decode(token, [7; 16], &bytes), Ok(intent));
             let cut = &bytes[..bytes.len() - 1];
-            assert_eq!(Intent::decode([7; 16], cut), Err(Malformed));
+            assert_eq!(Intent::decode(token, [7; 16], cut), Err(Malformed));
         }
     }
 }

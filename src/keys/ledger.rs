@@ -1,11 +1,12 @@
 //! The one place that writes the catalogue: computes the change and the root over what the store
-//! holds after it, has the token vouch for the root, commits both in one transaction, and begins
+//! holds after it, has every token vouch for the root, commits both in one transaction, and begins
 //! again where another writer was quicker.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::keys::catalogue::Catalogue;
+use crate::keys::enrol;
 use crate::keys::error::{Error, Refusal};
 use crate::keys::intent;
 use crate::keys::make::{Made, deadline};
@@ -60,6 +61,7 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
     loop {
         tries += 1;
         catalogue.poll().await?;
+        all_at_hand(catalogue).await?;
         let notes = rotation::notes(catalogue).await?;
         for (_, record) in &mut entry.puts {
             if let Some(renewed) = rotation::renewed(catalogue, &notes, record).await? {
@@ -83,12 +85,28 @@ pub(in crate::keys) async fn write(catalogue: &Catalogue, entry: Entry) -> Resul
     }
 }
 
+/// Refuses while a token that vouches for the catalogue would be left behind: one that is used does
+/// not serve, or one of the configuration is away.
+pub(in crate::keys) async fn all_at_hand(catalogue: &Catalogue) -> Result<(), Error> {
+    let fleet = catalogue.fleet();
+    fleet.all_serve()?;
+    let Some(vacancy) = fleet.vacancy() else {
+        return Ok(());
+    };
+    let vouching = enrol::vouching(catalogue).await?;
+    let mut vouching = vouching.iter();
+    if vouching.any(|(token, is_newest)| *is_newest && fleet.at_hand(*token).is_none()) {
+        return Err(vacancy);
+    }
+    Ok(())
+}
+
 async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
-    let token = catalogue.custodian().token();
+    let fleet = catalogue.fleet();
     let (keys, root) = catalogue.standing().basis()?;
     let keys = match keys {
         Some(keys) => keys,
-        None => Arc::new(RootKeys::found(token, deadline()).await?),
+        None => Arc::new(RootKeys::found(fleet, deadline()).await?),
     };
     let mut change = Change {
         expected_generation: root.generation,
@@ -123,7 +141,7 @@ async fn change(catalogue: &Catalogue, entry: &Entry) -> Result<Change, Error> {
         });
     }
     // A token that is left out refuses the catalogue from now on, until it is enrolled again.
-    for token in catalogue.custodian().tokens() {
+    for token in fleet.tokens() {
         change
             .roots
             .push(keys.close(&root, token, deadline()).await?);

@@ -108,7 +108,7 @@ impl Maker<'_> {
             (algorithm, _) => match resident(spec) {
                 Some(resident) => {
                     let object_id = self.intend(spec).await?;
-                    let token = self.custodian().token();
+                    let token = self.home()?;
                     let (kind, used) = resident;
                     token
                         .generate_secret(deadline(), object_id, kind, used)
@@ -129,7 +129,7 @@ impl Maker<'_> {
             Given::Value(value, origin) => match resident(spec) {
                 Some(resident) => {
                     let object_id = self.intend(spec).await?;
-                    let token = self.custodian().token();
+                    let token = self.home()?;
                     let (kind, used) = resident;
                     token
                         .import_secret(deadline(), object_id, kind, used, value)
@@ -140,7 +140,7 @@ impl Maker<'_> {
             },
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
-                let (token, origin) = (self.custodian().token(), Origin::ImportedPkcs8);
+                let (token, origin) = (self.home()?, Origin::ImportedPkcs8);
                 if spec.residence == Residence::TokenWrapped {
                     let brought = token.import_wrapped_rsa(deadline(), pkcs8).await?;
                     return self.wrapped_record(spec, origin, brought).await;
@@ -154,7 +154,7 @@ impl Maker<'_> {
 
     /// An RSA key pair: for signatures, in the token or wrapped; or one under which keys come in.
     async fn generate_rsa(&self, spec: &KeySpec, bits: u32) -> Result<Made, Error> {
-        let (token, origin) = (self.custodian().token(), Origin::Generated);
+        let (token, origin) = (self.home()?, Origin::Generated);
         if spec.residence == Residence::TokenWrapped {
             let made = token.generate_wrapped_rsa(deadline(), bits).await?;
             return self.wrapped_record(spec, origin, made).await;
@@ -185,8 +185,8 @@ impl Maker<'_> {
                     token_object: Some(object_id),
                     ..Facts::default()
                 };
-                let content = Content::TokenObject(object_id);
-                self.made(spec, Origin::Generated, facts, &content).await
+                self.made_in_token(spec, Origin::Generated, facts, object_id)
+                    .await
             }
             Err(_) => Err(Error::KeyPairMismatch),
         };
@@ -205,7 +205,7 @@ impl Maker<'_> {
         (public, wrapped): (hsm::RsaPublic, hsm::Wrapped),
     ) -> Result<Made, Error> {
         let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
-        let (token, hash) = (self.custodian().token(), hsm::RsaHash::Sha256);
+        let (token, hash) = (self.home()?, hsm::RsaHash::Sha256);
         let message = PAIR_PROOF.to_vec();
         let signed = token
             .sign_wrapped_rsa(deadline(), wrapped.clone(), hash, message)
@@ -216,7 +216,7 @@ impl Maker<'_> {
             public_key: Some(key.to_spki()),
             ..Facts::default()
         };
-        let content = Content::Wrapped(wrapped.as_bytes().to_vec());
+        let content = Content::Wrapped(token.id(), wrapped.as_bytes().to_vec());
         self.made(spec, origin, facts, &content).await
     }
 
@@ -233,6 +233,11 @@ impl Maker<'_> {
             let object = hex::encode(object_id);
             tracing::warn!(object, %error, "an unfinished key stays until the next change");
         }
+    }
+
+    /// The token that keys are made in which stay in one.
+    fn home(&self) -> Result<&hsm::Token, Error> {
+        self.custodian().fleet().first()
     }
 
     fn custodian(&self) -> &Custodian {
@@ -255,8 +260,7 @@ impl Maker<'_> {
                     token_object: Some(object_id),
                     ..Facts::default()
                 };
-                self.made(spec, origin, facts, &Content::TokenObject(object_id))
-                    .await
+                self.made_in_token(spec, origin, facts, object_id).await
             }
             Err(error) => Err(error),
         };
@@ -276,7 +280,7 @@ impl Maker<'_> {
     ) -> Result<Made, Error> {
         let resident = resident(spec).ok_or(Error::UnknownKey)?;
         let (kind, used) = resident;
-        let token = self.custodian().token();
+        let token = self.home()?;
         token
             .check_secret(deadline(), object_id, kind, used)
             .await?;
@@ -285,8 +289,7 @@ impl Maker<'_> {
             token_object: Some(object_id),
             ..Facts::default()
         };
-        let content = Content::TokenObject(object_id);
-        self.made(spec, origin, facts, &content).await
+        self.made_in_token(spec, origin, facts, object_id).await
     }
 
     /// By CMAC under AES, and where that is all the key can do (X9.24-1:2017, annex A); by the zero
@@ -296,7 +299,7 @@ impl Maker<'_> {
         object_id: [u8; 16],
         (kind, used): (SecretKind, SecretUse),
     ) -> Result<KeyCheckValue, Error> {
-        let token = self.custodian().token();
+        let token = self.home()?;
         let zero = vec![0; kind.block_bytes()];
         let (whole, method) = match used {
             SecretUse::Cmac => {
@@ -375,8 +378,7 @@ impl Maker<'_> {
                     token_object: Some(object_id),
                     ..Facts::default()
                 };
-                self.made(spec, origin, facts, &Content::TokenObject(object_id))
-                    .await
+                self.made_in_token(spec, origin, facts, object_id).await
             }
             Err(error) => Err(error),
         };
@@ -394,13 +396,24 @@ impl Maker<'_> {
     ) -> Result<rsa::PublicKey, Error> {
         let key = rsa::PublicKey::new(&public.n, &public.e).map_err(|_| Error::KeyPairMismatch)?;
         let message = object_id.to_vec();
-        let token = self.custodian().token();
+        let token = self.home()?;
         let signed = token
             .sign_rsa(deadline(), object_id, hsm::RsaHash::Sha256, message)
             .await?;
         rsa::verify(&key, rsa::Hash::Sha256, &object_id, &signed)
             .map_err(|_| Error::KeyPairMismatch)?;
         Ok(key)
+    }
+
+    async fn made_in_token(
+        &self,
+        spec: &KeySpec,
+        origin: Origin,
+        facts: Facts,
+        object_id: [u8; 16],
+    ) -> Result<Made, Error> {
+        let content = Content::TokenObject(self.home()?.id(), object_id);
+        self.made(spec, origin, facts, &content).await
     }
 
     async fn made(
@@ -468,6 +481,7 @@ impl Maker<'_> {
         let random = self.random(16).await?;
         let object_id = random.expose_secret().as_slice().try_into();
         let intent = Intent {
+            token: self.home()?.id(),
             object_id: object_id.map_err(|_| Error::RandomRefused)?,
             usage: spec.usage,
             algorithm: spec.algorithm,
@@ -482,7 +496,8 @@ impl Maker<'_> {
     }
 
     async fn random(&self, length: usize) -> Result<Secret<Vec<u8>>, Error> {
-        let bytes = Secret::new(self.custodian().token().random(deadline(), length).await?);
+        let fleet = self.custodian().fleet();
+        let bytes = Secret::new(fleet.random(deadline(), length).await?);
         // A generator that answers short, or nothing but zeros, is broken.
         let broken = bytes.expose_secret().len() != length
             || bytes.expose_secret().iter().all(|byte| *byte == 0);

@@ -10,10 +10,11 @@ use crate::domain::cipher::{KeyLength, PinCipher, Tdes};
 use crate::domain::key_block::{BlockKeys, KbpkAlgorithm, ProtectionKeys, Version};
 use crate::domain::mac::MacKey;
 use crate::domain::{check_value, sm2};
-use crate::hsm::Wrapped;
+use crate::hsm::{Token, Wrapped};
 use crate::keys::attributes::{Algorithm, Usage};
 use crate::keys::dukpt::{Base, Transaction};
 use crate::keys::record::{Header, KeyCheckValue};
+use crate::keys::resident::Resident;
 use crate::secret::{Locked, Secret};
 
 use std::sync::Arc;
@@ -36,10 +37,10 @@ pub(in crate::keys) enum Material {
     Mac(Arc<Locked<MacKey>>),
     /// A scalar for SM2 signatures.
     Sm2(Arc<Locked<sm2::PrivateKey>>),
-    /// The object in the token that holds the key.
-    Token([u8; 16]),
-    /// What the token unwraps to sign with.
-    Wrapped(Wrapped),
+    /// The object in its token that holds the key.
+    Token(Resident),
+    /// What its token unwraps to sign with.
+    Wrapped(Token, Wrapped),
     /// Nothing: in its present state the key is not for use.
     Shut,
 }

@@ -34,7 +34,7 @@ pub async fn reconcile(catalogue: &Catalogue) -> Result<usize, Error> {
     }
 }
 
-/// Resolves every intent of this token. The advisory lock is held.
+/// Resolves every intent of the tokens at hand. The advisory lock is held.
 pub(in crate::keys) async fn resolve_all(catalogue: &Catalogue) -> Result<usize, Error> {
     let mut resolved = 0;
     let mut after = String::new();
@@ -42,9 +42,17 @@ pub(in crate::keys) async fn resolve_all(catalogue: &Catalogue) -> Result<usize,
         let page = catalogue.store().documents(deadline(), KIND, &after);
         let page = page.await?;
         for document in &page {
-            if let Some(intent) = Intent::read(catalogue, document).await? {
-                resolve(catalogue, &intent, document).await?;
-                resolved += 1;
+            match Intent::read(catalogue, document).await {
+                Ok(Some(intent)) => {
+                    resolve(catalogue, &intent, document).await?;
+                    resolved += 1;
+                }
+                Ok(None) => {}
+                Err(Error::TokenUnavailable(error)) => {
+                    let object = document.id.as_str();
+                    tracing::warn!(object, %error, "an unfinished key waits for its token");
+                }
+                Err(error) => return Err(error),
             }
         }
         match page.last() {

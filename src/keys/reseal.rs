@@ -205,7 +205,11 @@ async fn step(catalogue: &Catalogue, work: &Work, record: &StoredRecord) -> Resu
                 return Ok(Step::Keep);
             }
             // A third token's own.
-            if seal_of(catalogue.custodian().token(), record).is_none() {
+            let mut others = catalogue
+                .fleet()
+                .tokens()
+                .filter(|at| at.id() != token.id());
+            if !others.any(|other| seal_of(other, record).is_some()) {
                 return Ok(Step::Leave(record.id.clone()));
             }
             renewed(catalogue, token, record).await
@@ -230,15 +234,14 @@ async fn step(catalogue: &Catalogue, work: &Work, record: &StoredRecord) -> Resu
             if stay.is_empty() {
                 return Ok(Step::Leave(record.id.clone()));
             }
-            let token = catalogue.custodian().token();
-            catalogue.authentic_by(token, record, deadline()).await?;
+            catalogue.authentic(None, record, deadline()).await?;
             Ok(Step::Write(StoredRecord {
                 seals: stay,
                 ..record.clone()
             }))
         }
         Work::Prove(token) if seal_of(token, record).is_some() => {
-            catalogue.authentic_by(token, record, deadline()).await?;
+            catalogue.authentic(Some(token), record, deadline()).await?;
             Ok(Step::Keep)
         }
         Work::Prove(_) => Ok(Step::Leave(record.id.clone())),
@@ -251,9 +254,8 @@ async fn renewed(
     token: &Token,
     record: &StoredRecord,
 ) -> Result<Step, Error> {
-    let own = catalogue.custodian().token();
-    let (_, content) = catalogue.authentic_by(own, record, deadline()).await?;
-    if content.stays_in_its_token() && token.id() != own.id() {
+    let (_, content) = catalogue.authentic(None, record, deadline()).await?;
+    if content.home().is_some_and(|home| home != token.id()) {
         return Ok(Step::Leave(record.id.clone()));
     }
     let seal = seal_by(token, deadline(), record.header.clone(), &content).await?;

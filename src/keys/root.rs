@@ -25,6 +25,7 @@ use subtle::ConstantTimeEq;
 use crate::domain::mac::hmac::Sha256Key;
 use crate::hsm::{self, Token};
 use crate::keys::error::{CatalogueFault, Error};
+use crate::keys::fleet::Fleet;
 use crate::keys::root::index::{NameTag, Row};
 use crate::keys::root::sum::Sum;
 use crate::secret::Secret;
@@ -39,19 +40,20 @@ pub(in crate::keys) struct Root {
     pub sum: Sum,
 }
 
-/// The keys of tags, elements and masks.
+/// The keys of tags, elements, masks and digests.
 pub(in crate::keys) struct RootKeys {
     name: Sha256Key,
     tag: Sha256Key,
     element: Sha256Key,
     mask: Sha256Key,
+    digest: Sha256Key,
     index_key: Secret<[u8; 32]>,
 }
 
 impl RootKeys {
     /// New keys for a catalogue that has no root yet.
-    pub async fn found(token: &Token, deadline: Instant) -> Result<Self, Error> {
-        let drawn = Secret::new(token.random(deadline, 32).await?);
+    pub async fn found(fleet: &Fleet, deadline: Instant) -> Result<Self, Error> {
+        let drawn = Secret::new(fleet.random(deadline, 32).await?);
         let mut index_key = Secret::new([0; 32]);
         match drawn.expose_secret().as_slice().try_into() {
             Ok(drawn) if drawn != [0; 32] => index_key.expose_secret_mut().clone_from(&drawn),
@@ -77,8 +79,15 @@ impl RootKeys {
             tag: derive(b"tag"),
             element: derive(b"element"),
             mask: derive(b"mask"),
+            digest: derive(b"digest"),
             index_key,
         }
+    }
+
+    /// Whether these are the same keys.
+    pub fn are(&self, others: &Self) -> bool {
+        let own = self.index_key.expose_secret();
+        own.ct_eq(others.index_key.expose_secret()).into()
     }
 
     /// The name as the index knows it.
@@ -130,6 +139,13 @@ impl RootKeys {
         }
     }
 
+    /// What may be told of a root to whoever keeps checkpoints: the same whichever token vouches.
+    pub fn digest(&self, root: &Root) -> [u8; 32] {
+        let (generation, count) = (root.generation.to_be_bytes(), root.count.to_be_bytes());
+        let parts: [&[u8]; 3] = [&generation, &count, &root.sum.to_bytes()];
+        self.digest.tag_of(&parts)
+    }
+
     /// A root as it is stored, vouched for by this token: any that is to open the catalogue.
     pub async fn close(
         &self,
@@ -168,6 +184,33 @@ pub(in crate::keys) async fn authentic<'a>(
     let own = own(roots, token)?;
     let mac = token.root_mac(deadline, message(own)).await?;
     checked(own, mac)
+}
+
+/// The same, of any token that has vouched for the newest root.
+pub(in crate::keys) async fn authentic_by_any<'a>(
+    roots: &'a [StoredRoot],
+    fleet: &Fleet,
+    deadline: Instant,
+) -> Result<&'a StoredRoot, Error> {
+    let mut found = Err(hsm::Error::Abandoned.into());
+    for token in vouching(roots, fleet) {
+        found = authentic(roots, token, deadline).await;
+        let failed = |error: &hsm::Error| error.may_try_another();
+        if !matches!(&found, Err(Error::TokenUnavailable(error)) if failed(error)) {
+            break;
+        }
+    }
+    found
+}
+
+/// The tokens whose root is the newest, in the order in which they are to be asked; where there is
+/// none, the first of the fleet, which says why it is not.
+pub(in crate::keys) fn vouching<'a>(roots: &[StoredRoot], fleet: &'a Fleet) -> Vec<&'a Token> {
+    let mut tokens = fleet.by_load(|token| own(roots, token).is_ok());
+    if tokens.is_empty() {
+        tokens.extend(fleet.tokens().next());
+    }
+    tokens
 }
 
 /// The same, waited for by a thread.

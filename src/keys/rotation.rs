@@ -39,8 +39,8 @@ pub struct Rotated {
     pub refused: Vec<Finding>,
 }
 
-/// Makes the catalogue's own token's next `seal` key, unless records wait for one already, and
-/// seals every record anew under it. `config` is that token's. May be killed and called again.
+/// Makes the next `seal` key of one of the catalogue's tokens, unless records wait for one already,
+/// and seals every record anew under it. `config` is that token's. May be killed and called again.
 /// `progress` is told how many records were looked at.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub async fn rotate_seal(
     progress: Progress<'_>,
 ) -> Result<Rotated, Error> {
     let _lock = reseal::lock(catalogue).await?;
-    let token = catalogue.custodian().token();
+    let token = named(catalogue, config)?;
     let mut keys = token.follow_seal_keys(deadline()).await?;
     let made = under_older(token, &keys, &census(catalogue).await?) == 0;
     if made {
@@ -69,7 +69,7 @@ pub async fn rotate_seal(
     })
 }
 
-/// Destroys every `seal` key of the catalogue's own token but the current one, if no record is
+/// Destroys every `seal` key of one of the catalogue's tokens but the current one, if no record is
 /// sealed under any of them; answers those that are left, and how many went. What a backup from
 /// before holds does not open any more.
 ///
@@ -82,7 +82,7 @@ pub async fn destroy_old_seals(
     let _lock = reseal::lock(catalogue).await?;
     // Nobody makes keys until this is over.
     let _keys = provision::lock(catalogue).await?;
-    let token = catalogue.custodian().token();
+    let token = named(catalogue, config)?;
     let mut keys = token.follow_seal_keys(deadline()).await?;
     // Before the records are counted: what is written after this is not under an old key.
     note(catalogue, token, &keys).await?;
@@ -129,7 +129,7 @@ pub(in crate::keys) type Note = (TokenId, [u8; 16]);
 /// What is written down of the tokens at hand.
 pub(in crate::keys) async fn notes(catalogue: &Catalogue) -> Result<Vec<Note>, Error> {
     let mut notes = Vec::new();
-    for token in catalogue.custodian().tokens() {
+    for token in catalogue.fleet().tokens() {
         let (store, id) = (catalogue.store(), token.id().to_string());
         let noted = store.document(deadline(), KIND, &id).await?;
         if let Some(key) = noted.and_then(|noted| noted.body.try_into().ok()) {
@@ -150,7 +150,7 @@ pub(in crate::keys) async fn renewed(
     for (at, seal) in record.seals.iter().enumerate() {
         let id = TokenId(seal.token_id);
         let noted = notes.iter().find(|(token, _)| *token == id);
-        let (Some(token), Some((_, key))) = (catalogue.custodian().at_hand(id), noted) else {
+        let (Some(token), Some((_, key))) = (catalogue.fleet().at_hand(id), noted) else {
             continue;
         };
         if *key == seal.seal_key_id {
@@ -195,6 +195,14 @@ async fn note(catalogue: &Catalogue, token: &Token, keys: &SealKeys) -> Result<(
     });
     ledger::write(catalogue, entry).await?;
     Ok(())
+}
+
+fn named<'a>(catalogue: &'a Catalogue, config: &TokenConfig) -> Result<&'a Token, Error> {
+    let found = catalogue.fleet().labelled(&config.label);
+    let missing = || crate::hsm::Error::TokenMissing {
+        label: config.label.clone(),
+    };
+    Ok(found.ok_or_else(missing)?)
 }
 
 fn under_older(token: &Token, keys: &SealKeys, census: &Census) -> u64 {

@@ -143,7 +143,7 @@ impl Draft<'_> {
                 copy.expose_secret_mut()
                     .extend_from_slice(value.expose_secret());
                 let parent = (grant.parent(), grant.header().algorithm);
-                let under = under_parent(self.catalogue, parent, Direction::Encrypt, copy).await?;
+                let under = under_parent(parent, Direction::Encrypt, copy).await?;
                 (under.expose_secret().clone(), String::new())
             }
             Terminal::Blocks(grant) => (Vec::new(), self.block(grant, &value, false).await?),

@@ -15,8 +15,9 @@ use std::time::Instant;
 
 use subtle::ConstantTimeEq;
 
-use crate::hsm::Token;
+use crate::hsm::{self, Token};
 use crate::keys::error::{CatalogueFault, Error, Refusal};
+use crate::keys::fleet::Fleet;
 use crate::keys::root::alone::Alone;
 use crate::keys::root::findings::Findings;
 use crate::keys::root::index::{Index, NameTag, Row};
@@ -40,8 +41,6 @@ pub(in crate::keys) struct State {
     /// None in a store that nobody has written yet.
     keys: Option<Arc<RootKeys>>,
     pub root: Root,
-    /// The MAC of that root; zeros where there is none.
-    mac: [u8; 32],
     index: Index,
     pub findings: Findings,
     alone: Alone,
@@ -119,10 +118,16 @@ impl Standing {
         self.condemned.get()
     }
 
-    /// The last root that was proved, and its MAC.
-    pub fn root(&self) -> (Root, [u8; 32]) {
+    /// The last root that was proved.
+    pub fn root(&self) -> Root {
+        self.read().root
+    }
+
+    /// What a checkpoint says of that root; zeros where there is none.
+    pub fn digest(&self) -> [u8; 32] {
         let state = self.read();
-        (state.root, state.mac)
+        let keys = state.keys.as_ref();
+        keys.map_or([0; 32], |keys| keys.digest(&state.root))
     }
 
     /// Rows that were found to differ from what the root vouches for, at the start.
@@ -179,6 +184,31 @@ impl Standing {
         Ok((state.keys.clone(), state.root))
     }
 
+    /// Whether a token's root is one of this catalogue, and where it is of the same generation, the
+    /// same. Of a catalogue that nobody had written when it was read, nothing is known.
+    pub fn agrees(&self, keys: &RootKeys, root: &Root) -> bool {
+        let state = self.read();
+        match &state.keys {
+            None => true,
+            Some(own) => {
+                own.are(keys) && (root.generation != state.root.generation || *root == state.root)
+            }
+        }
+    }
+
+    /// Whether a row is the one that the root vouches for.
+    pub fn vouches_for(&self, record: &StoredRecord) -> bool {
+        let id = &record.id;
+        let expected = self.expected(&id.tenant, &id.name).ok().flatten();
+        expected.is_some_and(|expected| {
+            let mut versions = expected.versions.iter();
+            versions.any(|(version, tag)| {
+                let records = std::slice::from_ref(record);
+                *version == id.version && expected.record(records, *version, tag).is_ok()
+            })
+        })
+    }
+
     /// The tag that one version must have.
     pub fn tag(&self, name: &NameTag, version: u32) -> Option<RowTag> {
         self.read().index.tag(name, version)
@@ -189,7 +219,7 @@ impl Standing {
     pub async fn follow(
         &self,
         store: &Store,
-        token: &Token,
+        fleet: &Fleet,
         deadline: Instant,
     ) -> Result<Followed, Error> {
         let _following = self.following.lock().await;
@@ -210,11 +240,11 @@ impl Standing {
             return Ok(self.condemn(CatalogueFault::WentBack { known, found }));
         }
         if !founded || changes.names == Changed::Everything {
-            return self.read_again(store, token).await;
+            return self.read_again(store, fleet).await;
         }
         // Many names may have taken the store all the time there was; the token has its own.
         let deadline = deadline.max(Instant::now() + limits::DEADLINE_DEFAULT);
-        match root::authentic(&changes.roots, token, deadline).await {
+        match root::authentic_by_any(&changes.roots, fleet, deadline).await {
             Ok(root) => Ok(self.step(root, changes.names.clone(), &changes)),
             // Also where the token does not answer: a key that was stopped elsewhere stops.
             Err(error) => Ok(self.doubt(&changes, &error)),
@@ -259,7 +289,6 @@ impl Standing {
             state.index.replace(name, own);
         }
         state.root = root;
-        state.mac = stored.mac;
         state.doubted.clear();
         state.refused = None;
         Followed::Names(names)
@@ -302,10 +331,21 @@ impl Standing {
         Followed::Everything
     }
 
-    async fn read_again(&self, store: &Store, token: &Token) -> Result<Followed, Error> {
-        let (store, token) = (store.clone(), token.clone());
-        let read =
-            tokio::task::spawn_blocking(move || read_all(&store.snapshot()?, &token, &|_| ()));
+    async fn read_again(&self, store: &Store, fleet: &Fleet) -> Result<Followed, Error> {
+        let (store, fleet) = (store.clone(), fleet.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let snapshot = store.snapshot()?;
+            let roots = snapshot.roots()?;
+            let mut read = Err(hsm::Error::Abandoned.into());
+            for token in root::vouching(&roots, &fleet) {
+                read = read_all(&snapshot, token, &|_| ());
+                let failed = |error: &hsm::Error| error.may_try_another();
+                if !matches!(&read, Err(Error::TokenUnavailable(error)) if failed(error)) {
+                    break;
+                }
+            }
+            read
+        });
         match read.await {
             Ok(Ok(state)) => {
                 state.findings.log();
@@ -352,7 +392,6 @@ pub(in crate::keys) fn read_all(
     let mut state = State {
         keys: None,
         root: Root::default(),
-        mac: [0; 32],
         index: Index::new(),
         findings: Findings::default(),
         alone: Alone::default(),
@@ -367,7 +406,6 @@ pub(in crate::keys) fn read_all(
     state.root = keys.open(stored);
     let scanned = scan(snapshot, &keys, &state.root, progress)?;
     state.keys = Some(Arc::new(keys));
-    state.mac = stored.mac;
     state.index = scanned.index;
     state.findings = scanned.findings;
     state.alone = scanned.alone;

@@ -3,7 +3,7 @@
 
 use crate::domain::alipay::{SignType, StringToSign};
 use crate::domain::sm2;
-use crate::keys::grant::{Grant, RsaKey, Sign, Signer};
+use crate::keys::grant::{Grant, Sign, Signer};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::ops::Error;
@@ -40,19 +40,7 @@ pub async fn sign_request<'a>(
     }
     let message = string_to_sign.into_bytes();
     let signature = match grant.signer() {
-        Signer::Rsa { key, hash } => {
-            let (token, deadline) = (&context.token, call.deadline());
-            let message = message.clone();
-            match key {
-                RsaKey::Resident(id) => token.sign_rsa(deadline, *id, hash, message).await?,
-                RsaKey::Wrapped(wrapped) => {
-                    let wrapped = wrapped.clone();
-                    token
-                        .sign_wrapped_rsa(deadline, wrapped, hash, message)
-                        .await?
-                }
-            }
-        }
+        Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.clone()).await?,
         Signer::Sm2(private) => {
             let entropy = context.fill.draw()?;
             sm2::sign(private, sm2::ID_DEFAULT, &message, &entropy).to_der()

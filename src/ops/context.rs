@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::hsm;
 use crate::keys::catalogue::Catalogue;
 use crate::keys::grant::{Grant, Operation};
 use crate::keys::key_ref::KeyRef;
@@ -21,8 +20,6 @@ use crate::ops::{Error, KeyRole};
 pub struct Context {
     /// The keys.
     pub catalogue: Catalogue,
-    /// The token.
-    pub token: hsm::Token,
     /// Where PIN blocks are clear.
     pub pin_engine: Arc<dyn PinEngine>,
     /// Decimalisation tables, and how many tries a PIN has.
@@ -32,16 +29,17 @@ pub struct Context {
 }
 
 impl Context {
-    /// Does something real with the token: a seal and its opening. A catalogue that refuses every
-    /// key is not ready, whatever the token does.
+    /// Does something real with a token: a seal and its opening; one that serves is enough. A
+    /// catalogue that refuses every key is not ready, whatever the tokens do.
     ///
     /// # Errors
-    /// [`Error::Token`], [`Error::Catalogue`].
+    /// [`Error::Tokens`], [`Error::Catalogue`].
     pub async fn probe(&self, deadline: Instant) -> Result<(), Error> {
         if let Some(fault) = self.catalogue.fault() {
             return Err(Error::Catalogue(fault));
         }
-        Ok(self.token.probe(deadline).await?)
+        let probed = self.catalogue.fleet().probe(deadline).await;
+        probed.map_err(Error::Tokens)
     }
 }
 

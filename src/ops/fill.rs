@@ -16,6 +16,7 @@ use rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
 use crate::hsm;
+use crate::keys::fleet::Fleet;
 use crate::limits;
 
 /// A source of fill, shared by all workers.
@@ -56,12 +57,12 @@ static EPOCHS: AtomicU64 = AtomicU64::new(1);
 pub struct Exhausted;
 
 impl Fill {
-    /// Seeds a source from the token and the operating system.
+    /// Seeds a source from a token that serves and the operating system.
     ///
     /// # Errors
-    /// When the token gives no random bytes.
-    pub async fn new(token: &hsm::Token, deadline: Instant) -> Result<Self, hsm::Error> {
-        let seeding = Seeding::new(&*seed(token, deadline).await?);
+    /// When no token gives no random bytes.
+    pub async fn new(fleet: &Fleet, deadline: Instant) -> Result<Self, hsm::Error> {
+        let seeding = Seeding::new(&*seed(fleet, deadline).await?);
         let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed).into();
         Ok(Self(Arc::new(Root {
             epoch,
@@ -73,8 +74,8 @@ impl Fill {
     ///
     /// # Errors
     /// When the token gives no random bytes; the old seed stays in use within its bound.
-    pub async fn reseed(&self, token: &hsm::Token, deadline: Instant) -> Result<(), hsm::Error> {
-        let mut fresh = seed(token, deadline).await?;
+    pub async fn reseed(&self, fleet: &Fleet, deadline: Instant) -> Result<(), hsm::Error> {
+        let mut fresh = seed(fleet, deadline).await?;
         let mut root = self
             .0
             .generator
@@ -94,11 +95,11 @@ impl Fill {
     }
 
     /// Seeds it again and again until dropped.
-    pub async fn reseed_for_ever(&self, token: &hsm::Token) {
+    pub async fn reseed_for_ever(&self, fleet: &Fleet) {
         loop {
             tokio::time::sleep(limits::FILL_RESEED).await;
             let deadline = Instant::now() + limits::PROBE_DEADLINE;
-            if let Err(error) = self.reseed(token, deadline).await {
+            if let Err(error) = self.reseed(fleet, deadline).await {
                 tracing::warn!(cause = %error, "random fill was not seeded again");
             }
         }
@@ -152,11 +153,8 @@ impl Seeding {
 }
 
 /// C_GenerateRandom ⊕ the operating system: as good as the better of the two.
-async fn seed(
-    token: &hsm::Token,
-    deadline: Instant,
-) -> Result<Zeroizing<[u8; SEED_BYTES]>, hsm::Error> {
-    let random = Zeroizing::new(token.random(deadline, SEED_BYTES).await?);
+async fn seed(fleet: &Fleet, deadline: Instant) -> Result<Zeroizing<[u8; SEED_BYTES]>, hsm::Error> {
+    let random = Zeroizing::new(fleet.random(deadline, SEED_BYTES).await?);
     Ok(mixed(&random))
 }
 

@@ -13,7 +13,7 @@ use crate::domain::pan::Pan;
 use crate::domain::pin::Pin as ClearPin;
 use crate::domain::pin_block::{self, EncryptedPinBlock, Format, Framing};
 use crate::domain::pin_verification::{self, Method, PanTooShort, Reference, Verifier};
-use crate::hsm;
+use crate::keys::fleet::Fleet;
 use crate::keys::grant::{
     DecryptPin, DecryptPinToReference, DecryptPinToVerify, EncryptPin, Grant, MakePinReference,
     VerifyPin,
@@ -89,8 +89,8 @@ pub struct Generation<'a> {
     pub choice: PinChoice,
     /// The PAN.
     pub pan: &'a Pan,
-    /// Whose random bytes a PIN is drawn of.
-    pub token: &'a hsm::Token,
+    /// Of whose random bytes a PIN is drawn.
+    pub fleet: &'a Fleet,
     /// No work is begun after this.
     pub deadline: Instant,
 }
@@ -175,11 +175,11 @@ impl HostPinEngine {
             method,
             choice,
             pan,
-            token,
+            fleet,
             deadline,
         } = generation;
         let random = match choice {
-            PinChoice::Random => token.random(deadline, limits::PIN_DRAW_BYTES).await?,
+            PinChoice::Random => fleet.random(deadline, limits::PIN_DRAW_BYTES).await?,
             PinChoice::Natural => Vec::new(),
         };
         let random = Secret::new(random);

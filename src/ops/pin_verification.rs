@@ -219,7 +219,7 @@ pub async fn generate(
         method,
         choice: asked.choice,
         pan: &pan,
-        token: &context.token,
+        fleet: context.catalogue.fleet(),
         deadline: call.deadline(),
     };
     let (pin_block, reference) = context.pin_engine.generate(generation).await?;

@@ -1,4 +1,4 @@
-//! Random bytes, straight from the token's generator.
+//! Random bytes, straight from the generator of a token that serves.
 
 use crate::limits;
 use crate::ops::Error;
@@ -12,5 +12,6 @@ pub async fn generate(context: &Context, call: &Call, length: usize) -> Result<V
     if !(1..=limits::RANDOM_BYTES_MAX).contains(&length) {
         return Err(Error::RandomLength);
     }
-    Ok(context.token.random(call.deadline(), length).await?)
+    let fleet = context.catalogue.fleet();
+    Ok(fleet.random(call.deadline(), length).await?)
 }

@@ -121,6 +121,7 @@ impl Fault {
             Operation::Key(role, error) => Self::of_key(*role, error),
             Operation::Catalogue(_) => Self::plain(Reason::StoreUnavailable),
             Operation::Token(error) => Self::of_token(error),
+            Operation::Tokens(_) => Self::plain(Reason::TokenUnavailable),
             Operation::Fill(fill::Exhausted) => Self::plain(Reason::TokenUnavailable),
             Operation::PinDraw => Self::plain(Reason::TokenUnavailable),
             Operation::MacKeyMismatch | Operation::PinKeyMismatch | Operation::SignatureFault => {
@@ -191,6 +192,9 @@ impl Fault {
                 Self::at(Reason::KeyRecordRefused, field)
             }
             Key::TokenUnavailable(error) => Self::of_token(error),
+            Key::TokenAway { .. } | Key::NoTokenServes { .. } | Key::TokenNotAtHand { .. } => {
+                Self::plain(Reason::TokenUnavailable)
+            }
             Key::StoreUnavailable(_) | Key::Blind => Self::plain(Reason::StoreUnavailable),
             Key::SlabFull => Self::plain(Reason::KeyMemoryFull),
             Key::Deadline => Self::plain(Reason::DeadlineExceeded),
@@ -224,7 +228,7 @@ impl Fault {
             | Key::HostComponentsRefused
             | Key::DocumentRefused { .. }
             | Key::SealKeyInUse { .. }
-            | Key::TokenNotAtHand { .. }
+            | Key::SoftwareToken
             | Key::TokenAtHand { .. }
             | Key::KeyPairMismatch
             | Key::RandomRefused => Self::plain(Reason::Internal),

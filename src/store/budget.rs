@@ -15,10 +15,10 @@ use crate::store::error::Error;
 use crate::store::reply::Reply;
 
 /// One budget, and how much of it there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Of what.
-    pub subject: [u8; 32],
+    /// Of what: every name it has. The highest count of any of them is the budget's.
+    pub subjects: Vec<[u8; 32]>,
     /// When its period ends, seconds since 1970. Another period is another budget.
     pub ends: u64,
     /// How many tries it allows.

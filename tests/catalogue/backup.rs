@@ -167,7 +167,7 @@ pub fn a_checkpoint_that_the_token_did_not_sign_is_refused(place: &Place) {
         |edited| edited.records += 1,
         |edited| edited.root.replace_range(..1, "x"),
         |edited| edited.time += 1,
-        |edited| edited.signature.truncate(126),
+        |edited| edited.signatures[0].signature.truncate(126),
     ];
     for edit in edits {
         let mut edited = good.clone();

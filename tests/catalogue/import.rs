@@ -8,11 +8,12 @@ use pintle::hsm::RsaHash;
 use pintle::keys::attributes::{Environment, Origin};
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::error::Error;
-use pintle::keys::grant::{RsaKey, Sign, Signer};
+use pintle::keys::grant::{Sign, Signer};
 use pintle::keys::import::{import_file, import_pkcs8, import_test_value};
 use pintle::keys::open_key::PublicKey;
 use pintle::keys::policy::grant;
 use pintle::keys::record::Header;
+use pintle::keys::resident::RsaKey;
 use pintle::keys::spec::KeySpec;
 use pintle::secret::Secret;
 
@@ -75,18 +76,12 @@ pub fn a_file_of_known_keys_is_imported(place: &Place) {
     else {
         panic!("an RSA key")
     };
-    let RsaKey::Resident(object_id) = *key else {
-        panic!("a resident key")
-    };
+    assert!(matches!(key, RsaKey::Resident(_)));
     assert_eq!(
         (hash, public.to_spki()),
         (RsaHash::Sha256, public_der(&rsa_pem))
     );
-    let signed = desk
-        .token
-        .sign_rsa(soon(), object_id, hash, MESSAGE.to_vec())
-        .wait()
-        .unwrap();
+    let signed = key.sign(soon(), hash, MESSAGE.to_vec()).wait().unwrap();
     assert!(rsa::verify(public, rsa::Hash::Sha256, MESSAGE, &signed).is_ok());
 
     let sm2_key = grant::<Sign>(&everything(), desk.resolve(&fresh, "sm2").unwrap()).unwrap();

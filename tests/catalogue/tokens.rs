@@ -201,11 +201,15 @@ pub fn life_goes_on_with_both_tokens_and_each_follows(place: &Place) {
         desk.resolve(&among(&desk, &other, &[]).unwrap(), TAK)
             .is_ok()
     );
-    // What is in the first token only is moved by it, and stays the first's.
+    // What is in one token only is moved by that one, whoever is first, and stays its own.
     set(&desk, &both, BOUND[0], State::Disabled).unwrap();
     set(&desk, &both, BOUND[0], State::Active).unwrap();
     assert!(desk.resolve(&desk.fresh(), BOUND[0]).is_ok());
-    let error = refusal(set(&desk, &turned, BOUND[0], State::Disabled));
+    set(&desk, &turned, BOUND[0], State::Disabled).unwrap();
+    set(&desk, &turned, BOUND[0], State::Active).unwrap();
+    assert!(desk.resolve(&desk.fresh(), BOUND[0]).is_ok());
+    let by_other = among(&desk, &other, &[]).unwrap();
+    let error = refusal(set(&desk, &by_other, BOUND[0], State::Disabled));
     let why = named(&error).map(|(_, why)| why);
     assert_eq!(why, Some(Refusal::OtherToken));
 }

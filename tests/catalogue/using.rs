@@ -12,8 +12,7 @@ use pintle::keys::attributes::{Environment, Mode, Side, Usage};
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::error::Error;
 use pintle::keys::grant::{
-    DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, RsaKey, Sign, Signer, VerifyMac,
-    VerifySignature,
+    DecryptPin, EncryptPin, GenerateMac, ReadPublicKey, Sign, Signer, VerifyMac, VerifySignature,
 };
 use pintle::keys::key_ref::NamedKey;
 use pintle::keys::open_key::{OpenKey, PublicKey};
@@ -107,7 +106,7 @@ pub fn each_key_of_the_template_does_its_work_and_nothing_else(place: &Place) {
             check_mac(&key);
         }
         if signs {
-            check_signature(&desk, &key);
+            check_signature(&key);
         }
     }
     check_pin(&desk);
@@ -187,19 +186,12 @@ fn check_mac(key: &Arc<OpenKey>) {
     assert!(mac::verify(check.key(), check.rule(), b"messagE", tag.as_bytes()).is_err());
 }
 
-fn check_signature(desk: &Desk, key: &Arc<OpenKey>) {
+fn check_signature(key: &Arc<OpenKey>) {
     let message = b"app_id=2021&charset=utf-8";
     let grant = grant::<Sign>(&everything(), Arc::clone(key)).unwrap();
     match (grant.signer(), grant.public_key()) {
         (Signer::Rsa { key, hash }, PublicKey::Rsa(public)) => {
-            let token = &desk.token;
-            let signed = match key {
-                RsaKey::Resident(id) => token.sign_rsa(soon(), *id, hash, message.to_vec()),
-                RsaKey::Wrapped(key) => {
-                    token.sign_wrapped_rsa(soon(), key.clone(), hash, message.to_vec())
-                }
-            };
-            let signed = signed.wait().unwrap();
+            let signed = key.sign(soon(), hash, message.to_vec()).wait().unwrap();
             let hash = match hash {
                 RsaHash::Sha1 => rsa::Hash::Sha1,
                 RsaHash::Sha256 => rsa::Hash::Sha256,

@@ -88,7 +88,7 @@ impl Hall {
             },
         };
         let text = format!(
-            "{head}\n[token]\n{module}\nlabel = \"pintle-ceremony\"\npin_file = \"user.pin\"\n\
+            "{head}\n[[hsm.token]]\n{module}\nlabel = \"pintle-ceremony\"\npin_file = \"user.pin\"\n\
              [store]\npath = \"store.sqlite\"\n[audit]\npath = \"audit.jsonl\"\n\
              [listen]\ndata = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ncertificate = \"a\"\n\
              private_key = \"b\"\nclient_ca = \"c\"\n[policy]\npath = \"policy.toml\"\n"

@@ -39,7 +39,7 @@ impl Site {
         }
         let configuration = format!(
             r#"environment = "test"
-            [token]
+            [[hsm.token]]
             library = "{}"
             label = "pintle-operation"
             pin_file = "user.pin"

@@ -27,14 +27,14 @@ fn configuration(site: &Site) -> String {
     std::fs::read_to_string(site.folder.path().join("pintle.toml")).unwrap()
 }
 
-/// Writes the first token's configuration with another under `[[enrolled]]`.
+/// Writes the first token's configuration with another under `[[hsm.token]]`.
 fn name_enrolled(site: &Site, first: &str, label: &str) {
     let library = first
         .lines()
         .find(|line| line.contains("library ="))
         .unwrap();
     let entry =
-        format!("[[enrolled]]\n{library}\nlabel = \"{label}\"\npin_file = \"user.pin\"\n[store]");
+        format!("[[hsm.token]]\n{library}\nlabel = \"{label}\"\npin_file = \"user.pin\"\n[store]");
     let text = first.replace("[store]", &entry);
     std::fs::write(site.folder.path().join("pintle.toml"), text).unwrap();
 }
@@ -66,7 +66,7 @@ fn a_second_token_is_enrolled_and_what_is_written_is_sealed_by_both() {
         "{listed:?}"
     );
     let doctor = site.must(&["doctor"]);
-    assert!(doctor.contains("another token"), "{doctor}");
+    assert!(doctor.contains("a token that is not at hand"), "{doctor}");
     // One that is away is named before anything is written.
     name_enrolled(&site, &first, "pintle-away");
     let (code, _, err) = site.run(&["keys", "apply", "-t", DEV_TEMPLATE]);

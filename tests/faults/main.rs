@@ -13,6 +13,7 @@ mod absence;
     reason = "shared with the service suite, which uses more of it"
 )]
 mod authority;
+mod device;
 mod figures;
 mod load;
 #[path = "../command/process.rs"]
@@ -64,12 +65,27 @@ fn main() {
 
 type Scenario = fn(Extent, &mut Figures);
 
-const SCENARIOS: [(&str, Scenario); 4] = [
+const SCENARIOS: [(&str, Scenario); 13] = [
     ("sessions forgotten under load", sessions::are_forgotten),
     ("a spoiled signature", sessions::a_spoiled_signature_stays),
+    ("a bad answer now and then", device::answers_badly_once),
+    ("an operation left begun", device::leaves_an_operation_begun),
+    ("one kind of call that fails", device::refuses_one_kind),
+    ("bad answers for a while", device::answers_badly_for_a_while),
+    ("a token that is pulled", device::is_pulled),
+    ("a function that hangs", device::hangs),
+    ("a PIN that is refused", device::refuses_the_pin),
     (
         "a token that goes away and comes back",
         absence::goes_and_comes,
     ),
+    (
+        "the embedded token, away and back",
+        absence::of_the_embedded_token,
+    ),
     ("a token that is made anew behind us", absence::is_made_anew),
+    (
+        "the same for another store",
+        absence::is_made_anew_for_another_store,
+    ),
 ];

@@ -37,10 +37,17 @@ impl Site {
     /// A site with one token and its keys.
     pub fn new() -> Self {
         let site = Self::prepared();
-        let Some(Module::Library(library)) = Module::softhsm() else {
-            panic!("SoftHSM is missing: run `make setup`");
-        };
-        site.configure(&[(library, "pintle-faults")]);
+        site.configure(&[(softhsm(), "pintle-faults")]);
+        site.must(&["init", "--create-token-so-pin-file", "so.pin"]);
+        site.make_keys();
+        site
+    }
+
+    /// The same with the embedded token, in the folder `embedded`.
+    pub fn embedded() -> Self {
+        let site = Self::prepared();
+        let dir = PathBuf::from("embedded");
+        site.configure(&[(Module::Embedded { dir }, "pintle-faults")]);
         site.must(&["init", "--create-token-so-pin-file", "so.pin"]);
         site.make_keys();
         site
@@ -49,11 +56,12 @@ impl Site {
     /// The same, its token behind a shim.
     pub fn with_shim() -> (Self, Shim) {
         let site = Self::prepared();
-        let Some(Module::Library(real)) = Module::softhsm() else {
-            panic!("SoftHSM is missing: run `make setup`");
+        let Module::Library(real) = softhsm() else {
+            panic!("SoftHSM is a library");
         };
         let shim = Shim::over(&real, site.folder.path(), "shim");
-        site.configure(&[(shim.library.clone(), "pintle-faults")]);
+        let library = Module::Library(shim.library.clone());
+        site.configure(&[(library, "pintle-faults")]);
         site.must(&["init", "--create-token-so-pin-file", "so.pin"]);
         site.make_keys();
         (site, shim)
@@ -92,18 +100,17 @@ impl Site {
     }
 
     /// Writes the configuration for these tokens, the first one first.
-    pub fn configure(&self, tokens: &[(PathBuf, &str)]) {
+    pub fn configure(&self, tokens: &[(Module, &str)]) {
         let mut text = "environment = \"test\"\n".to_owned();
-        for (number, (library, label)) in tokens.iter().enumerate() {
-            let table = if number == 0 {
-                "[token]"
-            } else {
-                "[[enrolled]]"
+        for (module, label) in tokens {
+            let (word, path) = match module {
+                Module::Library(library) => ("library", library),
+                Module::Embedded { dir } => ("embedded", dir),
             };
-            let library = library.display();
+            let path = path.display();
             let _ = writeln!(
                 text,
-                "{table}\nlibrary = \"{library}\"\nlabel = \"{label}\"\npin_file = \"user.pin\""
+                "[[hsm.token]]\n{word} = \"{path}\"\nlabel = \"{label}\"\npin_file = \"user.pin\""
             );
         }
         let _ = write!(
@@ -160,6 +167,27 @@ impl Site {
         let template = entry("app-rsa2", "TOKEN") + &entry("app-wrapped", "TOKEN_WRAPPED");
         std::fs::write(self.folder.path().join("made.toml"), template).unwrap();
         self.must(&["keys", "apply", "-t", "made.toml"]);
+    }
+
+    /// Master keys for another store, on whatever token has the label by now.
+    pub fn prepare_another_store(&self) {
+        let at = |name: &str| self.folder.path().join(name);
+        let text = std::fs::read_to_string(at("pintle.toml")).unwrap();
+        let text = text
+            .replace("store.sqlite", "another.sqlite")
+            .replace("audit.jsonl", "another.jsonl");
+        std::fs::write(at("another.toml"), text).unwrap();
+        self.must(&["init", "--config", "another.toml"]);
+    }
+
+    /// The files of SoftHSM that hold a key or another object.
+    pub fn objects(&self) -> usize {
+        let tokens = std::fs::read_dir(self.folder.path().join("tokens")).unwrap();
+        let files = tokens.flat_map(|token| std::fs::read_dir(token.unwrap().path()).unwrap());
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names
+            .filter(|name| name.ends_with(".object") && name != "token.object")
+            .count()
     }
 
     /// Runs the program; it must succeed.
@@ -288,6 +316,11 @@ pub fn reasons(outcomes: &[crate::load::Outcome]) -> HashMap<String, usize> {
 /// Moves a folder of the site.
 pub fn rename(folder: &Path, from: &str, to: &str) {
     std::fs::rename(folder.join(from), folder.join(to)).unwrap();
+}
+
+/// The real module.
+pub fn softhsm() -> Module {
+    Module::softhsm().unwrap_or_else(|| panic!("SoftHSM is missing: run `make setup`"))
 }
 
 fn free_port() -> u16 {

@@ -200,7 +200,7 @@ async fn replica(world: &World) -> pintle::client::Client {
         allow_process_kek: true,
         ..CatalogueOptions::new(Environment::Test)
     };
-    let token = world.context.token.clone();
+    let token = world.context.catalogue.fleet().first().unwrap().clone();
     let catalogue = Catalogue::open(store, token, options).unwrap();
     catalogue.spawn_poll();
     let context = Context {

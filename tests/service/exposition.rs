@@ -13,7 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::world::{World, world};
 
 fn exposition(world: &World) -> Exposition {
-    let (stack, token) = (world.stack.clone(), world.context.token.clone());
+    let (stack, token) = (
+        world.stack.clone(),
+        world.context.catalogue.fleet().first().unwrap().clone(),
+    );
     Exposition::new(move |text| {
         metrics::write_series(&[("data", stack.metrics())], text);
         hsm::write_series(std::slice::from_ref(&token), text);
@@ -51,7 +54,8 @@ fn a_collector_reads_calls_and_token_and_every_line_is_in_the_format() {
     world().run(async |world| {
         let client = world.client().await;
         let address = served(exposition(world)).await;
-        let label = &world.context.token.info().label;
+        let fleet = world.context.catalogue.fleet();
+        let label = &fleet.first().unwrap().info().label;
         let random =
             format!("pintle_token_call_seconds_count{{token=\"{label}\",function=\"random\"}}");
         let before = answer(address, &request("GET", "/metrics")).await;

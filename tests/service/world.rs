@@ -310,16 +310,15 @@ async fn context(folder: &Path) -> Context {
         allow_process_kek: true,
         ..CatalogueOptions::new(Environment::Test)
     };
-    let catalogue = Catalogue::open(store, token.clone(), options).unwrap();
+    let catalogue = Catalogue::open(store, token, options).unwrap();
     catalogue.spawn_poll();
     provide_keys(folder, &catalogue).await;
-    let fill = Fill::new(&token, Instant::now() + limits::DEADLINE_MAX)
+    let fill = Fill::new(catalogue.fleet(), Instant::now() + limits::DEADLINE_MAX)
         .await
         .unwrap();
     let engine = HostPinEngine::new(ServerEnvironment::Test, None, fill.clone()).unwrap();
     Context {
         catalogue,
-        token,
         pin_engine: Arc::new(engine),
         issuer: Issuer::default(),
         fill,

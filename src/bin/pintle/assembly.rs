@@ -9,7 +9,7 @@ use pintle::audit::Journal;
 use pintle::audit::JournalOptions;
 use pintle::config::policy::Policy as PolicyFile;
 use pintle::config::server::{Acceptance, Environment, Limits};
-use pintle::hsm::{self, Token};
+use pintle::hsm;
 use pintle::keys::act::now;
 use pintle::keys::budget::BudgetRules;
 use pintle::keys::catalogue::Catalogue;
@@ -33,7 +33,6 @@ use crate::{catalogue, settings};
 pub struct Parts<'a> {
     pub environment: Environment,
     pub acceptance: Option<&'a Acceptance>,
-    pub token: Token,
     pub catalogue: Catalogue,
     pub journal: &'a Path,
     pub callers: &'a PolicyFile,
@@ -52,12 +51,6 @@ pub struct Assembled {
 
 /// Joins the parts and starts what runs beside the calls: polls, probes, reseeding.
 pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
-    if parts.environment == Environment::Production && parts.token.info().software {
-        return Err(Failure::new(
-            Kind::Usage,
-            "production refuses a software token; this one says so of itself",
-        ));
-    }
     let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
     let unfinished = reconcile(&parts.catalogue)
         .await
@@ -68,7 +61,7 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
             "a process died while it made keys; they were taken back"
         );
     }
-    let fill = Fill::new(&parts.token, deadline)
+    let fill = Fill::new(parts.catalogue.fleet(), deadline)
         .await
         .map_err(settings::token_failure)?;
     let engine = HostPinEngine::new(parts.environment, parts.acceptance, fill.clone())
@@ -96,7 +89,6 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
     let admin_stack = Stack::new(options(Plane::Admin));
     let context = Context {
         catalogue: parts.catalogue,
-        token: parts.token,
         pin_engine: Arc::new(engine),
         issuer: Issuer {
             budgets: parts.budgets,
@@ -118,11 +110,13 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
 
 /// Everything that is counted: calls by listener, and each token.
 fn exposition(context: &Context, stack: &Stack, admin_stack: &Stack) -> Exposition {
-    let tokens = [context.token.clone()];
+    let fleet = context.catalogue.fleet().clone();
     let (data, admin) = (stack.clone(), admin_stack.clone());
     Exposition::new(move |text| {
         let listeners = [("data", data.metrics()), ("admin", admin.metrics())];
         metrics::write_series(&listeners, text);
+        // Those that are at hand by now.
+        let tokens: Vec<hsm::Token> = fleet.tokens().cloned().collect();
         hsm::write_series(&tokens, text);
     })
 }
@@ -131,8 +125,9 @@ fn run_beside(context: &Context, stack: &Stack, health: &Health) {
     context.catalogue.spawn_poll();
     let (probe, probed, watched) = (health.clone(), context.clone(), stack.clone());
     tokio::spawn(async move { probe.probe_for_ever(&probed, &watched).await });
-    let (fill, token) = (context.fill.clone(), context.token.clone());
-    tokio::spawn(async move { fill.reseed_for_ever(&token).await });
+    context.catalogue.spawn_recruiting();
+    let (fill, fleet) = (context.fill.clone(), context.catalogue.fleet().clone());
+    tokio::spawn(async move { fill.reseed_for_ever(&fleet).await });
     let catalogue = context.catalogue.clone();
     tokio::spawn(async move { sweep_for_ever(&catalogue).await });
 }

@@ -62,7 +62,6 @@ pub fn run(arguments: &Bench, output: Output) -> Outcome {
     ];
     let measure = Measure {
         opened,
-        token,
         records: *records,
         time: Duration::from_secs(*seconds),
     };
@@ -166,7 +165,6 @@ async fn build(folder: &Path, store: &Path, token: &Token, records: u64) -> Resu
 
 struct Measure {
     opened: Catalogue,
-    token: Token,
     records: u64,
     time: Duration,
 }
@@ -175,14 +173,13 @@ impl Measure {
     async fn all(&self) -> Result<Vec<Row>, Failure> {
         self.opened.spawn_poll();
         let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
-        let fill = Fill::new(&self.token, deadline)
+        let fill = Fill::new(self.opened.fleet(), deadline)
             .await
             .map_err(settings::token_failure)?;
         let engine = HostPinEngine::new(Environment::Test, None, fill.clone())
             .map_err(|error| Failure::new(Kind::Other, error))?;
         let context = Context {
             catalogue: self.opened.clone(),
-            token: self.token.clone(),
             pin_engine: Arc::new(engine),
             issuer: Issuer::default(),
             fill,

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Instant;
 
-use pintle::config::server;
+use pintle::config::server::{self, Server};
 use pintle::hsm::Token;
 use pintle::keys::attributes::Environment;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions, Listed};
 use pintle::keys::ceremony::CeremonyFault;
 use pintle::keys::error::Error;
+use pintle::keys::fleet::Fleet;
 use pintle::keys::key_ref::KeyName;
 use pintle::limits;
 use pintle::store::Store;
@@ -37,25 +38,74 @@ pub fn open(
     environment: server::Environment,
     allow_process_kek: bool,
 ) -> Result<Catalogue, Failure> {
-    open_among(store, (token, Vec::new()), environment, allow_process_kek)
+    let options = options(environment, allow_process_kek);
+    read(store, |store, progress| {
+        Catalogue::open_among(store, (token.clone(), Vec::new()), options, progress)
+    })
 }
 
-/// The same with the other enrolled tokens, for whoever writes.
-pub fn open_among(
-    store: &Path,
-    (token, others): (&Token, Vec<Token>),
-    environment: server::Environment,
-    allow_process_kek: bool,
-) -> Result<Catalogue, Failure> {
-    let store = Store::open(store)
-        .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", store.display())))?;
-    let bar = progress::counter("reading the catalogue");
-    let options = CatalogueOptions {
+/// The catalogue with every token of the configuration, for whoever writes.
+pub fn open_all(server: &Server) -> Result<Catalogue, Failure> {
+    open_among(server, settings::open_tokens(server)?)
+}
+
+/// The catalogue with the tokens at hand, for whoever only looks: read by the first that vouches for
+/// it.
+pub fn open_at_hand(server: &Server) -> Result<Catalogue, Failure> {
+    open_by_any(server, &settings::open_at_hand(server)?)
+}
+
+/// The catalogue with these tokens, read by the first that vouches for it.
+pub fn open_by_any(server: &Server, tokens: &[Token]) -> Result<Catalogue, Failure> {
+    let mut first = None;
+    for at in 0..tokens.len() {
+        let mut turned = tokens.to_vec();
+        turned.rotate_left(at);
+        match open_among(server, turned) {
+            Err(failure) => {
+                first.get_or_insert(failure);
+            }
+            opened => return opened,
+        }
+    }
+    Err(first.unwrap_or_else(|| Failure::new(Kind::Token, "no token is at hand")))
+}
+
+/// The catalogue with these tokens, read by the first.
+pub fn open_among(server: &Server, tokens: Vec<Token>) -> Result<Catalogue, Failure> {
+    let options = options(server.environment, server.allow_process_kek);
+    let mut tokens = tokens.into_iter();
+    let first = tokens.next();
+    let first = first.ok_or_else(|| Failure::new(Kind::Token, "no token is at hand"))?;
+    read(&server.store.path, |store, progress| {
+        Catalogue::open_among(store, (first, tokens.collect()), options, progress)
+    })
+}
+
+/// The catalogue for a server: one token that opens it is enough, and others are used when they do.
+pub fn open_fleet(server: &Server) -> Result<Catalogue, Failure> {
+    let options = options(server.environment, server.allow_process_kek);
+    let fleet = Fleet::recruits(settings::token_configs(server)?);
+    read(&server.store.path, |store, progress| {
+        Catalogue::open_fleet(store, fleet, options, progress)
+    })
+}
+
+fn options(environment: server::Environment, allow_process_kek: bool) -> CatalogueOptions {
+    CatalogueOptions {
         allow_process_kek,
         ..CatalogueOptions::new(self::environment(environment))
-    };
-    let tokens = (token.clone(), others);
-    let opened = Catalogue::open_among(store, tokens, options, &|rows| bar.set_position(rows));
+    }
+}
+
+fn read(
+    path: &Path,
+    open: impl FnOnce(Store, &(dyn Fn(u64) + Sync)) -> Result<Catalogue, Error>,
+) -> Result<Catalogue, Failure> {
+    let store = Store::open(path)
+        .map_err(|error| Failure::new(Kind::Conflict, format!("{}: {error}", path.display())))?;
+    let bar = progress::counter("reading the catalogue");
+    let opened = open(store, &|rows| bar.set_position(rows));
     bar.finish_and_clear();
     opened.map_err(failure)
 }
@@ -202,6 +252,10 @@ pub fn failure(error: Error) -> Failure {
             Failure::new(Kind::NotFound, error).next("`pintle keys list` names them all")
         }
         Error::TokenUnavailable(token) => settings::token_failure(token),
+        Error::TokenAway { .. } | Error::TokenNotAtHand { .. } | Error::NoTokenServes { .. } => {
+            Failure::new(Kind::Token, error)
+        }
+        Error::SoftwareToken => Failure::new(Kind::Usage, error),
         Error::RecordRefused { .. } => Failure::new(Kind::Verification, error)
             .next("restore that row from a backup, or bring the token it was sealed by"),
         Error::CatalogueRefused(_) => Failure::new(Kind::Verification, error)

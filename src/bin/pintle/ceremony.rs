@@ -35,15 +35,9 @@ pub fn run(arguments: &Ceremony, output: Output) -> Outcome {
         // Before the token is opened: a pipe gets no further.
         keyboard::refuse_a_pipe()?;
     }
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
     let runtime = settings::runtime()?;
     let hall = Hall {
-        catalogue: catalogue::open_among(
-            &server.store.path,
-            (&token, settings::open_others(&server)?),
-            server.environment,
-            server.allow_process_kek,
-        )?,
+        catalogue: catalogue::open_all(&server)?,
         tenant: catalogue::default_tenant()?,
         machine: machine(),
         runtime,

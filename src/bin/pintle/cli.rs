@@ -70,6 +70,9 @@ pub struct Configured {
 pub struct Init {
     #[command(flatten)]
     pub configured: Configured,
+    /// The label of an `[[hsm.token]]` of the configuration; the first without it.
+    #[arg(long, value_name = "LABEL")]
+    pub token: Option<String>,
     /// Also create the token, with the SO PIN in this file (the embedded token is always created).
     #[arg(long, value_name = "FILE")]
     pub create_token_so_pin_file: Option<PathBuf>,
@@ -318,16 +321,19 @@ pub enum TokenCommand {
     /// Give another token a seal of every record, so that either can open the store. Keys that are
     /// in one token cannot follow: they are named. Killed, it goes on where it was.
     Enroll {
-        /// The label of an `[[enrolled]]` token of the configuration.
+        /// The label of an `[[hsm.token]]` of the configuration.
         #[arg(required_unless_present = "other")]
         label: Option<String>,
-        /// Another configuration file, whose `[token]` is enrolled.
+        /// Another configuration file, whose first `[[hsm.token]]` is enrolled.
         #[arg(long, value_name = "FILE", conflicts_with = "label")]
         other: Option<PathBuf>,
     },
     /// Make the next `seal` key and seal every record anew. Servers go on meanwhile; killed, it
     /// goes on where it was.
     RotateSeal {
+        /// The label of the token; the first of the configuration without it.
+        #[arg(long, value_name = "LABEL")]
+        token: Option<String>,
         /// Instead, destroy the `seal` keys that no record is sealed under any more. Backups from
         /// before the rotation do not open after that.
         #[arg(long, requires = "confirm")]

@@ -84,7 +84,6 @@ impl DevServer {
             environment: Environment::Development,
             acceptance: None,
             catalogue: catalogue.clone(),
-            token: token.clone(),
             journal: &folder.join("audit.jsonl"),
             callers: &everything(),
             budgets: BudgetRules::default(),

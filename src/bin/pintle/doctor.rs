@@ -7,7 +7,7 @@ use pintle::config::server::{Environment, Server};
 use pintle::domain::cipher::PinCipher;
 use pintle::hsm::{MechanismReport, ObjectReport, SmReport, Token, Trial, UnsafeKey};
 use pintle::keys::catalogue::Catalogue;
-use pintle::keys::rotation;
+use pintle::keys::{enrol, rotation};
 use pintle::{limits, process, secret};
 use serde_json::json;
 
@@ -29,30 +29,31 @@ type Tried = (Vec<MechanismReport>, Vec<SmReport>);
 /// Examines everything and fails where something is wrong.
 pub fn run(arguments: &Doctor, output: Output) -> Outcome {
     let server = settings::load(&arguments.configured.config)?;
-    let config = settings::token_config(&server.token)?;
-    let unsafe_keys = Token::unsafe_keys(&config).map_err(settings::token_failure)?;
+    let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
+    let mut findings = machine();
+    let unsafe_keys = unsafe_keys(&server)?;
     if !unsafe_keys.is_empty() {
         return refused(&unsafe_keys, output);
     }
-    let token = settings::open_token(&config)?;
-    let deadline = Instant::now() + limits::COMMAND_TOKEN_WAIT;
-    let objects = token
-        .key_report(deadline)
-        .wait()
-        .map_err(settings::token_failure)?;
-    let tried = token
-        .try_mechanisms(deadline)
-        .wait()
-        .map_err(settings::token_failure)?;
-    let mut findings = machine();
-    findings.extend(token_findings(&server, &token, deadline));
-    findings.push(make_finding(&server, &token));
-    findings.extend(objects.iter().map(object_finding));
-    findings.extend(store_findings(&server, &token));
+    let tokens = settings::open_at_hand(&server)?;
+    let mut objects = Vec::new();
+    let mut tried = Vec::new();
+    for token in &tokens {
+        let found = token.key_report(deadline).wait();
+        let found = found.map_err(settings::token_failure)?;
+        let outcome = token.try_mechanisms(deadline).wait();
+        tried.push(outcome.map_err(settings::token_failure)?);
+        findings.extend(token_findings(&server, token, deadline));
+        findings.push(make_finding(&server, token));
+        findings.extend(found.iter().map(object_finding));
+        objects.extend(found);
+    }
+    findings.extend(absent_findings(&server, &tokens));
+    findings.extend(store_findings(&server, &tokens));
     let wrong = findings.iter().filter(|finding| !finding.good).count();
     match output {
-        Output::Json => print_json(&report(&findings, &token, &objects, &tried)),
-        Output::Table => print_tables(&findings, &tried),
+        Output::Json => print_json(&report(&findings, &tokens, &objects, &tried)),
+        Output::Table => print_tables(&findings, &tokens, &tried),
     }
     if wrong > 0 {
         return Err(Failure::new(
@@ -117,6 +118,15 @@ fn token_findings(server: &Server, token: &Token, deadline: Instant) -> Vec<Find
     ]
 }
 
+/// The unsafe keys of every token that can be looked at: one that is away has its own finding later.
+fn unsafe_keys(server: &Server) -> Result<Vec<UnsafeKey>, Failure> {
+    let mut found = Vec::new();
+    for token in server.tokens() {
+        found.extend(Token::unsafe_keys(&settings::token_config(token)?).unwrap_or_default());
+    }
+    Ok(found)
+}
+
 /// A token with unsafe keys is not opened: they are all there is to say.
 fn refused(unsafe_keys: &[UnsafeKey], output: Output) -> Outcome {
     let mut findings = machine();
@@ -154,17 +164,34 @@ fn make_finding(server: &Server, token: &Token) -> Finding {
         Some((name, source)) => format!("{name}: {source}"),
         None => "none is known for this manufacturer: standard numbers only".into(),
     };
-    let configured = server.token.symmetric_workers;
-    if let Some(workers) = workers.filter(|workers| *workers != configured) {
+    let label = &token.info().label;
+    let configured = server.tokens().find(|entry| entry.label == *label);
+    let configured = configured.map(|entry| entry.symmetric_workers);
+    if let (Some(workers), Some(configured)) = (workers, configured)
+        && workers != configured
+    {
         found.push_str(&format!(
             "; symmetric_workers = {workers} would be faster than {configured}"
         ));
     }
     Finding {
-        what: "profile".into(),
+        what: format!("profile of {label:?}"),
         found,
         good: true,
     }
+}
+
+/// Tokens of the configuration that cannot be opened; why stands in the log.
+fn absent_findings(server: &Server, tokens: &[Token]) -> Vec<Finding> {
+    let at_hand = |label: &str| tokens.iter().any(|token| token.info().label == label);
+    let absent = server.tokens().filter(|token| !at_hand(&token.label));
+    absent
+        .map(|token| Finding {
+            what: format!("token {:?}", token.label),
+            found: "not at hand".into(),
+            good: false,
+        })
+        .collect()
 }
 
 /// What each key is; that none is unsafe was seen before the token was opened.
@@ -182,7 +209,7 @@ fn object_finding(object: &ObjectReport) -> Finding {
     }
 }
 
-fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
+fn store_findings(server: &Server, tokens: &[Token]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let what = format!("store {}", server.store.path.display());
     if !server.store.path.exists() {
@@ -192,7 +219,12 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
             good: true,
         });
     } else {
-        let opened = catalogue::open(&server.store.path, token, server.environment, true);
+        // What may live in this process is looked at besides.
+        let any = Server {
+            allow_process_kek: true,
+            ..server.clone()
+        };
+        let opened = catalogue::open_by_any(&any, tokens);
         let counted = opened.as_ref().map_or_else(
             |failure| Err(failure.text().to_owned()),
             |opened| {
@@ -222,7 +254,8 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
             good: true,
         });
         if let Ok(opened) = &opened {
-            findings.extend(seal_findings(server, token, opened));
+            findings.extend(vouching_findings(tokens, opened));
+            findings.extend(seal_findings(server, tokens, opened));
         }
     }
     if server.audit.path.exists() {
@@ -239,27 +272,49 @@ fn store_findings(server: &Server, token: &Token) -> Vec<Finding> {
     findings
 }
 
+/// Whether each of several tokens vouches for the store as it is now: a server uses no other.
+fn vouching_findings(tokens: &[Token], opened: &Catalogue) -> Vec<Finding> {
+    let vouching = settings::runtime().map(|runtime| runtime.block_on(enrol::vouching(opened)));
+    let (Ok(Ok(vouching)), true) = (vouching, tokens.len() > 1) else {
+        return Vec::new();
+    };
+    let of = |token: &Token| {
+        let good = vouching.is_empty() || vouching.contains(&(token.id(), true));
+        Finding {
+            what: format!("token {:?} vouches for the store", token.info().label),
+            found: match good {
+                true => "yes",
+                false => "no, and is not used: pintle token enroll",
+            }
+            .into(),
+            good,
+        }
+    };
+    tokens.iter().map(of).collect()
+}
+
 /// How many records are under which `seal` key of which token, and what would be lost with one.
-fn seal_findings(server: &Server, token: &Token, opened: &Catalogue) -> Vec<Finding> {
+fn seal_findings(server: &Server, tokens: &[Token], opened: &Catalogue) -> Vec<Finding> {
     let Ok(Ok(census)) =
         settings::runtime().map(|runtime| runtime.block_on(rotation::census(opened)))
     else {
         return Vec::new();
     };
-    let keys = token.seal_keys();
     let mut findings: Vec<Finding> = census
         .iter()
         .map(|((id, key), records)| {
-            let standing = match id == &token.id() {
-                true if *key == keys.current => "this token, its current key",
-                true if keys.older.contains(key) => "this token, an older key",
-                true => "this token, a key that is GONE",
-                false => "another token",
+            let token = tokens.iter().find(|token| token.id() == *id);
+            let (standing, good) = match token.map(Token::seal_keys) {
+                Some(keys) if *key == keys.current => ("its current key", true),
+                Some(keys) if keys.older.contains(key) => ("an older key of its", true),
+                Some(_) => ("a key of its that is GONE", false),
+                None => ("a token that is not at hand", true),
             };
+            let name = token.map_or_else(|| id.to_string(), |token| token.info().label.clone());
             Finding {
-                what: format!("seals by {id} under {}", hex::encode(key)),
+                what: format!("seals by {name} under {}", hex::encode(key)),
                 found: format!("{records} records ({standing})"),
-                good: *id != token.id() || *key == keys.current || keys.older.contains(key),
+                good,
             }
         })
         .collect();
@@ -339,29 +394,24 @@ fn print_findings(findings: &[Finding]) {
     println!("{}", table(&["", "what", "found"], rows));
 }
 
-fn print_tables(findings: &[Finding], tried: &Tried) {
+fn print_tables(findings: &[Finding], tokens: &[Token], tried: &[Tried]) {
     print_findings(findings);
     let rows = RESIDENCES
         .iter()
         .map(|row| row.map(String::from).to_vec())
         .collect();
     println!("{}", table(&["operation", "runs in", "clear where"], rows));
-    let (standard, sm) = tried;
-    let mut rows: Vec<Vec<String>> = standard
-        .iter()
-        .map(|m| tried_row(m.mechanism.name(), m.mechanism.number(), m.present, m.works))
-        .collect();
-    rows.extend(
-        sm.iter()
-            .map(|m| tried_row(m.mechanism.name(), m.number, m.present, m.works)),
-    );
-    let head = [
-        "mechanism this service may use",
-        "number",
-        "listed",
-        "tried",
-    ];
-    println!("{}", table(&head, rows));
+    for (token, (standard, sm)) in tokens.iter().zip(tried) {
+        let standard = standard
+            .iter()
+            .map(|m| tried_row(m.mechanism.name(), m.mechanism.number(), m.present, m.works));
+        let sm = sm
+            .iter()
+            .map(|m| tried_row(m.mechanism.name(), m.number, m.present, m.works));
+        let tried = format!("tried on {}", token.info().label);
+        let head = ["mechanism this service may use", "number", "listed", &tried];
+        println!("{}", table(&head, standard.chain(sm).collect()));
+    }
 }
 
 fn tried_row(name: &str, number: u64, present: bool, works: Option<Trial>) -> Vec<String> {
@@ -392,16 +442,27 @@ fn findings_json(findings: &[Finding]) -> Vec<serde_json::Value> {
 
 fn report(
     findings: &[Finding],
-    token: &Token,
+    tokens: &[Token],
     objects: &[ObjectReport],
-    (standard, sm): &Tried,
+    tried: &[Tried],
 ) -> serde_json::Value {
-    let info = token.info();
-    json!({
-        "token": {
+    let tokens = tokens.iter().zip(tried).map(|(token, (standard, sm))| {
+        let info = token.info();
+        let make = token.make().0;
+        json!({
             "label": info.label, "manufacturer": info.manufacturer, "model": info.model,
             "serial": info.serial, "library": info.library, "software": info.software,
-        },
+            "profile": make.map(|(name, source)| json!({ "name": name, "source": source })),
+            "mechanisms": standard.iter()
+                .map(|m| tried_json(m.mechanism.name(), m.mechanism.number(), m.present, m.works))
+                .collect::<Vec<_>>(),
+            "maker_mechanisms": sm.iter()
+                .map(|m| tried_json(m.mechanism.name(), m.number, m.present, m.works))
+                .collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "tokens": tokens.collect::<Vec<_>>(),
         "findings": findings_json(findings),
         "objects": objects.iter().map(|o| json!({
             "class": o.class, "label": o.label, "key_type": o.key_type,
@@ -411,12 +472,5 @@ fn report(
         "residences": RESIDENCES.iter().map(|[operation, runs_in, clear]| json!({
             "operation": operation, "runs_in": runs_in, "clear": clear,
         })).collect::<Vec<_>>(),
-        "profile": token.make().0.map(|(name, source)| json!({ "name": name, "source": source })),
-        "mechanisms": standard.iter()
-            .map(|m| tried_json(m.mechanism.name(), m.mechanism.number(), m.present, m.works))
-            .collect::<Vec<_>>(),
-        "maker_mechanisms": sm.iter()
-            .map(|m| tried_json(m.mechanism.name(), m.number, m.present, m.works))
-            .collect::<Vec<_>>(),
     })
 }

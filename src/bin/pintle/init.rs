@@ -8,10 +8,11 @@ use crate::exit::Outcome;
 use crate::output::{Output, print};
 use crate::settings;
 
-/// Makes the token where asked, and the five master keys.
+/// Makes the token where asked, and its five master keys.
 pub fn run(arguments: &Init, output: Output) -> Outcome {
     let server = settings::load(&arguments.configured.config)?;
-    let config = settings::token_config(&server.token)?;
+    let named = settings::named(&server, arguments.token.as_deref())?;
+    let config = settings::token_config(named)?;
     let so_pin = match &arguments.create_token_so_pin_file {
         Some(file) => Some(settings::pin(file)?),
         None => None,
@@ -37,7 +38,12 @@ pub fn run(arguments: &Init, output: Output) -> Outcome {
     if report.token.software {
         eprintln!("note: this is a software token; production refuses it");
     }
-    eprintln!("note: only this token can open the store: nothing can be served if it is lost");
+    if server.tokens().count() == 1 {
+        eprintln!("note: only this token can open the store: nothing can be served if it is lost");
+    } else if server.store.path.exists() {
+        eprintln!("next: pintle token enroll {}", report.token.label);
+        return Ok(());
+    }
     eprintln!("next: pintle keys plan -t keys-template/acquirer.toml, then apply");
     Ok(())
 }

@@ -27,22 +27,15 @@ pub fn run(arguments: &Keys, output: Output) -> Outcome {
         return Ok(());
     }
     let server = settings::load(&arguments.configured.config)?;
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let others = match &arguments.command {
+    let opened = match &arguments.command {
         KeysCommand::Apply(_)
         | KeysCommand::Import { .. }
         | KeysCommand::Disable(_)
-        | KeysCommand::Enable(_) => settings::open_others(&server)?,
+        | KeysCommand::Enable(_) => catalogue::open_all(&server)?,
         KeysCommand::Usages | KeysCommand::Plan(_) | KeysCommand::List | KeysCommand::Show(_) => {
-            Vec::new()
+            catalogue::open_at_hand(&server)?
         }
     };
-    let opened = catalogue::open_among(
-        &server.store.path,
-        (&token, others),
-        server.environment,
-        server.allow_process_kek,
-    )?;
     settings::runtime()?.block_on(async {
         match &arguments.command {
             KeysCommand::Usages => Ok(()),

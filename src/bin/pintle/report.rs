@@ -21,13 +21,7 @@ pub fn run(arguments: &Report, output: Output) -> Outcome {
     settings::log(false, "error");
     let ReportCommand::Keys = arguments.command;
     let server = settings::load(&arguments.configured.config)?;
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let opened = catalogue::open(
-        &server.store.path,
-        &token,
-        server.environment,
-        server.allow_process_kek,
-    )?;
+    let opened = catalogue::open_at_hand(&server)?;
     let listed = settings::runtime()?.block_on(catalogue::list(&opened))?;
     let mut refused = Vec::new();
     let mut headers = Vec::new();

@@ -20,14 +20,7 @@ pub fn run(arguments: &Serve) -> Outcome {
 }
 
 async fn serve(server: &Server) -> Outcome {
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let others = settings::open_others_at_hand(server);
-    let catalogue = catalogue::open_among(
-        &server.store.path,
-        (&token, others),
-        server.environment,
-        server.allow_process_kek,
-    )?;
+    let catalogue = catalogue::open_fleet(server)?;
     verify::against_checkpoint(&catalogue, server).await?;
     if server.environment == Environment::Production {
         catalogue::refuse_single_token(&catalogue, server.single_token_keys.as_ref())?;
@@ -40,7 +33,6 @@ async fn serve(server: &Server) -> Outcome {
     let assembled = assembly::assemble(Parts {
         environment: server.environment,
         acceptance: server.host_pin_processing.as_ref(),
-        token,
         catalogue,
         journal: &server.audit.path,
         callers: &callers,

@@ -27,7 +27,9 @@ pub fn token_config(token: &Token) -> Result<TokenConfig, Failure> {
     let module = match (&token.library, &token.embedded) {
         (Some(library), _) => Module::Library(library.clone()),
         (None, Some(dir)) => Module::Embedded { dir: dir.clone() },
-        (None, None) => return Err(Failure::new(Kind::Usage, "[token] names no module")),
+        (None, None) => {
+            return Err(Failure::new(Kind::Usage, "[[hsm.token]] names no module"));
+        }
     };
     Ok(TokenConfig {
         module,
@@ -74,14 +76,38 @@ pub fn open_token(config: &TokenConfig) -> Result<hsm::Token, Failure> {
     hsm::Token::open(config).map_err(token_failure)
 }
 
-/// The other enrolled tokens, for whoever writes: each must be at hand.
-pub fn open_others(server: &Server) -> Result<Vec<hsm::Token>, Failure> {
-    let others = server.enrolled.iter();
-    let opened = others.map(|token| {
+/// What opens each token of the configuration.
+pub fn token_configs(server: &Server) -> Result<Vec<TokenConfig>, Failure> {
+    server.tokens().map(token_config).collect()
+}
+
+/// The token of this label, by default the first.
+pub fn named<'a>(server: &'a Server, label: Option<&str>) -> Result<&'a Token, Failure> {
+    let mut tokens = server.tokens();
+    let found = match label {
+        Some(label) => tokens.find(|token| token.label == label),
+        None => tokens.next(),
+    };
+    found.ok_or_else(|| {
+        Failure::new(
+            Kind::NotFound,
+            "the configuration has no such [[hsm.token]]",
+        )
+        .next("name one of its labels")
+    })
+}
+
+/// Every token, for whoever writes: each must be at hand.
+pub fn open_tokens(server: &Server) -> Result<Vec<hsm::Token>, Failure> {
+    let alone = server.tokens().count() == 1;
+    let opened = server.tokens().map(|token| {
         open_token(&token_config(token)?).map_err(|failure| {
+            if alone {
+                return failure;
+            }
             failure.next(format!(
-                "token {} is enrolled, and what is written without it, it will not open; to go on \
-                 all the same take it out of the configuration, and enrol it again later",
+                "what is written without token {}, it will not open; to go on all the same take \
+                 it out of the configuration, and enrol it again later",
                 token.label
             ))
         })
@@ -89,20 +115,23 @@ pub fn open_others(server: &Server) -> Result<Vec<hsm::Token>, Failure> {
     opened.collect()
 }
 
-/// Those of the other enrolled tokens that can be opened, for a server: it serves without them.
-pub fn open_others_at_hand(server: &Server) -> Vec<hsm::Token> {
-    let mut opened = Vec::new();
-    for token in &server.enrolled {
+/// The tokens that can be opened, for whoever only looks; one is enough, the others are named.
+pub fn open_at_hand(server: &Server) -> Result<Vec<hsm::Token>, Failure> {
+    let (mut opened, mut failed) = (Vec::new(), None);
+    for token in server.tokens() {
         match token_config(token).and_then(|config| open_token(&config)) {
-            Ok(other) => opened.push(other),
-            Err(failure) => tracing::error!(
-                token = token.label,
-                cause = failure.text(),
-                "an enrolled token is not at hand: what it has sealed can be used, not changed"
-            ),
+            Ok(token) => opened.push(token),
+            Err(failure) => {
+                let (token, cause) = (token.label.as_str(), failure.text());
+                tracing::warn!(token, cause, "a token is not at hand");
+                failed.get_or_insert(failure);
+            }
         }
     }
-    opened
+    match failed {
+        Some(failure) if opened.is_empty() => Err(failure),
+        _ => Ok(opened),
+    }
 }
 
 /// A failure of the token, with the exit code 5 and the next step.
@@ -117,7 +146,7 @@ pub fn token_failure(error: hsm::Error) -> Failure {
         (hsm::Error::TemplateUnsafe(_), _) => Some(
             "`pintle doctor` lists every such key; whoever made it can make it by a safe template",
         ),
-        (_, Class::Module) => Some("check [token] in the configuration file"),
+        (_, Class::Module) => Some("check [[hsm.token]] in the configuration file"),
         _ => None,
     };
     let kind = match &error {

@@ -16,7 +16,10 @@ use crate::{catalogue, progress, settings};
 pub fn run(arguments: &Store, output: Output) -> Outcome {
     settings::log(false, "error");
     let server = settings::load(&arguments.configured.config)?;
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
+    let tokens = settings::open_at_hand(&server)?;
+    let token = tokens
+        .first()
+        .ok_or_else(|| Failure::new(Kind::Token, "no token is at hand"))?;
     let copying = progress::bar("copying", 1);
     let written = |done, total: u64| {
         copying.set_length(total.max(1));
@@ -27,11 +30,11 @@ pub fn run(arguments: &Store, output: Output) -> Outcome {
     let path = &server.store.path;
     let (file, made) = match &arguments.command {
         StoreCommand::Backup { file } => {
-            let made = backup::back_up(path, file, &token, &written, &read);
+            let made = backup::back_up(path, file, token, &written, &read);
             (file.as_path(), made)
         }
         StoreCommand::Restore { file } => {
-            let made = backup::restore(file, path, &token, &written, &read);
+            let made = backup::restore(file, path, token, &written, &read);
             (path.as_path(), made)
         }
     };

@@ -20,8 +20,8 @@ use crate::{catalogue, progress, settings};
 /// What every one of these works with.
 struct Desk {
     catalogue: Catalogue,
+    /// What opens the token whose keys are rotated.
     config: TokenConfig,
-    /// The one that works, then the others.
     tokens: Vec<hsm::Token>,
     output: Output,
 }
@@ -35,14 +35,24 @@ pub fn run(arguments: &Token, output: Output) -> Outcome {
         TokenCommand::Enroll { other, .. } => other.as_deref(),
         TokenCommand::List | TokenCommand::RotateSeal { .. } | TokenCommand::Dismiss { .. } => None,
     };
-    let others = match &arguments.command {
+    let rotated = match &arguments.command {
+        TokenCommand::RotateSeal { token, .. } => token.as_deref(),
+        TokenCommand::List | TokenCommand::Enroll { .. } | TokenCommand::Dismiss { .. } => None,
+    };
+    let config = settings::token_config(settings::named(&server, rotated)?)?;
+    let catalogue = match &arguments.command {
         // Looks only, also on the day on which one is away.
-        TokenCommand::List => settings::open_others_at_hand(&server),
+        TokenCommand::List => catalogue::open_at_hand(&server)?,
         TokenCommand::Enroll { .. }
         | TokenCommand::RotateSeal { .. }
-        | TokenCommand::Dismiss { .. } => settings::open_others(&server)?,
+        | TokenCommand::Dismiss { .. } => open(&server, other)?,
     };
-    let desk = Desk::open(&server, others, other, output)?;
+    let desk = Desk {
+        tokens: catalogue.fleet().tokens().cloned().collect(),
+        catalogue,
+        config,
+        output,
+    };
     runtime.block_on(async {
         match &arguments.command {
             TokenCommand::List => desk.list().await,
@@ -50,6 +60,7 @@ pub fn run(arguments: &Token, output: Output) -> Outcome {
             TokenCommand::RotateSeal {
                 destroy_old: true,
                 confirm,
+                ..
             } => desk.destroy_old(confirm.as_deref()).await,
             TokenCommand::RotateSeal {
                 destroy_old: false, ..
@@ -59,43 +70,30 @@ pub fn run(arguments: &Token, output: Output) -> Outcome {
     })
 }
 
-impl Desk {
-    fn open(
-        server: &Server,
-        mut others: Vec<hsm::Token>,
-        other: Option<&Path>,
-        output: Output,
-    ) -> Result<Self, Failure> {
-        let config = settings::token_config(&server.token)?;
-        let token = settings::open_token(&config)?;
-        if let Some(file) = other {
-            let other = settings::load(file)?.token;
-            let other = settings::open_token(&settings::token_config(&other)?)?;
-            if other.id() == token.id() {
-                return Err(Failure::new(
-                    Kind::Usage,
-                    format!("{}: this is the token that works", file.display()),
-                ));
-            }
-            // Named last, so that it is found last; it may be in the configuration already.
-            others.retain(|known| known.id() != other.id());
-            others.push(other);
+/// The catalogue with every token of the configuration, and another that is to be enrolled.
+fn open(server: &Server, other: Option<&Path>) -> Result<Catalogue, Failure> {
+    let mut tokens = settings::open_tokens(server)?;
+    if let Some(file) = other {
+        let other = settings::load(file)?;
+        let other = settings::token_config(settings::named(&other, None)?)?;
+        let other = settings::open_token(&other)?;
+        if tokens.first().is_some_and(|first| first.id() == other.id()) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!(
+                    "{}: this is the token that is enrolled first",
+                    file.display()
+                ),
+            ));
         }
-        let tokens = std::iter::once(&token).chain(&others).cloned().collect();
-        let catalogue = catalogue::open_among(
-            &server.store.path,
-            (&token, others),
-            server.environment,
-            server.allow_process_kek,
-        )?;
-        Ok(Self {
-            catalogue,
-            config,
-            tokens,
-            output,
-        })
+        // Named last, so that it is found last; it may be in the configuration already.
+        tokens.retain(|known| known.id() != other.id());
+        tokens.push(other);
     }
+    catalogue::open_among(server, tokens)
+}
 
+impl Desk {
     async fn list(&self) -> Outcome {
         let census = rotation::census(&self.catalogue);
         let census = census.await.map_err(catalogue::failure)?;
@@ -158,8 +156,11 @@ impl Desk {
             None => others.clone().last(),
         };
         let other = other.ok_or_else(|| {
-            Failure::new(Kind::NotFound, "the configuration has no such [[enrolled]]")
-                .next("name one of its labels, or another configuration file with --other")
+            Failure::new(
+                Kind::NotFound,
+                "the configuration has no other such [[hsm.token]]",
+            )
+            .next("name one of its labels, or another configuration file with --other")
         })?;
         let bar = progress::bar("enrolling", self.catalogue.stats().records);
         let done = enrol::enroll(&self.catalogue, other.id(), &|seen| bar.set_position(seen)).await;
@@ -191,7 +192,7 @@ impl Desk {
                  own; if {label} is used alone they do not open"
             );
         }
-        eprintln!("next: name {label} under [[enrolled]] in every server's configuration");
+        eprintln!("next: name {label} as an [[hsm.token]] in every server's configuration");
         refuse(&done.refused)
     }
 

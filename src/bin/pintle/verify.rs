@@ -20,13 +20,11 @@ use crate::{catalogue, settings};
 pub fn run(arguments: &Catalogue, output: Output) -> Outcome {
     settings::log(false, "error");
     let server = settings::load(&arguments.configured.config)?;
-    let token = settings::open_token(&settings::token_config(&server.token)?)?;
-    let opened = catalogue::open(
-        &server.store.path,
-        &token,
-        server.environment,
-        server.allow_process_kek,
-    )?;
+    let opened = match &arguments.command {
+        CatalogueCommand::Verify => catalogue::open_at_hand(&server)?,
+        // Every token signs.
+        CatalogueCommand::Checkpoint { .. } => catalogue::open_all(&server)?,
+    };
     settings::runtime()?.block_on(async {
         match &arguments.command {
             CatalogueCommand::Verify => verify(&opened, &server, output).await,

@@ -58,8 +58,8 @@ impl Catalogue {
         let page = self.inner.store.list(deadline, Some(tenant), after).await?;
         let mut found = Vec::new();
         for record in &page {
-            match self.inner.authentic(record, deadline).await {
-                Ok(header) => {
+            match self.inner.authentic(None, record, deadline).await {
+                Ok((header, _)) => {
                     let cursor = Cursor(Some((header.name.clone(), header.version)));
                     found.push((cursor, header));
                 }

@@ -9,23 +9,24 @@ use crate::keys::error::Error;
 use crate::keys::make::secret_kind;
 use crate::keys::material::{self, Material, MaterialError, Protection};
 use crate::keys::record::Header;
+use crate::keys::resident::Resident;
 
 impl Inner {
     /// The material of a key in the token; none where its algorithm does not live there.
     pub(super) async fn resident(
         &self,
         header: &Header,
-        object_id: [u8; 16],
+        key: Resident,
         deadline: Instant,
     ) -> Result<Option<Material>, Error> {
         match header.usage {
-            Usage::KeyBlockProtection => self.derive(header, object_id, deadline).await.map(Some),
+            Usage::KeyBlockProtection => self.derive(header, &key, deadline).await.map(Some),
             // Derives device by device, as they come.
             Usage::BaseDerivation => {
-                let base = Base::resident(header.algorithm, object_id);
+                let base = Base::resident(header.algorithm, key);
                 Ok(base.map(|base| Material::Base(Box::new(base))))
             }
-            _ => Ok(Some(Material::Token(object_id))),
+            _ => Ok(Some(Material::Token(key))),
         }
     }
 
@@ -34,12 +35,12 @@ impl Inner {
     async fn derive(
         &self,
         header: &Header,
-        object_id: [u8; 16],
+        key: &Resident,
         deadline: Instant,
     ) -> Result<Material, Error> {
         let kind = secret_kind(header.algorithm).ok_or(Error::SlabFull)?;
         let inputs = material::derivation_inputs(header.algorithm);
-        let token = self.custodian.token();
+        let (token, object_id) = (key.token(), key.object_id());
         let cmacs = token.cmac(deadline, object_id, kind, inputs).await?;
         let derive = || Protection::of_cmacs(header.algorithm, &cmacs);
         let derived = match derive() {

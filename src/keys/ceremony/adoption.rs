@@ -37,7 +37,7 @@ pub async fn adopt(
     let _lock = lock(catalogue).await?;
     file.refuse_other_environment(catalogue)?;
     let key = &file.spec.name;
-    let random = catalogue.custodian().token().random(deadline(), 16).await?;
+    let random = catalogue.fleet().random(deadline(), 16).await?;
     let draft = Draft {
         id: hex::encode(random),
         opened: now(),
@@ -73,7 +73,7 @@ pub async fn adopt(
         at: now(),
         result: Ok(&made.header),
     };
-    let minutes = Minutes::of(catalogue, tenant, &draft, file, &end);
+    let minutes = Minutes::of(catalogue, tenant, &draft, file, &end)?;
     // No intent: the object is not ours to take back.
     let mut entry = Entry {
         puts: vec![(None, made.record.clone())],

@@ -129,7 +129,7 @@ impl Held {
             at: now(),
             result: Err(reason),
         };
-        let minutes = Minutes::of(catalogue, tenant, &self.draft, &self.file, &end);
+        let minutes = Minutes::of(catalogue, tenant, &self.draft, &self.file, &end)?;
         let beside = self.last(tenant, minutes.put(catalogue).await?);
         let written = catalogue.store().write_beside(deadline(), beside).await;
         written.map_err(|error| moved(&self.file.spec.name, error.into()))?;
@@ -199,8 +199,7 @@ pub(in crate::keys) async fn pad(
     catalogue: &Catalogue,
     length: usize,
 ) -> Result<Secret<Vec<u8>>, Error> {
-    let token = catalogue.custodian().token();
-    let pad = Secret::new(token.random(deadline(), length).await?);
+    let pad = Secret::new(catalogue.fleet().random(deadline(), length).await?);
     let bytes = pad.expose_secret();
     if bytes.len() != length || bytes.iter().all(|byte| *byte == 0) {
         return Err(Error::RandomRefused);

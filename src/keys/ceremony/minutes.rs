@@ -112,11 +112,11 @@ impl Minutes {
         draft: &Draft,
         file: &CeremonyFile,
         end: &End<'_>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let spec = &file.spec;
-        let token = catalogue.custodian().token().info();
+        let token = catalogue.fleet().first()?.info();
         let header = end.result.ok();
-        Self {
+        Ok(Self {
             ceremony: draft.id.clone(),
             outcome: match end.result {
                 Ok(_) => Outcome::Closed,
@@ -146,7 +146,7 @@ impl Minutes {
             officer: end.officer.to_string(),
             token_label: token.label.clone(),
             token_serial: token.serial.clone(),
-        }
+        })
     }
 
     /// The document to write, and nothing may be there yet.
@@ -157,7 +157,7 @@ impl Minutes {
             id: &id,
         };
         let text = serde_json::to_vec(self).map_err(|_| document::refused(title))?;
-        let body = document::vouch(catalogue.custodian(), title, &text).await?;
+        let body = document::vouch(catalogue, title, &text).await?;
         Ok(DocumentPut {
             kind: KIND.to_owned(),
             id,

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::cipher::{BlockCipher, PinCipher};
 use crate::hsm::{self, Direction};
-use crate::keys::act::{Act, Outcome, now, stamp, stamped};
+use crate::keys::act::{Act, Outcome, now};
 use crate::keys::attributes::{Algorithm, Exportability, Origin, Usage};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
@@ -30,6 +30,7 @@ use crate::keys::make::{Birth, Given, deadline, secret_kind};
 use crate::keys::material;
 use crate::keys::record::Header;
 use crate::keys::spec::KeySpec;
+use crate::keys::stamp::{stamp, stamped};
 use crate::secret::Secret;
 use crate::store::change::DocumentPut;
 
@@ -82,10 +83,9 @@ pub async fn import_oaep(
 ) -> Result<Header, Error> {
     let spec = complete(wanted)?;
     let rejected = |_| Error::Exchange(ExchangeError::Rejected);
-    let token = catalogue.custodian().token();
-    let opened = token
-        .open_oaep(deadline(), grant.object_id(), wrapped)
-        .await;
+    let key = grant.resident();
+    let opened = key.token().open_oaep(deadline(), key.object_id(), wrapped);
+    let opened = opened.await;
     let mut value = opened.map_err(|error| match error {
         hsm::Error::NotOpened | hsm::Error::TooLong => ExchangeError::Rejected.into(),
         other => Error::from(other),
@@ -147,7 +147,7 @@ pub async fn import_cryptogram(
     let spec = spec_under(parent, cryptogram.wanted)?;
     let memory = remembered(catalogue, parent.header(), cryptogram.bytes, spec.usage).await?;
     let rejected = |_| Error::Exchange(ExchangeError::Rejected);
-    let mut value = decrypt(catalogue, parent, cryptogram.bytes).await?;
+    let mut value = decrypt(parent, cryptogram.bytes).await?;
     material::admit(spec.algorithm, value.expose_secret_mut()).map_err(rejected)?;
     compare_check_value(
         spec.algorithm,
@@ -254,7 +254,6 @@ fn memory_id(parent: &KeyName, cryptogram: &[u8]) -> String {
 }
 
 async fn decrypt(
-    catalogue: &Catalogue,
     parent: &Grant<ImportCryptogram>,
     cryptogram: &[u8],
 ) -> Result<Secret<Vec<u8>>, Error> {
@@ -268,20 +267,19 @@ async fn decrypt(
     }
     let cryptogram = Secret::new(cryptogram.to_vec());
     let parent = (parent.parent(), header.algorithm);
-    under_parent(catalogue, parent, Direction::Decrypt, cryptogram).await
+    under_parent(parent, Direction::Decrypt, cryptogram).await
 }
 
 /// ECB under a key-encryption key, of whole blocks.
 pub(in crate::keys) async fn under_parent(
-    catalogue: &Catalogue,
     (parent, algorithm): (Parent<'_>, Algorithm),
     direction: Direction,
     data: Secret<Vec<u8>>,
 ) -> Result<Secret<Vec<u8>>, Error> {
     match parent {
-        Parent::Token(object_id) => {
+        Parent::Token(key) => {
             let kind = secret_kind(algorithm).ok_or(ExchangeError::NotOffered)?;
-            let token = catalogue.custodian().token();
+            let (token, object_id) = (key.token(), key.object_id());
             Ok(token
                 .ecb(deadline(), object_id, kind, direction, data)
                 .await?)

@@ -133,10 +133,8 @@ pub async fn translate(
 
 /// Fresh padding for one block, from the token.
 pub(in crate::keys) async fn random(catalogue: &Catalogue) -> Result<Secret<Vec<u8>>, Error> {
-    let token = catalogue.custodian().token();
-    let random = token
-        .random(deadline(), limits::KEY_BLOCK_RANDOM_BYTES)
-        .await?;
+    let length = limits::KEY_BLOCK_RANDOM_BYTES;
+    let random = catalogue.fleet().random(deadline(), length).await?;
     Ok(Secret::new(random))
 }
 

@@ -104,15 +104,19 @@ pub async fn sweep(
 /// does that: should this process die between the two, the next one finishes it.
 async fn end(catalogue: &Catalogue, version: VersionOf<'_>) -> Result<Header, Error> {
     let found = open_one(catalogue, version).await?;
-    let object = found.header.token_object;
+    let object = match (found.header.token_object, found.content.home()) {
+        (Some(object_id), Some(token)) => Some((token, object_id)),
+        _ => None,
+    };
     let new = Header {
         state: State::Destroyed,
         destroys: None,
         ..next_epoch(&found.header)
     };
     let mut entry = changed(catalogue, &found, &new).await?;
-    if let Some(object_id) = object {
+    if let Some((token, object_id)) = object {
         let intent = Intent {
+            token,
             object_id,
             usage: new.usage,
             algorithm: new.algorithm,
@@ -124,7 +128,7 @@ async fn end(catalogue: &Catalogue, version: VersionOf<'_>) -> Result<Header, Er
             .push(intent.document(catalogue).await?);
     }
     ledger::write(catalogue, entry).await?;
-    if let Some(object_id) = object {
+    if let Some((_, object_id)) = object {
         // The record is what counts; what fails here is done by the next who takes the lock.
         if let Err(error) = reconcile::resolve_one(catalogue, object_id).await {
             let object = hex::encode(object_id);

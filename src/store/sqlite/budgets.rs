@@ -1,4 +1,5 @@
-//! Budgets at rest: a count per subject and period. Every change is of rows of their own: they are
+//! Budgets at rest: a count per subject and period; a budget of several subjects brings them all to
+//! the highest. Every change is of rows of their own: they are
 //! no part of the catalogue and raise no generation.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,18 +14,23 @@ pub(in crate::store) fn reserve(
     connection: &Connection,
     budgets: &[Budget],
 ) -> Result<Reservation, Error> {
+    let mut counts = Vec::with_capacity(budgets.len());
     for budget in budgets {
-        if spent(connection, budget)? >= u64::from(budget.most) {
+        let spent = spent(connection, budget)?;
+        if spent >= u64::from(budget.most) {
             return Ok(Reservation::Refused);
         }
+        counts.push(spent + 1);
     }
-    for budget in budgets {
-        connection
-            .prepare_cached(
-                "INSERT INTO budget (subject, ends, spent) VALUES (?1, ?2, 1)
-                 ON CONFLICT DO UPDATE SET spent = spent + 1",
-            )?
-            .execute(params![budget.subject, integer(budget.ends)])?;
+    for (budget, count) in budgets.iter().zip(counts) {
+        for subject in &budget.subjects {
+            connection
+                .prepare_cached(
+                    "INSERT INTO budget (subject, ends, spent) VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET spent = excluded.spent",
+                )?
+                .execute(params![subject, integer(budget.ends), integer(count)])?;
+        }
     }
     Ok(Reservation::Taken)
 }
@@ -35,12 +41,14 @@ pub(in crate::store) fn give_back(
     budgets: &[Budget],
 ) -> Result<Reservation, Error> {
     for budget in budgets {
-        connection
-            .prepare_cached(
-                "UPDATE budget SET spent = spent - 1
-                 WHERE subject = ?1 AND ends = ?2 AND spent > 0",
-            )?
-            .execute(params![budget.subject, integer(budget.ends)])?;
+        for subject in &budget.subjects {
+            connection
+                .prepare_cached(
+                    "UPDATE budget SET spent = spent - 1
+                     WHERE subject = ?1 AND ends = ?2 AND spent > 0",
+                )?
+                .execute(params![subject, integer(budget.ends)])?;
+        }
     }
     Ok(Reservation::Taken)
 }
@@ -60,11 +68,13 @@ pub(in crate::store) fn clear(connection: &Connection, now: u64) -> Result<(), E
 }
 
 fn spent(connection: &Connection, budget: &Budget) -> Result<u64, Error> {
-    let spent: Option<i64> = connection
-        .prepare_cached("SELECT spent FROM budget WHERE subject = ?1 AND ends = ?2")?
-        .query_row(params![budget.subject, integer(budget.ends)], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    Ok(spent.unwrap_or_default().unsigned_abs())
+    let mut most = 0;
+    for subject in &budget.subjects {
+        let spent: Option<i64> = connection
+            .prepare_cached("SELECT spent FROM budget WHERE subject = ?1 AND ends = ?2")?
+            .query_row(params![subject, integer(budget.ends)], |row| row.get(0))
+            .optional()?;
+        most = most.max(spent.unwrap_or_default().unsigned_abs());
+    }
+    Ok(most)
 }
