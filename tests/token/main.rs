@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attack;
+mod counted;
 mod exports;
 mod mac;
 mod masters;
@@ -100,6 +101,7 @@ scenarios! {
     recovery::a_pin_changed_behind_our_back_is_tried_once,
     recovery::a_token_that_was_away_serves_again,
     recovery::a_token_made_anew_is_refused_and_nothing_is_made_on_it,
+    counted::what_befalls_a_token_is_counted,
     together::several_tokens_work_at_the_same_time,
     together::one_token_that_loses_its_login_disturbs_no_other,
     exports::both_tokens_work_in_one_process,
