@@ -30,6 +30,7 @@ mod sessions;
 )]
 mod shim;
 mod site;
+mod two;
 
 use figures::Figures;
 
@@ -65,7 +66,8 @@ fn main() {
 
 type Scenario = fn(Extent, &mut Figures);
 
-const SCENARIOS: [(&str, Scenario); 13] = [
+const SCENARIOS: [(&str, Scenario); 14] = [
+    ("one of two tokens hangs", two::one_of_two_hangs),
     ("sessions forgotten under load", sessions::are_forgotten),
     ("a spoiled signature", sessions::a_spoiled_signature_stays),
     ("a bad answer now and then", device::answers_badly_once),

@@ -67,6 +67,32 @@ impl Site {
         (site, shim)
     }
 
+    /// Two tokens of one store, each behind a shim over a module of its own: copies of SoftHSM, which
+    /// know nothing of each other.
+    pub fn with_two_shims() -> (Self, [Shim; 2]) {
+        let site = Self::prepared();
+        let Module::Library(real) = softhsm() else {
+            panic!("SoftHSM is a library");
+        };
+        let folder = site.folder.path();
+        let shims = ["a", "b"].map(|name| {
+            let copy = folder.join(format!("softhsm-{name}.so"));
+            std::fs::copy(&real, &copy).unwrap();
+            Shim::over(&copy, folder, &format!("shim-{name}"))
+        });
+        let [first, second] = shims
+            .each_ref()
+            .map(|shim| Module::Library(shim.library.clone()));
+        let label = "pintle-faults-b";
+        site.configure(&[(first, "pintle-faults"), (second, label)]);
+        let init = ["init", "--create-token-so-pin-file", "so.pin"];
+        site.must(&init);
+        site.must(&[&init[..], &["--token", label]].concat());
+        site.must(&["token", "enroll", label]);
+        site.make_keys();
+        (site, shims)
+    }
+
     /// A site without configuration or token.
     fn prepared() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -268,6 +294,13 @@ impl Served<'_> {
         let log = self.log.lock().unwrap();
         log.iter()
             .any(|line| words.iter().all(|word| line.contains(word)))
+    }
+
+    /// How many lines of the log have all of these.
+    pub fn times(&self, words: &[&str]) -> usize {
+        let log = self.log.lock().unwrap();
+        let said = |line: &&String| words.iter().all(|word| line.contains(word));
+        log.iter().filter(said).count()
     }
 
     /// The whole log, for a failure's sake.
