@@ -148,9 +148,9 @@ impl Seat {
         if error.session_left() == SessionLeft::Stuck {
             return Cure::Again(error);
         }
+        // What failed may have been begun all the same: no session is used again after that.
+        self.session = None;
         if error.is_curable() || login_lost {
-            // What it had begun may have been begun all the same: no session is used again after that.
-            self.session = None;
             return match self.works.held.recover(pass, epoch) {
                 Ok(()) => Cure::Again(error),
                 Err(worse) => Cure::Away(worse),

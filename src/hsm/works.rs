@@ -159,7 +159,6 @@ impl Works {
         if hung > 0 {
             self.stats.abandoned(hung);
             self.stats.failed(Fault::Hung, hung);
-            self.held.leave_keeper();
             self.trip(Error::Hung, self.held.epoch());
         }
     }
@@ -234,6 +233,10 @@ fn mend_once(works: &Arc<Works>, tries: u32) {
 fn mend(works: &Works) -> Result<(), Error> {
     if works.lost() > limits::WORKERS_LOST_MAX {
         return Err(Error::TooManyHang);
+    }
+    if works.lost() > 0 {
+        // Here, on a thread that may hang: its session is closed by a call as any other.
+        works.held.leave_keeper();
     }
     let Err(error) = renew_and_probe(&works.held) else {
         works.stats.mended_lightly();

@@ -24,14 +24,6 @@ pub fn goes_and_comes(extent: Extent, figures: &mut Figures) {
     cycle(&Site::new(), "tokens", cycles, away, figures);
 }
 
-pub fn of_the_embedded_token(extent: Extent, figures: &mut Figures) {
-    let (cycles, away) = match extent {
-        Extent::Short => (1, Duration::from_secs(3)),
-        Extent::Full => (10, Duration::from_secs(10)),
-    };
-    cycle(&Site::embedded(), "embedded", cycles, away, figures);
-}
-
 fn cycle(site: &Site, folder: &str, cycles: u32, away: Duration, figures: &mut Figures) {
     let served = site.serve();
     runtime().block_on(async {

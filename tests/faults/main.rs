@@ -66,7 +66,7 @@ fn main() {
 
 type Scenario = fn(Extent, &mut Figures);
 
-const SCENARIOS: [(&str, Scenario); 14] = [
+const SCENARIOS: [(&str, Scenario); 13] = [
     ("one of two tokens hangs", two::one_of_two_hangs),
     ("sessions forgotten under load", sessions::are_forgotten),
     ("a spoiled signature", sessions::a_spoiled_signature_stays),
@@ -80,10 +80,6 @@ const SCENARIOS: [(&str, Scenario); 14] = [
     (
         "a token that goes away and comes back",
         absence::goes_and_comes,
-    ),
-    (
-        "the embedded token, away and back",
-        absence::of_the_embedded_token,
     ),
     ("a token that is made anew behind us", absence::is_made_anew),
     (
