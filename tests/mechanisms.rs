@@ -12,6 +12,13 @@ use pintle::hsm::Allowed;
 /// Those that load a module through the shim.
 const SUITES: [&str; 5] = ["token", "catalogue", "service", "command", "faults"];
 
+/// What a profile of a test's own, wrong on purpose, adds to its token's list: there doctor finds out that
+/// SHA-256 is no SM3 (`tests/token/trial.rs`). Nowhere else and by no other function.
+const OF_A_PROFILE: [(u64, &str); 2] = [
+    (0x250, "token C_DigestInit"),
+    (0x1055, "token C_GenerateKeyPair"),
+];
+
 #[test]
 fn every_mechanism_that_was_used_is_allowed() {
     let mut used: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
@@ -23,9 +30,10 @@ fn every_mechanism_that_was_used_is_allowed() {
         for line in std::fs::read_to_string(file.path()).unwrap().lines() {
             let (number, function) = line.split_once(' ').unwrap();
             let number = u64::from_str_radix(number.trim_start_matches("0x"), 16).unwrap();
-            used.entry(number)
-                .or_default()
-                .insert(format!("{suite} {function}"));
+            let by = format!("{suite} {function}");
+            if !OF_A_PROFILE.contains(&(number, by.as_str())) {
+                used.entry(number).or_default().insert(by);
+            }
         }
         silent.remove(suite.as_str());
     }
