@@ -113,7 +113,11 @@ impl Fleet {
     pub fn refusal(&self) -> Option<Error> {
         let mut refusal = None;
         for place in &*self.0 {
-            match place.token.get()?.standing() {
+            // One that was never used here is not counted upon.
+            let Some(token) = place.token.get() else {
+                continue;
+            };
+            match token.standing() {
                 Standing::Refusing(why) => {
                     refusal.get_or_insert_with(|| place.because(hsm::Error::Unavailable(why)));
                 }
@@ -155,12 +159,6 @@ impl Fleet {
             let _ = write!(reasons, "{separator}{why}");
         }
         Err(Error::NoTokenServes { reasons })
-    }
-
-    /// What each token that is used is called, and why it does not serve, where it does not.
-    pub fn standings(&self) -> impl Iterator<Item = (&str, Option<Error>)> {
-        let places = self.0.iter().filter(|place| place.is_filled());
-        places.map(|place| (place.label.as_str(), place.serving().err()))
     }
 
     /// Random bytes of one that serves.

@@ -185,8 +185,9 @@ fn next_epoch(old: &Header) -> Header {
 /// The record of `found` under its new header.
 async fn changed(catalogue: &Catalogue, found: &Found, new: &Header) -> Result<Entry, Error> {
     if let Some(token) = catalogue.custodian().missing_token_of(&found.record) {
-        // Its seal is over the old header, and only it could renew it.
-        return Err(refusal(&found.record, Refusal::SealedForOthers(token)));
+        // Its seal is over the old header, and only it could renew it; it may be one that is away.
+        let lost = || refusal(&found.record, Refusal::SealedForOthers(token));
+        return Err(catalogue.fleet().vacancy().unwrap_or_else(lost));
     }
     let content = match new.state {
         State::Destroyed => &Content::Nothing,

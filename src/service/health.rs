@@ -1,8 +1,7 @@
 //! Readiness (grpc.health.v1): a real operation under `seal`, tried again and again. A token that
-//! opens sessions but does no work is not ready; of several tokens one is enough, and each that stops
-//! serving is told of. Nor is a server ready whose journal has failed.
+//! opens sessions but does no work is not ready; of several tokens one is enough. Nor is a
+//! server ready whose journal has failed.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use tonic::server::NamedService;
@@ -10,7 +9,6 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::keys::fleet::Fleet;
 use crate::limits;
 use crate::ops;
 use crate::ops::context::Context;
@@ -38,9 +36,7 @@ impl Health {
     /// Probes until dropped; each change is one line in the log.
     pub async fn probe_for_ever(&self, context: &Context, stack: &Stack) {
         let mut serving = false;
-        let mut absent = HashMap::new();
         loop {
-            tell_of_tokens(context.catalogue.fleet(), &mut absent);
             let probe = self.probe(context, stack).await;
             if serving != probe.is_ok() {
                 serving = !serving;
@@ -83,25 +79,6 @@ impl Health {
     async fn set(&self, status: ServingStatus) {
         for service in SERVICES {
             self.0.set_service_status(service, status).await;
-        }
-    }
-}
-
-/// One line in the log for each token that serves no more, or again. One that refuses is for a person
-/// to see to, and why stands in the line.
-fn tell_of_tokens(fleet: &Fleet, absent: &mut HashMap<String, String>) {
-    for (label, away) in fleet.standings() {
-        match away.map(|away| away.to_string()) {
-            Some(cause) => {
-                if absent.insert(label.to_owned(), cause.clone()).as_ref() != Some(&cause) {
-                    tracing::error!(token = label, cause, "the token does not serve");
-                }
-            }
-            None => {
-                if absent.remove(label).is_some() {
-                    tracing::info!(token = label, "the token serves again");
-                }
-            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod apply;
 mod backup;
 mod change;
 mod desk;
+mod fleet;
 mod import;
 mod intent;
 mod oracle;
@@ -81,6 +82,15 @@ scenarios! {
     tokens::what_a_missing_token_has_sealed_is_not_written_over_until_it_is_dismissed,
     tokens::a_row_that_was_put_back_is_not_given_another_seal,
     tokens::the_store_outlives_its_token,
+    fleet::load_is_shared_by_tokens_that_serve,
+    fleet::the_other_token_takes_over_while_one_is_away,
+    fleet::the_call_that_finds_a_token_gone_is_answered_by_the_other,
+    fleet::a_takeover_gives_no_new_tries_of_a_pin,
+    fleet::keys_in_a_token_are_that_tokens_whatever_the_order,
+    fleet::what_both_vouch_for_either_can_tell,
+    fleet::a_token_joins_a_running_server_once_it_is_enrolled,
+    fleet::a_token_of_another_store_is_not_used,
+    fleet::tokens_that_all_refuse_stop_open_keys_too,
     rotation::a_server_under_load_goes_on_while_every_record_is_sealed_anew,
     rotation::a_rotation_that_was_killed_goes_on_with_the_key_it_made,
     rotation::a_seal_key_in_use_is_not_destroyed,

@@ -24,9 +24,9 @@ use pintle::store::Store;
 use crate::desk::{Desk, dev_template, everything, named, refusal, template, tenant};
 use crate::place::{Kind, PIN, Place, SO_PIN, secret_pin, softhsm};
 
-const TAK: &str = "tak-pos-0001";
-const MACS: [&str; 4] = [TAK, "zak-acquirer", "zak-acquirer-sm4", "hmac-gateway"];
-const BOUND: [&str; 2] = ["alipay-app-rsa", "alipay-app-rsa2"];
+pub const TAK: &str = "tak-pos-0001";
+pub const MACS: [&str; 4] = [TAK, "zak-acquirer", "zak-acquirer-sm4", "hmac-gateway"];
+pub const BOUND: [&str; 2] = ["alipay-app-rsa", "alipay-app-rsa2"];
 
 /// A token of the other module than the place's own.
 pub fn other_config(place: &Place) -> TokenConfig {
@@ -87,7 +87,7 @@ pub fn apply(desk: &Desk, catalogue: &Catalogue, keys: &Template) {
     desk.runtime.block_on(applied).unwrap();
 }
 
-fn set(desk: &Desk, catalogue: &Catalogue, name: &str, to: State) -> Result<Header, Error> {
+pub fn set(desk: &Desk, catalogue: &Catalogue, name: &str, to: State) -> Result<Header, Error> {
     let (name, tenant) = (KeyName::parse(name).unwrap(), tenant());
     let version = VersionOf {
         tenant: &tenant,

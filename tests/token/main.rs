@@ -90,6 +90,7 @@ scenarios! {
     attack::the_same_attacks_take_a_key_out_of_a_token_with_a_bad_wrap,
     planted::a_planted_key_keeps_the_token_from_being_opened,
     planted::a_key_planted_while_it_serves_is_found_by_the_next_recovery,
+    planted::a_master_key_in_the_place_of_another_is_known_by_its_check_value,
     planted::five_thousand_keys_are_judged_at_the_start,
     trial::every_listed_mechanism_was_tried_and_works,
     trial::a_profile_that_is_wrong_of_the_token_is_found_out,

@@ -2,8 +2,8 @@
 //! opened, and is named with the rule that it breaks.
 
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
-use pintle::hsm::{Error, SecretKind, SecretUse, Token, UnsafeKey};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use pintle::hsm::{Error, MasterKey, SecretKind, SecretUse, Standing, Token, UnsafeKey};
 
 use crate::place::{Attacker, Place, refusal, soon};
 
@@ -69,6 +69,26 @@ pub fn a_key_planted_while_it_serves_is_found_by_the_next_recovery(place: &Place
     let error = refusal(token.probe(soon()).wait());
     assert!(error.to_string().contains("planted late"), "{error}");
     assert!(error.needs_person(), "{error:?}");
+}
+
+/// Label, id and template are right, so that only what the key makes of a known value tells it.
+pub fn a_master_key_in_the_place_of_another_is_known_by_its_check_value(place: &Place) {
+    let token = place.token();
+    let attacker = place.attacker();
+    let seal = attacker.master("pintle-seal");
+    let read = attacker.session.get_attributes(seal, &[AttributeType::Id]);
+    attacker.session.destroy_object(seal).unwrap();
+    secret(&attacker, "pintle-seal", &read.unwrap()).unwrap();
+    attacker.session.logout().unwrap();
+    for _ in 0..3 {
+        let error = refusal(token.probe(soon()).wait());
+        let Error::Unavailable(why) = &error else {
+            panic!("{error:?}");
+        };
+        let changed = matches!(why.error(), Error::MasterKeyChanged(MasterKey::Seal));
+        assert!(changed && why.needs_person(), "{error:?}");
+    }
+    assert!(matches!(token.standing(), Standing::Refusing(_)));
 }
 
 pub fn five_thousand_keys_are_judged_at_the_start(place: &Place) {

@@ -37,7 +37,7 @@ pub fn token_config(token: &Token) -> Result<TokenConfig, Failure> {
         pin: Arc::new(pin(&token.pin_file)?),
         symmetric_workers: token.symmetric_workers,
         asymmetric_workers: token.asymmetric_workers,
-        call_timeout: pintle::limits::TOKEN_CALL_TIMEOUT,
+        call_timeout: token.call_timeout(),
         profile: token.profile.as_deref().map(ProfileChoice::of),
     })
 }
@@ -181,5 +181,26 @@ pub fn log(json: bool, default: &str) {
     };
     if set.is_err() {
         eprintln!("pintle: a logger was set already");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_call_timeout_of_the_file_is_the_tokens() {
+        let folder = tempfile::tempdir().unwrap();
+        let pin = folder.path().join("pin");
+        std::fs::write(&pin, "1234\n").unwrap();
+        let only_us = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&pin, only_us).unwrap();
+        let file = format!(
+            "library = \"/m.so\"\nlabel = \"t\"\npin_file = {:?}\ncall_timeout_ms = 1500",
+            pin.to_str().unwrap()
+        );
+        let token: Token = toml::from_str(&file).unwrap();
+        let config = token_config(&token).unwrap_or_else(|failure| panic!("{}", failure.text()));
+        assert_eq!(config.call_timeout, std::time::Duration::from_millis(1500));
     }
 }

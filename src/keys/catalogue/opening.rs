@@ -87,8 +87,7 @@ impl Catalogue {
     }
 
     /// Looks after the tokens that are not used, until the catalogue is dropped or the handle is
-    /// aborted: each is used once it opens this store. Tells of each token that stops serving, or
-    /// serves again. Call it within a runtime.
+    /// aborted: each is used once it opens this store. Call it within a runtime.
     pub fn spawn_recruiting(&self) -> JoinHandle<()> {
         let inner = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
