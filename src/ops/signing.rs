@@ -44,13 +44,39 @@ pub async fn verify(
     if message.len() > limits::MESSAGE_BYTES_MAX {
         return Err(Error::MessageTooLong);
     }
-    let grant: Grant<VerifySignature> = call.key(context, key).await?;
-    let valid = matches(grant.scheme(), grant.public_key(), message, signature);
+    let verifiers = Verifiers::of(context, call, key).await?;
+    let (valid, key) = verifiers.check(message, signature);
     Ok(Verified {
         valid,
-        scheme: grant.scheme(),
-        key: grant.key_use().clone(),
+        scheme: verifiers.scheme(),
+        key,
     })
+}
+
+/// The public keys by which a signature may be right: a partner's key has more than one version that
+/// counts while it is being replaced.
+pub(in crate::ops) struct Verifiers {
+    active: Grant<VerifySignature>,
+}
+
+impl Verifiers {
+    /// Those of one key.
+    pub async fn of(context: &Context, call: &Call, key: &KeyRef) -> Result<Self, Error> {
+        let active = call.key(context, key).await?;
+        Ok(Self { active })
+    }
+
+    /// The key's one scheme.
+    pub fn scheme(&self) -> SignType {
+        self.active.scheme()
+    }
+
+    /// Whether the signature is right, and by which version; where it is not, the active one is named.
+    pub fn check(&self, message: &[u8], signature: &[u8]) -> (bool, KeyUse) {
+        let grant = &self.active;
+        let valid = matches(grant.scheme(), grant.public_key(), message, signature);
+        (valid, grant.key_use().clone())
+    }
 }
 
 /// The public half of a signing key.
