@@ -259,6 +259,7 @@ pub fn hangs(extent: Extent, figures: &mut Figures) {
                     Some("vanish stale") => &["return", "release"],
                     _ => &["release"],
                 };
+                println!("  {function}");
                 let times = trial.trouble(function, &begin, end).await;
                 if with.is_none() && *function != "C_Encrypt" {
                     assert!(times.opened <= OPENED, "{function}: {:?}", times.opened);
