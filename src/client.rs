@@ -127,6 +127,9 @@ calls! {
     sign: SigningServiceClient, SignRequest => SignResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
+    /// `SigningService.CreateCertificateRequest`
+    create_certificate_request: SigningServiceClient,
+        CreateCertificateRequestRequest => CreateCertificateRequestResponse;
     /// `SigningService.GetPublicKey`
     get_public_key: SigningServiceClient, GetPublicKeyRequest => GetPublicKeyResponse;
     /// `AlipayService.SignRequest`

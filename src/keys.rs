@@ -34,6 +34,7 @@ pub mod lifecycle;
 mod make;
 mod material;
 pub mod open_key;
+pub mod partner;
 pub mod policy;
 pub mod provision;
 pub mod reconcile;

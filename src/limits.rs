@@ -449,6 +449,10 @@ pub const TOKEN_ECB_BYTES_MAX: usize = 1024;
 pub const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
 /// The longest RSA signature, bytes.
 pub const RSA_SIGNATURE_BYTES_MAX: usize = 512;
+/// The longest public key or certificate that is brought in, bytes.
+pub const PUBLIC_KEY_FILE_BYTES_MAX: usize = 64 * 1024;
+/// The longest subject of a certificate request, bytes.
+pub const SUBJECT_BYTES_MAX: usize = 512;
 /// The longest PKCS #8 RSA private key, bytes (4096 bits take about 2,400).
 pub const PKCS8_BYTES_MAX: usize = 4096;
 

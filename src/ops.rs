@@ -97,6 +97,9 @@ pub enum Error {
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,
+    /// The subject of a certificate request is no distinguished name.
+    #[error("the subject is not a distinguished name")]
+    Subject,
     /// An RSA signature has one encoding, which has no name.
     #[error("the key's scheme does not have this encoding")]
     SignatureEncoding,

@@ -187,6 +187,8 @@ attribute! {
         TokenWrapped = 2, "TOKEN_WRAPPED";
         /// Sealed at rest, opened into this process's locked memory.
         Process = 3, "PROCESS";
+        /// It is no secret: a partner's public key.
+        Public = 4, "PUBLIC";
     }
 }
 
@@ -210,6 +212,8 @@ attribute! {
         RsaOaep = 7, "rsa_oaep";
         /// It came as a bare cryptogram under a key-encryption key.
         Cryptogram = 8, "cryptogram";
+        /// A partner's public key, as the partner gave it.
+        PublicKey = 9, "public_key";
     }
 }
 
@@ -368,6 +372,14 @@ impl Usage {
     /// Whether keys of this usage may come in as bare cryptograms (UnionPay's PIK, MAK and TDK).
     pub const fn comes_as_cryptogram(self) -> bool {
         matches!(self, Self::PinEncryption | Self::DataEncryption) || self.makes_macs()
+    }
+
+    /// The same where the mode is known: what only verifies signatures is a partner's public key.
+    pub const fn usual_residence(self, mode: Option<Mode>, algorithm: Algorithm) -> Residence {
+        match (self, mode) {
+            (Self::Signature, Some(Mode::Verify)) => Residence::Public,
+            _ => self.residence(algorithm),
+        }
     }
 
     /// Where the clear key is used unless something else is asked for: keys that protect others,

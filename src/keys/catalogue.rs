@@ -22,12 +22,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout_at};
 
 use crate::hsm::{self, Token, TokenId};
 use crate::keys::act::now;
-use crate::keys::attributes::{Environment, Residence, State};
+use crate::keys::attributes::{Environment, Residence, State, Usage};
 use crate::keys::cache::Cache;
 use crate::keys::error::{CatalogueFault, Error, Refusal};
 use crate::keys::fleet::Fleet;
 use crate::keys::flight::Flights;
-use crate::keys::key_ref::NamedKey;
+use crate::keys::key_ref::{KeyName, NamedKey};
 use crate::keys::material::{Material, MaterialError};
 use crate::keys::open_key::OpenKey;
 use crate::keys::policy::CallerScope;
@@ -158,6 +158,20 @@ impl Catalogue {
             return Err(Error::state_refused(open.header()));
         }
         Ok(open)
+    }
+
+    /// The versions that there are of a key that the caller may know of, newest first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKey`], [`Error::CatalogueRefused`].
+    pub fn versions_of(&self, scope: &CallerScope, name: &KeyName) -> Result<Vec<u32>, Error> {
+        let (tenant, name) = (scope.tenant(), name.as_str());
+        if !scope.holds(tenant, name) {
+            return Err(Error::UnknownKey);
+        }
+        let expected = self.inner.standing.expected(tenant, name)?;
+        let versions = expected.ok_or(Error::UnknownKey)?.versions;
+        Ok(versions.into_iter().map(|(version, _)| version).collect())
     }
 
     /// Looks for changes every [`limits::GENERATION_POLL`] until the catalogue is dropped or the
@@ -458,9 +472,9 @@ impl Inner {
             return Err(refusal(record, Refusal::ProcessKek));
         }
         let material = match (header.state, content) {
-            (State::Pending | State::Disabled | State::Destroying | State::Destroyed, _) => {
-                Material::Shut
-            }
+            (State::Disabled | State::Destroying | State::Destroyed, _) => Material::Shut,
+            // One that is to sign asks for its certificate before it is active.
+            (State::Pending, _) if header.usage != Usage::Signature => Material::Shut,
             (_, Content::TokenObject(home, object_id)) => {
                 let key = Resident::new(self.home(home)?, object_id);
                 let resident = self.resident(&header, key, deadline).await?;
@@ -469,7 +483,7 @@ impl Inner {
             (_, Content::Wrapped(home, blob)) => {
                 Material::Wrapped(self.home(home)?.clone(), hsm::Wrapped::new(&blob))
             }
-            (_, Content::Nothing) => Material::Shut,
+            (_, Content::Public | Content::Nothing) => Material::Shut,
             (_, Content::Value(value)) => {
                 let value = value.expose_secret();
                 let first = Material::open(&header, value);

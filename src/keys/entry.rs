@@ -52,6 +52,8 @@ pub(in crate::keys) struct KeyEntry {
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
     pub(in crate::keys) pkcs8: Option<PathBuf>,
+    /// Import files only: a file with a partner's public key, or its certificate.
+    pub(in crate::keys) public_key: Option<PathBuf>,
     /// Import files only: the partner's check value in hex.
     pub(in crate::keys) check_value: Option<String>,
 }
@@ -271,7 +273,7 @@ impl KeyEntry {
             Some(word) => attribute!(faults, "residence", Residence, word),
             None => usage
                 .zip(algorithm)
-                .map(|(usage, algorithm)| usage.residence(algorithm)),
+                .map(|(usage, algorithm)| usage.usual_residence(mode, algorithm)),
         };
         let policy = self.policies().read(faults);
         let exportability = match self.exportable {

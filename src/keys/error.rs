@@ -162,6 +162,12 @@ pub enum Error {
         /// The key.
         name: String,
     },
+    /// The caller's: a partner's public key is brought in, not made.
+    #[error("key {name} only verifies: it is a partner's public key, which is imported")]
+    PartnersKey {
+        /// The key.
+        name: String,
+    },
     /// Policy: the key would live in this process, and the configuration does not allow it.
     #[error("keys that protect others may not live in this process: allow_process_kek is not set")]
     ProcessKekRefused,

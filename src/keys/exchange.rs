@@ -189,7 +189,7 @@ pub fn narrowed(opened: &Opened, wanted: Wanted) -> Result<KeySpec, ExchangeErro
         },
         residence: wanted
             .residence
-            .unwrap_or_else(|| found.usage.residence(found.algorithm)),
+            .unwrap_or_else(|| found.usage.usual_residence(Some(mode), found.algorithm)),
         policy,
     };
     match spec.faults().first() {
@@ -240,7 +240,9 @@ impl Wanted {
                 true => Exportability::Exportable,
                 false => Exportability::NonExportable,
             },
-            residence: self.residence.unwrap_or_else(|| usage.residence(algorithm)),
+            residence: self
+                .residence
+                .unwrap_or_else(|| usage.usual_residence(Some(mode), algorithm)),
             policy: self.policy,
         }
     }

@@ -167,23 +167,36 @@ impl Grant<VerifyMac> {
     }
 }
 
-impl Grant<Sign> {
-    /// How to sign: which object the token signs with, or the key itself.
-    pub fn signer(&self) -> Signer<'_> {
-        match &self.part.signer {
-            SignerPart::Rsa { key, hash } => Signer::Rsa { key, hash: *hash },
-            SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
+/// Keys that sign.
+macro_rules! signs {
+    ($($operation:ident),+) => { $(
+        impl Grant<$operation> {
+            /// How to sign: which object the token signs with, or the key itself.
+            pub fn signer(&self) -> Signer<'_> {
+                match &self.part.signer {
+                    SignerPart::Rsa { key, hash } => Signer::Rsa { key, hash: *hash },
+                    SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
+                }
+            }
+
+            /// The scheme of the key's policy.
+            pub fn scheme(&self) -> SignType {
+                self.part.public.scheme
+            }
+
+            /// The public half: every signature is verified with it before release.
+            pub fn public_key(&self) -> &PublicKey {
+                &self.part.public.key
+            }
         }
-    }
+    )+ };
+}
+signs!(Sign, RequestCertificate);
 
-    /// The scheme of the key's policy.
-    pub fn scheme(&self) -> SignType {
-        self.part.public.scheme
-    }
-
-    /// The public half: every signature is verified with it before release.
-    pub fn public_key(&self) -> &PublicKey {
-        &self.part.public.key
+impl Grant<RequestCertificate> {
+    /// The public half: SubjectPublicKeyInfo, DER.
+    pub fn subject_public_key_info(&self) -> &[u8] {
+        self.key.header().public_key.as_deref().unwrap_or_default()
     }
 }
 
@@ -405,6 +418,8 @@ operations! {
     VerifyMac: "verify MACs", (Arc<Locked<MacKey>>, Rule) = |key| mac_key(key, Way::Request);
     /// Signing.
     Sign: "sign", SignPart = sign_part;
+    /// Signing the request for the key's own certificate.
+    RequestCertificate: "ask for a certificate", SignPart = sign_part;
     /// Checking a signature.
     VerifySignature: "verify signatures", PublicPart = public_part;
     /// Telling the public half.

@@ -1,5 +1,6 @@
 //! Keys with known values: from an import file or by library call, at the token's machine, never
-//! over the wire. RSA keys go into the token, SM2 keys and symmetric values into a seal.
+//! over the wire. RSA keys go into the token, SM2 keys and symmetric values into a seal; a partner's public
+//! key that is there already gets its next version.
 //!
 //! Symmetric values are for test environments only. All or nothing: every fault of every entry is
 //! found first, and what the token took is destroyed again if the store then refuses.
@@ -10,7 +11,7 @@ use pkcs8::SecretDocument;
 use serde::Deserialize;
 
 use crate::domain::{check_value, rsa, sm2};
-use crate::keys::attributes::{Algorithm, Environment, Origin};
+use crate::keys::attributes::{Algorithm, Environment, Origin, Residence};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::entry::{Fault, Faults, KeyEntry};
 use crate::keys::error::Error;
@@ -19,6 +20,7 @@ use crate::keys::ledger::{self, Entry};
 use crate::keys::lifecycle::refuse_process_kek;
 use crate::keys::make::{Birth, Given, Made, Maker, deadline};
 use crate::keys::material;
+use crate::keys::partner;
 use crate::keys::provision::lock;
 use crate::keys::record::Header;
 use crate::keys::spec::KeySpec;
@@ -50,6 +52,7 @@ pub async fn import_file(
                 entry: number,
                 spec,
                 given,
+                birth: Birth::default(),
             })
         });
         wanted.extend(given);
@@ -132,6 +135,7 @@ struct Wanted {
     entry: usize,
     spec: KeySpec,
     given: Given,
+    birth: Birth,
 }
 
 /// The value of an entry, checked; none, with the reasons in `faults`, where it is not right.
@@ -142,6 +146,9 @@ fn given(
     path: &Path,
     faults: &mut Faults<'_>,
 ) -> Option<Given> {
+    if spec.residence == Residence::Public || entry.public_key.is_some() {
+        return given_public(spec, entry, path, faults);
+    }
     let given = match (spec.algorithm.key_bytes(), &entry.value, &entry.pkcs8) {
         (Some(_), Some(text), None) => match hex::decode(text.0.expose_secret()) {
             Ok(value) => given_value(spec, Secret::new(value), environment, faults),
@@ -170,6 +177,29 @@ fn given(
         check(spec, given, expected, faults);
     }
     given
+}
+
+fn given_public(
+    spec: &KeySpec,
+    entry: &KeyEntry,
+    path: &Path,
+    faults: &mut Faults<'_>,
+) -> Option<Given> {
+    let fault = match (&entry.public_key, &entry.value, &entry.pkcs8) {
+        (Some(_), None, None) if spec.residence != Residence::Public => {
+            "only of keys that only verify signatures"
+        }
+        (Some(file), None, None) => match read_text(&beside(path, file)) {
+            Ok(text) => match partner::read(spec.algorithm, text.as_bytes()) {
+                Some(info) => return Some(Given::Public(info)),
+                None => "not a public key or certificate of the entry's algorithm",
+            },
+            Err(_) => "the file cannot be read",
+        },
+        _ => "a key that only verifies comes as public_key, and nothing else",
+    };
+    faults.add("public_key", fault);
+    None
 }
 
 fn given_value(
@@ -267,6 +297,7 @@ async fn commit_one(
         entry: 1,
         spec,
         given,
+        birth: Birth::default(),
     });
     let headers = commit(catalogue, path, tenant, wanted.into_iter().collect(), found).await?;
     headers.into_iter().next().ok_or(Error::UnknownKey)
@@ -277,16 +308,36 @@ async fn commit(
     catalogue: &Catalogue,
     path: &Path,
     tenant: &KeyName,
-    wanted: Vec<Wanted>,
+    mut wanted: Vec<Wanted>,
     mut found: Vec<Fault>,
 ) -> Result<Vec<Header>, Error> {
     let _lock = lock(catalogue).await?;
-    for Wanted { entry, spec, .. } in &wanted {
+    for Wanted {
+        entry,
+        spec,
+        given,
+        birth,
+    } in &mut wanted
+    {
         let name = spec.name.as_str();
         refuse_process_kek(catalogue, spec)?;
+        let mut faults = Faults::of(*entry, name, &mut found);
+        if let Given::Public(info) = given {
+            match partner::next(catalogue, tenant, spec, info).await {
+                Ok(next) => *birth = next,
+                Err(Error::KeyExists { fields, .. }) if fields == ["public_key"] => {
+                    faults.add("public_key", "is there already");
+                }
+                Err(Error::KeyExists { .. }) => {
+                    faults.add("name", "exists already, with other attributes");
+                }
+                Err(error) => return Err(error),
+            }
+            continue;
+        }
         let there = catalogue.records(tenant.as_str(), name, deadline()).await?;
         if !there.is_empty() {
-            Faults::of(*entry, name, &mut found).add("name", "exists already");
+            faults.add("name", "exists already");
         }
     }
     if !found.is_empty() {
@@ -296,13 +347,13 @@ async fn commit(
             faults: found,
         });
     }
-    let maker = Maker {
+    let mut maker = Maker {
         catalogue,
         tenant,
         birth: Birth::default(),
     };
     let mut made = Vec::new();
-    let stored = match make_all(&maker, wanted, &mut made).await {
+    let stored = match make_all(&mut maker, wanted, &mut made).await {
         Ok(()) => ledger::write(catalogue, Entry::of_made(&made)).await,
         Err(error) => Err(error),
     };
@@ -314,11 +365,15 @@ async fn commit(
 }
 
 async fn make_all(
-    maker: &Maker<'_>,
+    maker: &mut Maker<'_>,
     wanted: Vec<Wanted>,
     made: &mut Vec<Made>,
 ) -> Result<(), Error> {
-    for Wanted { spec, given, .. } in wanted {
+    for Wanted {
+        spec, given, birth, ..
+    } in wanted
+    {
+        maker.birth = birth;
         made.push(maker.keep(&spec, given).await?);
     }
     Ok(())

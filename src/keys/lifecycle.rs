@@ -10,7 +10,7 @@ mod destruction;
 mod schedule;
 
 pub use self::creation::{Extras, create, rotate};
-pub(in crate::keys) use self::creation::{keep, refuse_process_kek};
+pub(in crate::keys) use self::creation::{check_expiry, commit, keep, refuse_process_kek};
 pub use self::destruction::{destroy, restore, sweep};
 pub use self::schedule::sweep_due;
 

@@ -78,6 +78,8 @@ pub(in crate::keys) enum Given {
     Sm2(sm2::PrivateKey),
     /// An RSA private key: PKCS #8, DER.
     Rsa(Secret<Vec<u8>>),
+    /// A partner's public key: SubjectPublicKeyInfo, DER.
+    Public(Vec<u8>),
 }
 
 /// What of a header depends on the value.
@@ -92,6 +94,11 @@ impl Maker<'_> {
     /// Makes a version of a key with a fresh value.
     pub(in crate::keys) async fn generate(&self, spec: &KeySpec) -> Result<Made, Error> {
         let origin = Origin::Generated;
+        if spec.residence == Residence::Public {
+            return Err(Error::PartnersKey {
+                name: spec.name.to_string(),
+            });
+        }
         match (spec.algorithm, spec.algorithm.rsa_bits()) {
             (_, Some(bits)) => self.generate_rsa(spec, bits).await,
             (Algorithm::Sm2, _) => {
@@ -138,6 +145,14 @@ impl Maker<'_> {
                 }
                 None => self.value_record(spec, origin, value).await,
             },
+            Given::Public(info) => {
+                let facts = Facts {
+                    public_key: Some(info),
+                    ..Facts::default()
+                };
+                self.made(spec, Origin::PublicKey, facts, &Content::Public)
+                    .await
+            }
             Given::Sm2(key) => self.sm2_record(spec, Origin::ImportedPkcs8, &key).await,
             Given::Rsa(pkcs8) => {
                 let (token, origin) = (self.home()?, Origin::ImportedPkcs8);

@@ -41,7 +41,7 @@ pub(in crate::keys) enum Material {
     Token(Resident),
     /// What its token unwraps to sign with.
     Wrapped(Token, Wrapped),
-    /// Nothing: in its present state the key is not for use.
+    /// Nothing: in its present state the key is not for use, or it is a partner's public key.
     Shut,
 }
 

@@ -9,7 +9,7 @@ mod table;
 
 use std::sync::Arc;
 
-use crate::keys::attributes::State;
+use crate::keys::attributes::{Residence, State};
 use crate::keys::dukpt::KsnFault;
 use crate::keys::error::Error;
 use crate::keys::grant::{Grant, Operation, OperationKind};
@@ -36,7 +36,11 @@ pub fn grant<Op: Operation>(scope: &CallerScope, key: Arc<OpenKey>) -> Result<Gr
     if !key.operations().contains(Op::KIND) {
         return Err(Error::UsageRefused { what: Op::KIND });
     }
-    if !state_allows(header.state, Op::KIND) {
+    // A partner may begin to sign with its new key before anybody here has activated that.
+    let may_begin = header.residence == Residence::Public
+        && header.state == State::Pending
+        && Op::KIND == OperationKind::VerifySignature;
+    if !may_begin && !state_allows(header.state, Op::KIND) {
         return Err(Error::state_refused(header));
     }
     let part = Op::part(&key).ok_or_else(|| without_part(&key, Op::KIND))?;
@@ -58,12 +62,13 @@ fn without_part(key: &OpenKey, what: OperationKind) -> Error {
 }
 
 /// Active versions do everything, retiring ones only what takes in, pending ones only show their
-/// public half, so that a partner can be told before the first signature.
+/// public half and ask for its certificate, so that a partner can be told before the first signature.
 const fn state_allows(state: State, operation: OperationKind) -> bool {
     use OperationKind::{
         DecryptData, DecryptPin, DecryptPinToReference, DecryptPinToVerify, EncryptData,
         EncryptPin, GenerateMac, GiveCryptogram, ImportCryptogram, MakePinReference, OpenTransport,
-        ReadPublicKey, Sign, UnwrapKeyBlock, VerifyMac, VerifyPin, VerifySignature, WrapKeyBlock,
+        ReadPublicKey, RequestCertificate, Sign, UnwrapKeyBlock, VerifyMac, VerifyPin,
+        VerifySignature, WrapKeyBlock,
     };
     match (state, operation) {
         (State::Active, _) => true,
@@ -76,6 +81,7 @@ const fn state_allows(state: State, operation: OperationKind) -> bool {
             | VerifyMac
             | VerifySignature
             | ReadPublicKey
+            | RequestCertificate
             | DecryptData
             | UnwrapKeyBlock
             | ImportCryptogram
@@ -86,7 +92,7 @@ const fn state_allows(state: State, operation: OperationKind) -> bool {
             EncryptPin | MakePinReference | GenerateMac | Sign | EncryptData | WrapKeyBlock
             | GiveCryptogram,
         ) => false,
-        (State::Pending, operation) => matches!(operation, ReadPublicKey),
+        (State::Pending, operation) => matches!(operation, ReadPublicKey | RequestCertificate),
         (State::Disabled | State::Destroying | State::Destroyed, _) => false,
     }
 }

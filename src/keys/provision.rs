@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::keys::attributes::State;
+use crate::keys::attributes::{Residence, State};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::key_ref::KeyName;
@@ -49,6 +49,8 @@ pub struct Step {
 pub enum Action {
     /// It does not exist: `apply` makes it.
     Create,
+    /// It does not exist and is a partner's public key: somebody has to import it.
+    Import,
     /// It exists and is what the template says.
     Matches {
         /// The newest version.
@@ -202,7 +204,10 @@ async fn action(catalogue: &Catalogue, spec: &KeySpec, tenant: &KeyName) -> Resu
         .records(tenant.as_str(), spec.name.as_str(), deadline())
         .await?;
     let Some(newest) = records.first() else {
-        return Ok(Action::Create);
+        return Ok(match spec.residence {
+            Residence::Public => Action::Import,
+            _ => Action::Create,
+        });
     };
     let (header, _) = catalogue.custodian().open(deadline(), newest).await?;
     let fields = spec.differences(&header);

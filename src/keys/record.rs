@@ -147,7 +147,7 @@ impl Header {
     pub fn stays_in_its_token(&self) -> bool {
         let in_token = match self.residence {
             Residence::Token | Residence::TokenWrapped => true,
-            Residence::Process => false,
+            Residence::Process | Residence::Public => false,
         };
         in_token && self.state != State::Destroyed
     }

@@ -204,6 +204,8 @@ pub(in crate::keys) enum Content {
     TokenObject(TokenId, [u8; 16]),
     /// A key pair's private half under this token's `wrap`.
     Wrapped(TokenId, Vec<u8>),
+    /// Nothing: a partner's public key stands in the header.
+    Public,
     /// Nothing: the key was destroyed, and its header is the memory of it.
     Nothing,
 }
@@ -213,7 +215,7 @@ impl Content {
     pub(in crate::keys) const fn home(&self) -> Option<TokenId> {
         match self {
             Self::TokenObject(token, _) | Self::Wrapped(token, _) => Some(*token),
-            Self::Value(_) | Self::Nothing => None,
+            Self::Value(_) | Self::Public | Self::Nothing => None,
         }
     }
 
@@ -229,6 +231,7 @@ impl Content {
             }
             Self::TokenObject(_, object_id) => Secret::new([TOKEN_OBJECT, object_id].concat()),
             Self::Wrapped(_, blob) => Secret::new([&[KIND_WRAPPED], blob.as_slice()].concat()),
+            Self::Public => Secret::new(PUBLIC.to_vec()),
             Self::Nothing => Secret::new(NOTHING.to_vec()),
         }
     }
@@ -243,6 +246,7 @@ impl Content {
             (Residence::TokenWrapped, [KIND_WRAPPED, blob @ ..]) => {
                 Some(Self::Wrapped(token, blob.to_vec()))
             }
+            (Residence::Public, bytes) => (bytes == PUBLIC).then_some(Self::Public),
             (Residence::Process, [KIND_VALUE, value @ ..]) => {
                 Some(Self::Value(Secret::new(value.to_vec())))
             }
@@ -272,6 +276,8 @@ pub(in crate::keys) fn refusal_of(id: &RecordId, why: Refusal) -> Error {
 
 const KIND_VALUE: u8 = 1;
 const KIND_WRAPPED: u8 = 3;
+/// The kind byte 5 and the fixed marker.
+const PUBLIC: &[u8] = b"\x05pintle public key";
 /// The kind byte 4 and the fixed marker.
 const NOTHING: &[u8] = b"\x04pintle nothing";
 /// The kind byte 2 and the fixed marker.

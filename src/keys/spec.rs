@@ -155,18 +155,23 @@ impl KeySpec {
             Some(_) => faults.add("mode", "not a mode of this usage and side"),
             None => {}
         }
+        let usual = self.usage.usual_residence(Some(self.mode), self.algorithm);
         let fits = match self.residence {
-            Residence::Token => self.usage.residence(self.algorithm) == Residence::Token,
+            Residence::Token => usual == Residence::Token,
             Residence::TokenWrapped => {
-                self.usage == Usage::Signature && self.algorithm.rsa_bits().is_some()
+                self.usage == Usage::Signature
+                    && self.algorithm.rsa_bits().is_some()
+                    && usual != Residence::Public
             }
-            Residence::Process => self.algorithm.rsa_bits().is_none(),
+            Residence::Process => self.algorithm.rsa_bits().is_none() && usual != Residence::Public,
+            Residence::Public => usual == Residence::Public,
         };
         if !fits {
             faults.add(
                 "residence",
                 "keys that protect others live in the TOKEN (or, where that is allowed, in the \
-                 PROCESS), RSA signing keys in the TOKEN or TOKEN_WRAPPED, others in the PROCESS",
+                 PROCESS), RSA signing keys in the TOKEN or TOKEN_WRAPPED, others in the PROCESS; \
+                 signature keys that only verify are PUBLIC",
             );
         }
     }
@@ -373,9 +378,6 @@ impl KeySpec {
             (Some(SignType::Rsa | SignType::Rsa2), algorithm) if algorithm.rsa_bits().is_some() => {
             }
             _ => faults.add("signature.scheme", "not a scheme of the key's algorithm"),
-        }
-        if self.mode == Mode::Verify {
-            faults.add("mode", "a key pair that is made here may sign");
         }
     }
 

@@ -18,6 +18,7 @@ use crate::keys::exchange::{ExchangeError, Wanted};
 use crate::keys::grant::{Grant, Operation};
 use crate::keys::key_ref::{KeyName, KeyRef, NamedKey};
 use crate::keys::lifecycle::{self, Extras, Metadata, VersionOf};
+use crate::keys::partner;
 use crate::keys::record::Header;
 use crate::keys::spec::KeySpec;
 use crate::limits;
@@ -71,13 +72,16 @@ pub enum Source {
         /// The clear key, wrapped.
         wrapped: Vec<u8>,
     },
+    /// A partner's public key, or its certificate, in any form that `keys::partner` reads.
+    PublicKey(Vec<u8>),
 }
 
 impl Source {
-    const fn key(&self) -> &NamedKey {
+    const fn key(&self) -> Option<&NamedKey> {
         match self {
-            Self::KeyBlock { protection, .. } => protection,
-            Self::RsaOaep { transport, .. } => transport,
+            Self::KeyBlock { protection, .. } => Some(protection),
+            Self::RsaOaep { transport, .. } => Some(transport),
+            Self::PublicKey(_) => None,
         }
     }
 }
@@ -94,7 +98,9 @@ pub async fn import(
     (wanted, check_value, extras): (Wanted, Vec<u8>, Extras),
 ) -> Result<Header, Error> {
     let tenant = own(call, &wanted.name)?;
-    let keys = [wanted.name.as_str(), source.key().name.as_str()];
+    let under = source.key().map(|key| key.name.clone());
+    let mut keys = vec![wanted.name.as_str()];
+    keys.extend(under.as_ref().map(KeyName::as_str));
     let act = match begin(context, call, request, &keys).await? {
         Begun::Repeated(outcome) => return answered(context, &tenant, &outcome).await,
         Begun::New(act) => act,
@@ -114,6 +120,11 @@ pub async fn import(
             let imported =
                 intake::import_oaep(catalogue, &grant, wrapped, wanted, given, &act).await;
             noted_as(role, call, imported)
+        }
+        Source::PublicKey(public) => {
+            let (_, extras) = given;
+            let imported = partner::import(catalogue, &tenant, &public, wanted, extras, &act).await;
+            noted(call, imported)
         }
     }
 }

@@ -3,13 +3,14 @@
 //! key stands in the key's authenticated header.
 
 use crate::domain::alipay::SignType;
-use crate::domain::{rsa, sm2};
-use crate::keys::grant::{Grant, ReadPublicKey, Sign, Signer, VerifySignature};
-use crate::keys::key_ref::KeyRef;
+use crate::domain::{certificate_request, rsa, sm2};
+use crate::keys::error::Error as KeyError;
+use crate::keys::grant::{Grant, ReadPublicKey, RequestCertificate, Sign, Signer, VerifySignature};
+use crate::keys::key_ref::{KeyRef, NamedKey};
 use crate::keys::open_key::{self, KeyUse};
 use crate::limits;
-use crate::ops::Error;
 use crate::ops::context::{Call, Context};
+use crate::ops::{Error, KeyRole};
 
 /// A signature.
 pub struct Signature {
@@ -98,18 +99,63 @@ pub(in crate::ops) async fn signed(
     grant: &Grant<Sign>,
     message: &[u8],
 ) -> Result<Vec<u8>, Error> {
-    let signature = match grant.signer() {
+    let by = (grant.signer(), grant.scheme(), grant.public_key());
+    signed_by(context, call, by, message).await
+}
+
+async fn signed_by(
+    context: &Context,
+    call: &Call,
+    (signer, scheme, public_key): (Signer<'_>, SignType, &open_key::PublicKey),
+    message: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let signature = match signer {
         Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.to_vec()).await?,
         Signer::Sm2(private) => {
             let entropy = context.fill.draw()?;
             sm2::sign(private, sm2::ID_DEFAULT, message, &entropy).to_der()
         }
     };
-    if matches(grant.scheme(), grant.public_key(), message, &signature) {
+    if matches(scheme, public_key, message, &signature) {
         Ok(signature)
     } else {
         Err(Error::SignatureFault)
     }
+}
+
+/// A request for a certificate.
+pub struct CertificateRequest {
+    /// PKCS #10, DER.
+    pub request: Vec<u8>,
+    /// The key's scheme.
+    pub scheme: SignType,
+    /// The key used.
+    pub key: KeyUse,
+}
+
+/// Asks for a certificate of a signing key, in its own name: also of a version that is pending, so that
+/// the certificate is there when it becomes active.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn request_certificate(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    subject: &str,
+) -> Result<CertificateRequest, Error> {
+    let subject = certificate_request::Subject::parse(subject).ok_or(Error::Subject)?;
+    let grant: Grant<RequestCertificate> = call.key(context, key).await?;
+    let info = certificate_request::info(&subject, grant.subject_public_key_info());
+    let info = info.ok_or(Error::SignatureFault)?;
+    let by = (grant.signer(), grant.scheme(), grant.public_key());
+    let signature = signed_by(context, call, by, info.as_bytes()).await?;
+    let request = info.signed(grant.scheme(), &signature);
+    Ok(CertificateRequest {
+        request: request.ok_or(Error::SignatureFault)?,
+        scheme: grant.scheme(),
+        key: grant.key_use().clone(),
+    })
 }
 
 /// Checks a signature over a message. One that does not match, of whatever form, is an answer.
@@ -147,13 +193,35 @@ pub async fn verify(
 /// counts while it is being replaced.
 pub(in crate::ops) struct Verifiers {
     active: Grant<VerifySignature>,
+    others: Vec<Grant<VerifySignature>>,
 }
 
 impl Verifiers {
     /// Those of one key.
     pub async fn of(context: &Context, call: &Call, key: &KeyRef) -> Result<Self, Error> {
-        let active = call.key(context, key).await?;
-        Ok(Self { active })
+        let active: Grant<VerifySignature> = call.key(context, key).await?;
+        let mut others = Vec::new();
+        if let KeyRef::Named(NamedKey {
+            name,
+            version: None,
+        }) = key
+        {
+            let own = active.key_use().version;
+            let versions = context.catalogue.versions_of(call.scope(), name);
+            let versions = versions.map_err(|error| Error::Key(KeyRole::Named, error))?;
+            for version in versions.into_iter().filter(|version| *version != own) {
+                let key = KeyRef::Named(NamedKey {
+                    name: name.clone(),
+                    version: Some(version),
+                });
+                match call.key(context, &key).await {
+                    Ok(other) => others.push(other),
+                    Err(Error::Key(_, KeyError::StateRefused { .. })) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(Self { active, others })
     }
 
     /// The key's one scheme.
@@ -163,9 +231,13 @@ impl Verifiers {
 
     /// Whether the signature is right, and by which version; where it is not, the active one is named.
     pub fn check(&self, message: &[u8], signature: &[u8]) -> (bool, KeyUse) {
-        let grant = &self.active;
-        let valid = matches(grant.scheme(), grant.public_key(), message, signature);
-        (valid, grant.key_use().clone())
+        let mut all = std::iter::once(&self.active).chain(&self.others);
+        let right =
+            all.find(|grant| matches(grant.scheme(), grant.public_key(), message, signature));
+        (
+            right.is_some(),
+            right.unwrap_or(&self.active).key_use().clone(),
+        )
     }
 }
 

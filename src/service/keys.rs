@@ -358,6 +358,7 @@ fn source(from: pb::import_key_request::Source) -> Result<Source, Error> {
                 block: key_block,
             })
         }
+        pb::import_key_request::Source::PublicKey(public) => Ok(Source::PublicKey(public)),
         pb::import_key_request::Source::RsaOaep(key) => {
             let pb::WrappedUnderRsaOaep {
                 transport_key,

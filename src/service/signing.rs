@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use der::pem::LineEnding;
 use tonic::{Request, Response, Status};
 
 use crate::domain::alipay::SignType;
@@ -72,6 +73,32 @@ impl SigningService for Signing {
             } = verified;
             Ok(pb::VerifyResponse {
                 valid,
+                scheme: scheme(made_by).into(),
+                key: Some(key_use(key)),
+            })
+        })
+        .await
+    }
+
+    async fn create_certificate_request(
+        &self,
+        request: Request<pb::CreateCertificateRequestRequest>,
+    ) -> Result<Response<pb::CreateCertificateRequestResponse>, Status> {
+        let rpc = Rpc::CreateCertificateRequest;
+        admitted::handle(rpc, request, async |call, message| {
+            let pb::CreateCertificateRequestRequest { key, subject } = message;
+            let key = key_ref(key, "key")?;
+            let asked = ops::signing::request_certificate(&self.0, call, &key, &subject).await?;
+            let ops::signing::CertificateRequest {
+                request,
+                scheme: made_by,
+                key,
+            } = asked;
+            let label = "CERTIFICATE REQUEST";
+            let pem = der::pem::encode_string(label, LineEnding::LF, &request);
+            Ok(pb::CreateCertificateRequestResponse {
+                pem: pem.map_err(|_| ops::Error::SignatureFault)?,
+                der: request,
                 scheme: scheme(made_by).into(),
                 key: Some(key_use(key)),
             })

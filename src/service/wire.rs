@@ -64,6 +64,7 @@ pub(in crate::service) fn residence(residence: Residence) -> pb::Residence {
         Residence::Token => pb::Residence::Token,
         Residence::TokenWrapped => pb::Residence::TokenWrapped,
         Residence::Process => pb::Residence::Process,
+        Residence::Public => pb::Residence::Public,
     }
 }
 

@@ -32,6 +32,7 @@ mod mac;
 mod mac_batch;
 mod mac_forger;
 mod mac_stream;
+mod partner;
 mod path;
 mod pin;
 mod pin_batch;

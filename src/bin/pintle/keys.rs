@@ -162,6 +162,7 @@ async fn set_state(catalogue: &Catalogue, key: &cli::KeyName, to: State) -> Outc
 fn print_plan(plan: &Plan, create: &str, output: Output) {
     let what = |action: &Action| match action {
         Action::Create => (create.to_owned(), String::new()),
+        Action::Import => ("import it".to_owned(), "a partner's public key".to_owned()),
         Action::Matches { version, state } => {
             ("matches".to_owned(), format!("version {version}, {state}"))
         }

@@ -194,6 +194,7 @@ fn form(header: &Header) -> &'static str {
         (State::Destroyed, _) => "none left",
         (_, Residence::Token) => "in the token",
         (_, Residence::TokenWrapped) => "wrapped and sealed by the token",
+        (_, Residence::Public) => "a public key",
         (_, Residence::Process) => "sealed by the token",
     }
 }

@@ -103,7 +103,7 @@ pub async fn import_oaep(
 }
 
 /// A key that says nothing of itself is what the request says, whole and sound.
-fn complete(wanted: Wanted) -> Result<KeySpec, ExchangeError> {
+pub(in crate::keys) fn complete(wanted: Wanted) -> Result<KeySpec, ExchangeError> {
     let missing = |field| ExchangeError::Attribute(field);
     let usage = wanted.usage.ok_or(missing("usage"))?;
     let mode = wanted.mode.ok_or(missing("mode"))?;
@@ -214,7 +214,7 @@ fn spec_under(parent: &Grant<ImportCryptogram>, wanted: Wanted) -> Result<KeySpe
     }
     let mut spec = Wanted { side, ..wanted }.complete(usage, mode, algorithm);
     spec.exportability = Exportability::NonExportable;
-    spec.residence = usage.residence(algorithm);
+    spec.residence = usage.usual_residence(Some(mode), algorithm);
     Ok(sound(spec)?)
 }
 

@@ -137,6 +137,7 @@ const VERIFY: &[OperationKind] = &[OperationKind::VerifyMac];
 const BOTH_MAC: &[OperationKind] = &[OperationKind::GenerateMac, OperationKind::VerifyMac];
 const SIGN: &[OperationKind] = &[
     OperationKind::Sign,
+    OperationKind::RequestCertificate,
     OperationKind::VerifySignature,
     OperationKind::ReadPublicKey,
 ];

@@ -46,6 +46,8 @@ pub enum Rpc {
     Sign,
     /// `SigningService.Verify`
     Verify,
+    /// `SigningService.CreateCertificateRequest`
+    CreateCertificateRequest,
     /// `SigningService.GetPublicKey`
     GetPublicKey,
     /// `AlipayService.SignRequest`
@@ -248,6 +250,13 @@ pub const RPCS: &[RpcRow] = &[
         metric: "verify",
     },
     RpcRow {
+        rpc: Rpc::CreateCertificateRequest,
+        plane: Plane::Data,
+        path: "/pintle.v1.SigningService/CreateCertificateRequest",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "create_certificate_request",
+    },
+    RpcRow {
         rpc: Rpc::GetPublicKey,
         plane: Plane::Data,
         path: "/pintle.v1.SigningService/GetPublicKey",
@@ -424,6 +433,7 @@ impl Rpc {
             | Self::TranslateTrack
             | Self::Sign
             | Self::Verify
+            | Self::CreateCertificateRequest
             | Self::GetPublicKey
             | Self::SignRequest
             | Self::VerifyResponse

@@ -30,6 +30,7 @@ pub(super) fn key_words(spec: pb::KeySpec) -> Result<KeyWords, Error> {
         PbResidence::Token => Some(Residence::Token),
         PbResidence::TokenWrapped => Some(Residence::TokenWrapped),
         PbResidence::Process => Some(Residence::Process),
+        PbResidence::Public => Some(Residence::Public),
     };
     let pb::KeySpec {
         name,

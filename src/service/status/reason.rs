@@ -102,6 +102,8 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    SubjectMalformed, "SUBJECT_MALFORMED", InvalidArgument,
+        "the subject is not a distinguished name such as CN=2021000000000001,O=Shop,C=CN";
     SignatureEncodingRefused, "SIGNATURE_ENCODING_REFUSED", InvalidArgument,
         "the key's scheme does not have this encoding";
     ResponseMalformed, "RESPONSE_MALFORMED", InvalidArgument,
@@ -175,6 +177,8 @@ reasons! {
         "this state does not follow the one the key is in";
     KeyVersionsFull, "KEY_VERSIONS_FULL", FailedPrecondition,
         "the key has as many versions as a key may";
+    KeyOfPartner, "KEY_OF_PARTNER", InvalidArgument,
+        "a key that only verifies is a partner's public key: it is imported, not made";
     KeyNotGeneratedHere, "KEY_NOT_GENERATED_HERE", FailedPrecondition,
         "new versions are made of keys that were generated here";
     ProcessKekRefused, "PROCESS_KEK_REFUSED", FailedPrecondition,
