@@ -15,6 +15,7 @@ pub mod catalogue;
 pub mod ceremony;
 pub mod checkpoint;
 pub mod component;
+pub mod countdown;
 pub mod decimalisation;
 mod document;
 pub mod dukpt;

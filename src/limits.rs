@@ -449,6 +449,8 @@ pub const TOKEN_ECB_BYTES_MAX: usize = 1024;
 pub const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
 /// The longest RSA signature, bytes.
 pub const RSA_SIGNATURE_BYTES_MAX: usize = 512;
+/// Keys of each kind whose coming end or beginning is among the series.
+pub const COUNTDOWN_SERIES_MAX: usize = 50;
 /// The longest public key or certificate that is brought in, bytes.
 pub const PUBLIC_KEY_FILE_BYTES_MAX: usize = 64 * 1024;
 /// The longest subject of a certificate request, bytes.

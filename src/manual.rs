@@ -22,6 +22,9 @@ pub mod ceremony {}
 #[doc = include_str!("manual/failures.md")]
 pub mod failures {}
 
+#[doc = include_str!("manual/rotation.md")]
+pub mod rotation {}
+
 /// Decisions, numbered: context, choice, cost.
 pub mod decisions {
     #[doc = include_str!("manual/decisions/0001-working-keys-open-in-the-process.md")]

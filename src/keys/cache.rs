@@ -169,6 +169,18 @@ impl<K> Cache<K> {
             .sum()
     }
 
+    /// What `of` makes of each open key.
+    pub(in crate::keys) fn each<T>(&self, of: impl Fn(&K) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let names = shard.tenants.values().flat_map(HashMap::values);
+            let slots = names.flat_map(|versions| &versions.keys);
+            found.extend(slots.filter_map(|slot| of(&slot.key)));
+        }
+        found
+    }
+
     fn read(&self, tenant: &str, name: &str) -> RwLockReadGuard<'_, Shard<K>> {
         self.shard(tenant, name)
             .read()

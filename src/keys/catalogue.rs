@@ -174,6 +174,10 @@ impl Catalogue {
         Ok(versions.into_iter().map(|(version, _)| version).collect())
     }
 
+    pub(in crate::keys) fn each_open<T>(&self, of: impl Fn(&OpenKey) -> Option<T>) -> Vec<T> {
+        self.inner.cache.each(of)
+    }
+
     /// Looks for changes every [`limits::GENERATION_POLL`] until the catalogue is dropped or the
     /// handle is aborted. Call it within a runtime.
     pub fn spawn_poll(&self) -> JoinHandle<()> {

@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::keys::catalogue::Catalogue;
+use crate::keys::countdown::{self, Coming};
 use crate::series::{Histogram, Kind, Text};
 use crate::service::authorize::{RPCS, RpcRow};
 use crate::service::status::Reason;
@@ -76,6 +78,33 @@ pub fn write_series(listeners: &[(&str, &Metrics)], text: &mut Text) {
     for (listener, metrics) in listeners {
         for (call, row) in metrics.named() {
             text.histogram(name, &[("listener", *listener), ("call", call)], &row.took);
+        }
+    }
+}
+
+/// Writes how long it is to what keys in use have before them.
+pub fn write_countdowns(catalogue: &Catalogue, text: &mut Text) {
+    for (name, help, coming) in [
+        (
+            "pintle_key_activation_seconds",
+            "Until a newer version of the key becomes active by itself.",
+            countdown::activations(catalogue),
+        ),
+        (
+            "pintle_key_expiry_seconds",
+            "Until the version's crypto-period ends; 0 when it is over.",
+            countdown::expiries(catalogue),
+        ),
+    ] {
+        text.family(name, Kind::Gauge, help);
+        for Coming {
+            seconds,
+            key,
+            version,
+        } in coming
+        {
+            let version = version.to_string();
+            text.value(name, &[("key", &key), ("version", &version)], seconds);
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pintle::client::{Client, Error};
+use pintle::series::Text;
+use pintle::service::metrics::write_countdowns;
 use pintle::service::pb::admin::v1::import_key_request::Source;
 use pintle::service::pb::admin::v1::{
     ImportKeyRequest, ImportKeyResponse, KeyPolicy, KeySpec, KeyState, RotateKeyRequest,
@@ -20,7 +22,7 @@ use pintle::service::pb::v1::{
 };
 use tonic::Code;
 
-use crate::keys::made;
+use crate::keys::{made, soon};
 use crate::refusal::assert_refused;
 use crate::world::{key, world};
 
@@ -358,6 +360,37 @@ fn create_certificate_request_refuses_other_keys_and_subjects_that_are_none() {
         }
         let answer = ask_for_certificate(&client, key("mac-hmac"), "CN=a").await;
         assert_refused(answer, Code::FailedPrecondition, "KEY_USAGE_REFUSED", "key");
+    });
+}
+
+#[test]
+fn the_countdown_of_an_activation_is_among_the_series() {
+    world().run(async |world| {
+        let (admin, client) = (world.admin_client().await, world.client().await);
+        let name = "adm-countdown";
+        let wanted = KeySpec {
+            expires: soon(7200),
+            ..spec(name, "S", "SM2")
+        };
+        made(&admin, wanted).await;
+        let rotate = RotateKeyRequest {
+            request_id: format!("rotate-{name}"),
+            name: name.to_owned(),
+            activates: soon(3600),
+            expires: None,
+        };
+        admin.rotate_key(rotate).await.unwrap();
+        sign(&client, name).await;
+        let mut text = Text::new();
+        write_countdowns(&world.context.catalogue, &mut text);
+        let seconds = |of: &str| {
+            let head = format!("pintle_key_{of}_seconds{{key=\"{name}\",version=\"1\"}} ");
+            let mut lines = text.as_str().lines();
+            let value = lines.find_map(|line| line.strip_prefix(&head)).unwrap();
+            value.parse::<u64>().unwrap()
+        };
+        assert!((3500..=3600).contains(&seconds("activation")));
+        assert!((7100..=7200).contains(&seconds("expiry")));
     });
 }
 

@@ -110,14 +110,15 @@ pub async fn assemble(parts: Parts<'_>) -> Result<Assembled, Failure> {
 
 /// Everything that is counted: calls by listener, and each token.
 fn exposition(context: &Context, stack: &Stack, admin_stack: &Stack) -> Exposition {
-    let fleet = context.catalogue.fleet().clone();
+    let catalogue = context.catalogue.clone();
     let (data, admin) = (stack.clone(), admin_stack.clone());
     Exposition::new(move |text| {
         let listeners = [("data", data.metrics()), ("admin", admin.metrics())];
         metrics::write_series(&listeners, text);
         // Those that are at hand by now.
-        let tokens: Vec<hsm::Token> = fleet.tokens().cloned().collect();
+        let tokens: Vec<hsm::Token> = catalogue.fleet().tokens().cloned().collect();
         hsm::write_series(&tokens, text);
+        metrics::write_countdowns(&catalogue, text);
     })
 }
 

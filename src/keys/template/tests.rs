@@ -239,7 +239,18 @@ fn keys_live_where_their_algorithm_lives() {
     );
     assert!(parse(&format!("{TPK}residence = \"PROCESS\"\n")).is_ok());
     assert_eq!(faults(&RSA.replace("RSA2", "SM2")), ["signature.scheme"]);
-    assert_eq!(faults(&RSA.replace("\"sign\"", "\"verify\"")), ["mode"]);
+    // What only verifies is a partner's.
+    let partners = RSA.replace("\"sign\"", "\"verify\"");
+    let spec = parse(&partners).unwrap().keys()[0].clone();
+    assert_eq!(spec.residence, Residence::Public);
+    for residence in ["TOKEN", "TOKEN_WRAPPED", "PROCESS"] {
+        let text = format!("{partners}residence = \"{residence}\"\n");
+        assert_eq!(faults(&text), ["residence"], "{residence}");
+    }
+    assert_eq!(
+        faults(&format!("{RSA}residence = \"PUBLIC\"\n")),
+        ["residence"]
+    );
 }
 
 const KBPK: &str = r#"
