@@ -138,6 +138,10 @@ calls! {
     /// `AlipayService.VerifyNotification`
     verify_notification: AlipayServiceClient,
         VerifyNotificationRequest => VerifyNotificationResponse;
+    /// `AlipayService.DiffSignString`
+    diff_sign_string: AlipayServiceClient, DiffSignStringRequest => DiffSignStringResponse;
+    /// `AlipayService.CheckProfile`
+    check_profile: AlipayServiceClient, CheckProfileRequest => CheckProfileResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

@@ -23,6 +23,12 @@ pub const RANDOM_BYTES_MAX: usize = 1024;
 pub const ALIPAY_PARAMETERS_MAX: usize = 64;
 /// Longest name of an Alipay parameter, bytes.
 pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
+/// Bytes on each side of the place where two strings part that are shown.
+pub const COMPARISON_WINDOW_BYTES: usize = 40;
+/// How long before a key's time is over a check of its profile says so.
+pub const PROFILE_EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Signatures that the diagnosis of one failed verification checks, at most.
+pub const DIAGNOSIS_CHECKS_MAX: usize = 1024;
 /// Longest path with query of an Alipay v3 request, bytes.
 pub const ALIPAY_TARGET_BYTES_MAX: usize = 8192;
 

@@ -200,4 +200,10 @@ pub enum KeyRole {
     IncomingMac,
     /// The one of the MAC that goes.
     OutgoingMac,
+    /// One that may have signed instead.
+    Other,
+    /// An application's own.
+    App,
+    /// Alipay's.
+    Alipay,
 }

@@ -4,6 +4,8 @@
 //! the v3 protocol have other rules, each in a module of its own.
 
 mod charset;
+pub mod comparison;
+pub mod diagnosis;
 mod json;
 pub mod notification;
 pub mod response;

@@ -205,6 +205,11 @@ impl Grant<ReadPublicKey> {
         self.part
     }
 
+    /// When its time is over, seconds since 1970.
+    pub fn expiry(&self) -> Option<u64> {
+        self.key.header().expiry
+    }
+
     /// The public half: SubjectPublicKeyInfo, DER.
     pub fn subject_public_key_info(&self) -> &[u8] {
         self.key.header().public_key.as_deref().unwrap_or_default()

@@ -1,6 +1,8 @@
 //! Signing for Alipay's gateway.do (v2); what is verified is in modules of its own. The string-to-sign is built here, so nobody can have
 //! anything else signed, and **no signature is released that does not verify**.
 
+pub mod diagnosis;
+pub mod profile;
 pub mod v3;
 pub mod verification;
 

@@ -1,5 +1,7 @@
 //! `AlipayService`: wire to domain and back.
 
+mod comparison;
+mod diagnosis;
 mod v3;
 mod verification;
 
@@ -87,6 +89,26 @@ impl AlipayService for Alipay {
     ) -> Result<Response<pb::SignV3RequestResponse>, Status> {
         admitted::handle(Rpc::SignV3Request, request, async |call, message| {
             v3::sign_request(&self.0, call, message).await
+        })
+        .await
+    }
+
+    async fn diff_sign_string(
+        &self,
+        request: Request<pb::DiffSignStringRequest>,
+    ) -> Result<Response<pb::DiffSignStringResponse>, Status> {
+        admitted::handle(Rpc::DiffSignString, request, async |_, message| {
+            comparison::diff(message)
+        })
+        .await
+    }
+
+    async fn check_profile(
+        &self,
+        request: Request<pb::CheckProfileRequest>,
+    ) -> Result<Response<pb::CheckProfileResponse>, Status> {
+        admitted::handle(Rpc::CheckProfile, request, async |call, message| {
+            comparison::check_profile(&self.0, call, message).await
         })
         .await
     }

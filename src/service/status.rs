@@ -195,6 +195,9 @@ impl Fault {
             KeyRole::Terminal => "terminal_key",
             KeyRole::IncomingMac => "incoming_mac_key",
             KeyRole::OutgoingMac => "outgoing_mac_key",
+            KeyRole::Other => "other_key",
+            KeyRole::App => "app_key",
+            KeyRole::Alipay => "alipay_key",
         }
     }
 
@@ -267,7 +270,10 @@ impl Fault {
             | KeyRole::DestinationProtection
             | KeyRole::Parent
             | KeyRole::Terminal
-            | KeyRole::Transport => "ksn",
+            | KeyRole::Transport
+            | KeyRole::Other
+            | KeyRole::App
+            | KeyRole::Alipay => "ksn",
         };
         match fault {
             KsnFault::Missing => Self::at(Reason::MissingField, field),

@@ -12,6 +12,7 @@
 )]
 
 mod alipay;
+mod alipay_diagnosis;
 mod alipay_notification;
 mod alipay_v3;
 mod alipay_verification;

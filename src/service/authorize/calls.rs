@@ -56,6 +56,10 @@ pub enum Rpc {
     VerifyV3Response,
     /// `AlipayService.VerifyNotification`
     VerifyNotification,
+    /// `AlipayService.DiffSignString`
+    DiffSignString,
+    /// `AlipayService.CheckProfile`
+    CheckProfile,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
@@ -287,6 +291,20 @@ pub const RPCS: &[RpcRow] = &[
         metric: "verify_notification",
     },
     RpcRow {
+        rpc: Rpc::DiffSignString,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/DiffSignString",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "diff_sign_string",
+    },
+    RpcRow {
+        rpc: Rpc::CheckProfile,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/CheckProfile",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "check_profile",
+    },
+    RpcRow {
         rpc: Rpc::GenerateRandom,
         plane: Plane::Data,
         path: "/pintle.v1.RandomService/GenerateRandom",
@@ -447,6 +465,8 @@ impl Rpc {
             | Self::SignV3Request
             | Self::VerifyV3Response
             | Self::VerifyNotification
+            | Self::DiffSignString
+            | Self::CheckProfile
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys
