@@ -7,8 +7,7 @@ pub mod v3;
 pub mod verification;
 
 use crate::domain::alipay::{SignType, StringToSign};
-use crate::domain::sm2;
-use crate::keys::grant::{Grant, Sign, Signer};
+use crate::keys::grant::{Grant, Sign};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::ops::Error;
@@ -44,31 +43,11 @@ pub async fn sign_request<'a>(
         return Err(Error::SignTypeMismatch);
     }
     let message = string_to_sign.into_bytes();
-    let signature = signature(context, call, &grant, &message).await?;
+    let signature = signing::signed(context, call, &grant, &message).await?;
     Ok(Signed {
         signature,
         scheme,
         key: grant.key_use().clone(),
         string_to_sign: message,
     })
-}
-
-/// The key's signature over a message, verified before it goes anywhere.
-async fn signature(
-    context: &Context,
-    call: &Call,
-    grant: &Grant<Sign>,
-    message: &[u8],
-) -> Result<Vec<u8>, Error> {
-    let signature = match grant.signer() {
-        Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.to_vec()).await?,
-        Signer::Sm2(private) => {
-            let entropy = context.fill.draw()?;
-            sm2::sign(private, sm2::ID_DEFAULT, message, &entropy).to_der()
-        }
-    };
-    if !signing::matches(grant.scheme(), grant.public_key(), message, &signature) {
-        return Err(Error::SignatureFault);
-    }
-    Ok(signature)
 }

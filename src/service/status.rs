@@ -127,6 +127,7 @@ impl Fault {
             },
             Operation::V3(v3::Malformed { field }) => Self::at(Reason::FieldMalformed, field),
             Operation::V3Scheme => Self::at(Reason::KeyUsageRefused, "key"),
+            Operation::SignatureEncoding => Self::at(Reason::SignatureEncodingRefused, "encoding"),
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
             Operation::TranslationForbidden => {

@@ -16,7 +16,7 @@ use crate::ops::Error;
 use crate::ops::alipay::diagnosis::{self, Diagnosis, Explain};
 use crate::ops::alipay::verification::decoded;
 use crate::ops::context::{Call, Context};
-use crate::ops::signing::Verifiers;
+use crate::ops::signing::{self, Verifiers};
 
 /// What is to be signed; nonce and time are made here where they are not given.
 pub struct Asked<'a> {
@@ -99,7 +99,7 @@ pub async fn sign_request(
     if grant.scheme() != SignType::Rsa2 {
         return Err(Error::V3Scheme);
     }
-    let signature = super::signature(context, call, &grant, &string_to_sign).await?;
+    let signature = signing::signed(context, call, &grant, &string_to_sign).await?;
     Ok(Signed {
         authorization: request.header(&STANDARD.encode(signature)),
         timestamp_ms,

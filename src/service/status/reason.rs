@@ -102,6 +102,8 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    SignatureEncodingRefused, "SIGNATURE_ENCODING_REFUSED", InvalidArgument,
+        "the key's scheme does not have this encoding";
     ResponseMalformed, "RESPONSE_MALFORMED", InvalidArgument,
         "the body is not one JSON object whose names have no escapes";
     ResponseNodeMissing, "RESPONSE_NODE_MISSING", InvalidArgument,

@@ -123,6 +123,7 @@ async fn request(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
         key: Some(key),
         message: sdk,
         signature: theirs,
+        ..VerifyRequest::default()
     };
     let answer = bench
         .client
@@ -159,6 +160,7 @@ async fn sm2(bench: &Bench, groups: &Value, group: &Value, sign: &Value, valid: 
         key: Some(key),
         message,
         signature,
+        ..VerifyRequest::default()
     };
     let answer = bench
         .client
