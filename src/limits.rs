@@ -23,6 +23,16 @@ pub const RANDOM_BYTES_MAX: usize = 1024;
 pub const ALIPAY_PARAMETERS_MAX: usize = 64;
 /// Longest name of an Alipay parameter, bytes.
 pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
+/// Longest URL of a gateway, bytes.
+pub const GATEWAY_URL_BYTES_MAX: usize = 1024;
+/// Longest bundle of certificates, bytes.
+pub const CERTIFICATE_BUNDLE_BYTES_MAX: usize = 64 * 1024;
+/// Certificates of one bundle, at most.
+pub const CERTIFICATES_MAX: usize = 64;
+/// Certificates from a leaf to its root, both counted, at most.
+pub const CERTIFICATE_CHAIN_MAX: usize = 8;
+/// Pairs of certificates looked at in search of a chain, at most: each may cost a signature.
+pub const CERTIFICATE_CHECKS_MAX: usize = 64;
 
 /// Digits of a PIN (ISO 9564-1:2017, 8.1).
 pub const PIN_DIGITS_MIN: usize = 4;

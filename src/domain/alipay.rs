@@ -3,7 +3,10 @@
 //! JSON, percent-decodes, trims or keeps a list of known parameters. Responses and notifications
 //! have other rules and are not here.
 
+pub mod certificate_serial;
 mod charset;
+pub mod content;
+pub mod page;
 
 use crate::domain::rsa;
 use crate::limits::{ALIPAY_NAME_BYTES_MAX, ALIPAY_PARAMETERS_MAX, MESSAGE_BYTES_MAX};
@@ -70,6 +73,9 @@ pub enum AlipayError {
         /// The charset.
         charset: &'static str,
     },
+    /// A `biz_content` that a browser would change on the way: with a line break in it.
+    #[error("the parameter biz_content has a line break, which no form carries as it is")]
+    LineBreakInForm,
 }
 
 impl SignType {
@@ -181,6 +187,7 @@ impl AlipayError {
             }
             Self::SignTypeMissing | Self::SignTypeUnknown => Some("sign_type"),
             Self::CharsetUnknown => Some("charset"),
+            Self::LineBreakInForm => Some("biz_content"),
         }
     }
 }

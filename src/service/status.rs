@@ -142,6 +142,9 @@ impl Fault {
             AlipayError::SignTypeMissing => Self::at(Reason::ParameterMissing, SIGN_TYPE),
             AlipayError::SignTypeUnknown => Self::at(Reason::ParameterMalformed, SIGN_TYPE),
             AlipayError::CharsetUnknown => Self::at(Reason::CharsetUnknown, "parameters.charset"),
+            AlipayError::LineBreakInForm => {
+                Self::at(Reason::ParameterMalformed, "parameters.biz_content")
+            }
         }
     }
 

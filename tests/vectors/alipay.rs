@@ -1,8 +1,9 @@
-//! Alipay's own vector form: one object of groups, the keys among them. The request strings and
-//! the SM2, SM3 and SM4 groups run; the others are named with the reason.
+//! Alipay's own vector form: one object of groups, the keys among them. The request strings,
+//! certificates, content encryption and the SM2, SM3 and SM4 groups run; the others are named with the reason.
 
 use crate::case::{bytes, known, object, text};
 use crate::report::{Outcome, Report, guarded};
+use crate::{alipay_certificates, alipay_content};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pintle::domain::alipay::{SignType, StringToSign};
@@ -33,6 +34,9 @@ pub fn run(file: &str, groups: &Map<String, Value>, report: &mut Report) {
             );
         } else if group == "sm2" {
             run_sm2(file, groups, value, report);
+        } else if let Some(check) = object_check(group) {
+            let place = format!("{file} {group}");
+            report.outcome(&op(group), &place, outcome(|| check(fields(value)?)));
         } else if !matches!(group.as_str(), "_about" | "keys") {
             let cases = value.as_array().map_or(1, Vec::len);
             (0..cases).for_each(|_| report.unsupported(&op(group), reason(group)));
@@ -45,8 +49,18 @@ type Check = fn(&Map<String, Value>, &Map<String, Value>) -> Result<(), String>;
 fn list_check(group: &str) -> Option<Check> {
     match group {
         "v2_request" => Some(request),
+        "cert_sn" => Some(|_, case| alipay_certificates::serial(case)),
+        "content_encryption" => Some(|_, case| alipay_content::content(case)),
         "sm3_gbt_32905" => Some(|_, case| sm3(case)),
         "sm4_gbt_32907" => Some(|_, case| sm4(case)),
+        _ => None,
+    }
+}
+
+fn object_check(group: &str) -> Option<fn(&Map<String, Value>) -> Result<(), String>> {
+    match group {
+        "cert_chain" => Some(alipay_certificates::chain),
+        "sm4_gcm_rfc8998" => Some(alipay_content::gcm),
         _ => None,
     }
 }
@@ -60,8 +74,6 @@ fn reason(group: &str) -> &'static str {
         "v2_response" => "responses are not verified yet",
         "notify" => "notifications are not verified yet",
         "v3_request" | "v3_response" => "the v3 protocol is not offered yet",
-        "cert_sn" | "cert_chain" => "certificates are not handled yet",
-        "content_encryption" | "sm4_gcm_rfc8998" => "content encryption is not offered yet",
         "wechat_v3" => "WeChat Pay is not offered yet",
         "unionpay_5_1_0" => "the UnionPay gateway is not offered yet",
         _ => "not an operation of this version",
