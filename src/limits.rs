@@ -27,6 +27,13 @@ pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
 pub const GATEWAY_URL_BYTES_MAX: usize = 1024;
 /// Longest bundle of certificates, bytes.
 pub const CERTIFICATE_BUNDLE_BYTES_MAX: usize = 64 * 1024;
+/// Longest encrypted content of Alipay, characters: a message with its IV, its padding and its tag in
+/// base64.
+pub const CONTENT_CHARACTERS_MAX: usize = (MESSAGE_BYTES_MAX + 32).div_ceil(3) * 4;
+/// Largest message that carries such content, bytes.
+pub const CONTENT_MESSAGE_BYTES_MAX: usize = CONTENT_CHARACTERS_MAX + 8 * 1024;
+/// Largest message that carries three bundles of certificates, bytes.
+pub const CHAIN_MESSAGE_BYTES_MAX: usize = 3 * CERTIFICATE_BUNDLE_BYTES_MAX + 1024;
 /// Certificates of one bundle, at most.
 pub const CERTIFICATES_MAX: usize = 64;
 /// Certificates from a leaf to its root, both counted, at most.

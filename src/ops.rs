@@ -7,6 +7,8 @@
 pub mod alipay;
 pub mod approval;
 pub mod batch;
+pub mod certificate;
+pub mod content;
 pub mod context;
 pub mod data;
 pub mod decimalisation;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
 use crate::domain::track::TrackError;
@@ -87,6 +90,18 @@ pub enum Error {
     /// The parameters cannot be signed.
     #[error(transparent)]
     Parameters(#[from] AlipayError),
+    /// The certificates, in which field.
+    #[error("{0}: {1}")]
+    Certificates(&'static str, #[source] CertificateError),
+    /// No certificate of a bundle is signed in the family of a scheme.
+    #[error("no certificate of the bundle is signed in the family of sign_type")]
+    RootsMissing,
+    /// Encrypted content is longer than it may be.
+    #[error("the content is too long")]
+    ContentTooLong,
+    /// Everything that depends on the content's clear text, and its base64.
+    #[error("the content was rejected")]
+    ContentRejected,
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,

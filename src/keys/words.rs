@@ -6,8 +6,8 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry,
-    PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
+    AlipayContentEntry, CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry,
+    MacEntry, PinEntry, PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
 };
 use crate::keys::exchange::Wanted;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
@@ -73,6 +73,8 @@ pub struct PolicyWords {
     pub dukpt: Option<DukptWords>,
     /// How a PIN verification key verifies.
     pub pin_verification: PinVerificationWords,
+    /// How it encrypts what goes to Alipay; empty where it is not for that.
+    pub alipay_content: String,
 }
 
 /// A data rule in words.
@@ -246,6 +248,7 @@ impl PolicyWords {
             replay_window: words.replay_window,
         });
         let pin_verification = self.pin_verification.entry();
+        let alipay_content = some(&self.alipay_content).map(|form| AlipayContentEntry { form });
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -259,6 +262,7 @@ impl PolicyWords {
             sign_in: sign_in.as_ref(),
             dukpt: dukpt.as_ref(),
             pin_verification: pin_verification.as_ref(),
+            alipay_content: alipay_content.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

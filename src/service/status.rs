@@ -11,6 +11,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
@@ -110,6 +111,10 @@ impl Fault {
             }
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
+            Operation::Certificates(field, error) => Self::of_certificates(field, *error),
+            Operation::RootsMissing => Self::at(Reason::CertificateFamilyMissing, "sign_type"),
+            Operation::ContentTooLong => Self::at(Reason::MessageTooLarge, "content"),
+            Operation::ContentRejected => Self::at(Reason::DataRejected, "content"),
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
             Operation::TranslationForbidden => {
@@ -144,6 +149,19 @@ impl Fault {
             AlipayError::CharsetUnknown => Self::at(Reason::CharsetUnknown, "parameters.charset"),
             AlipayError::LineBreakInForm => {
                 Self::at(Reason::ParameterMalformed, "parameters.biz_content")
+            }
+        }
+    }
+
+    const fn of_certificates(field: Field, error: CertificateError) -> Self {
+        match error {
+            CertificateError::Missing => Self::at(Reason::MissingField, field),
+            CertificateError::TooLong | CertificateError::TooMany => {
+                Self::at(Reason::MessageTooLarge, field)
+            }
+            CertificateError::OtherBlock => Self::at(Reason::CertificateOtherBlock, field),
+            CertificateError::Encoding | CertificateError::Malformed => {
+                Self::at(Reason::CertificateMalformed, field)
             }
         }
     }

@@ -19,7 +19,7 @@ fn a_serial_is_written_as_java_writes_it() {
         ),
         (
             &[0x20, 0x21, 0x20, 1, 0x23, 0x45, 0x67, 0x89, 1, 0x23, 0x45],
-            "38841485309898308439540549",
+            "38842054699398719793603397",
         ),
     ] {
         assert_eq!(decimal(bytes), text, "{bytes:?}");

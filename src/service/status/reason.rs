@@ -102,6 +102,12 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    CertificateMalformed, "CERTIFICATE_MALFORMED", InvalidArgument,
+        "these are not X.509 certificates in PEM, DER or base64";
+    CertificateOtherBlock, "CERTIFICATE_OTHER_BLOCK", InvalidArgument,
+        "a PEM block is not a certificate, and nothing else belongs here: no private key, above all";
+    CertificateFamilyMissing, "CERTIFICATE_FAMILY_MISSING", InvalidArgument,
+        "no certificate of the bundle is signed in the family of this sign_type";
     KsnMalformed, "KSN_MALFORMED", InvalidArgument,
         "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
     KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,
