@@ -143,6 +143,8 @@ calls! {
     /// `AlipayService.CheckCertificateChain`
     check_certificate_chain: AlipayServiceClient,
         CheckCertificateChainRequest => CheckCertificateChainResponse;
+    /// `AlipayService.VerifyResponse`
+    verify_response: AlipayServiceClient, VerifyResponseRequest => VerifyResponseResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

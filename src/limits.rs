@@ -421,6 +421,8 @@ const _: () = assert!(
 
 /// Jobs a worker takes from its queue at once.
 pub const POOL_BATCH_MAX: usize = 16;
+/// A worker with more to do keeps the answers it has so long: each is a wake-up of another thread.
+pub const HAND_OVER_INTERVAL: Duration = Duration::from_micros(100);
 /// A call to the token that takes longer hangs: it is given up and the token probed.
 pub const TOKEN_CALL_TIMEOUT: Duration = Duration::from_millis(750);
 /// How short and how long an operator may make that.

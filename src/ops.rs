@@ -28,6 +28,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::response::ResponseError;
 use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
@@ -102,6 +103,12 @@ pub enum Error {
     /// Everything that depends on the content's clear text, and its base64.
     #[error("the content was rejected")]
     ContentRejected,
+    /// The response is longer than one may be.
+    #[error("the body is too long")]
+    BodyTooLong,
+    /// The response has no signed bytes.
+    #[error(transparent)]
+    Response(#[from] ResponseError),
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,

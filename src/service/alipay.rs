@@ -3,6 +3,7 @@
 mod certificate;
 mod content;
 mod page;
+mod verification;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -118,6 +119,16 @@ impl AlipayService for Alipay {
     ) -> Result<Response<pb::CheckCertificateChainResponse>, Status> {
         admitted::handle(Rpc::CheckCertificateChain, request, async |_, message| {
             certificate::check_chain(message)
+        })
+        .await
+    }
+
+    async fn verify_response(
+        &self,
+        request: Request<pb::VerifyResponseRequest>,
+    ) -> Result<Response<pb::VerifyResponseResponse>, Status> {
+        admitted::handle(Rpc::VerifyResponse, request, async |call, message| {
+            verification::response(&self.0, call, message).await
         })
         .await
     }

@@ -11,6 +11,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::response::ResponseError;
 use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
@@ -115,6 +116,13 @@ impl Fault {
             Operation::RootsMissing => Self::at(Reason::CertificateFamilyMissing, "sign_type"),
             Operation::ContentTooLong => Self::at(Reason::MessageTooLarge, "content"),
             Operation::ContentRejected => Self::at(Reason::DataRejected, "content"),
+            Operation::BodyTooLong => Self::at(Reason::MessageTooLarge, "body"),
+            Operation::Response(error) => match error {
+                ResponseError::Node => Self::at(Reason::FieldMalformed, "node"),
+                ResponseError::Malformed => Self::at(Reason::ResponseMalformed, "body"),
+                ResponseError::NodeMissing => Self::at(Reason::ResponseNodeMissing, "body"),
+                ResponseError::Twice => Self::at(Reason::ResponseNodeTwice, "body"),
+            },
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
             Operation::TranslationForbidden => {

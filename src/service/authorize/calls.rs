@@ -60,6 +60,8 @@ pub enum Rpc {
     ComputeCertificateSerial,
     /// `AlipayService.CheckCertificateChain`
     CheckCertificateChain,
+    /// `AlipayService.VerifyResponse`
+    VerifyResponse,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
@@ -305,6 +307,13 @@ pub const RPCS: &[RpcRow] = &[
         metric: "check_certificate_chain",
     },
     RpcRow {
+        rpc: Rpc::VerifyResponse,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/VerifyResponse",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_response",
+    },
+    RpcRow {
         rpc: Rpc::GenerateRandom,
         plane: Plane::Data,
         path: "/pintle.v1.RandomService/GenerateRandom",
@@ -467,6 +476,7 @@ impl Rpc {
             | Self::DecryptContent
             | Self::ComputeCertificateSerial
             | Self::CheckCertificateChain
+            | Self::VerifyResponse
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys
