@@ -12,6 +12,9 @@
 )]
 
 mod alipay;
+mod alipay_certificates;
+mod alipay_content;
+mod alipay_page;
 mod alipay_verification;
 mod approval;
 mod attack_pin;
