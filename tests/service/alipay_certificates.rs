@@ -72,8 +72,7 @@ fn compute_certificate_serial_accepts_every_vector_and_every_form() {
                     .lines()
                     .filter(|line| !line.starts_with('-'))
                     .collect();
-                let der =
-                    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &dense);
+                let der = STANDARD.decode(&dense);
                 let forms = [
                     bundle.as_bytes().to_vec(),
                     bundle.replace('\n', "\r\n").into_bytes(),
