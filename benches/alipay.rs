@@ -299,8 +299,8 @@ impl Gateway {
     async fn verify(&self, name: &str, signed: &alipay::Signed) -> Result<(), AnyError> {
         let (message, signature) = (&signed.string_to_sign, &signed.signature);
         let call = self.call();
-        let verified =
-            signing::verify(&self.context, &call, &reference(name)?, message, signature).await?;
+        let (key, own) = (reference(name)?, signing::Encoding::Own);
+        let verified = signing::verify(&self.context, &call, &key, message, signature, own).await?;
         if verified.valid {
             Ok(())
         } else {

@@ -123,6 +123,8 @@ calls! {
     translate_data: DataServiceClient, TranslateDataRequest => TranslateDataResponse;
     /// `DataService.TranslateTrack`
     translate_track: DataServiceClient, TranslateTrackRequest => TranslateTrackResponse;
+    /// `SigningService.Sign`
+    sign: SigningServiceClient, SignRequest => SignResponse;
     /// `SigningService.Verify`
     verify: SigningServiceClient, VerifyRequest => VerifyResponse;
     /// `SigningService.GetPublicKey`

@@ -112,6 +112,9 @@ pub enum Error {
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,
+    /// An RSA signature has one encoding, which has no name.
+    #[error("the key's scheme does not have this encoding")]
+    SignatureEncoding,
 
     // Policy.
     /// The source key's policy does not list the format.

@@ -8,8 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::alipay::page::{self, Form, GatewayUrl};
 use crate::domain::alipay::{SignType, StringToSign};
-use crate::domain::sm2;
-use crate::keys::grant::{Grant, Sign, Signer};
+use crate::keys::grant::{Grant, Sign};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::ops::Error;
@@ -53,16 +52,7 @@ pub async fn sign_request<'a>(
         return Err(Error::SignTypeMismatch);
     }
     let message = string_to_sign.into_bytes();
-    let signature = match grant.signer() {
-        Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.clone()).await?,
-        Signer::Sm2(private) => {
-            let entropy = context.fill.draw()?;
-            sm2::sign(private, sm2::ID_DEFAULT, &message, &entropy).to_der()
-        }
-    };
-    if !signing::matches(scheme, grant.public_key(), &message, &signature) {
-        return Err(Error::SignatureFault);
-    }
+    let signature = signing::signed(context, call, &grant, &message).await?;
     Ok(Signed {
         signature,
         scheme,

@@ -123,6 +123,7 @@ impl Fault {
                 ResponseError::NodeMissing => Self::at(Reason::ResponseNodeMissing, "body"),
                 ResponseError::Twice => Self::at(Reason::ResponseNodeTwice, "body"),
             },
+            Operation::SignatureEncoding => Self::at(Reason::SignatureEncodingRefused, "encoding"),
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
             Operation::TranslationForbidden => {

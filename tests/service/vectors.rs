@@ -225,6 +225,9 @@ const EXPRESSIBLE: &[&str] = &[
     "alipay.v2_request",
     "alipay.v2_response",
     "alipay.sm2",
+    "alipay.cert_sn",
+    "alipay.cert_chain",
+    "alipay.content_encryption",
 ];
 
 async fn run(bench: &Bench, file: &str, cases: &[Value], tally: &mut Tally) {

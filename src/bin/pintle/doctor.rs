@@ -376,6 +376,21 @@ const RESIDENCES: [[&str; 3]; 8] = [
         "the token",
         "key: the token only",
     ],
+    [
+        "SignPagePay, SignAppPay",
+        "as SignRequest",
+        "as SignRequest",
+    ],
+    [
+        "EncryptContent, DecryptContent",
+        "this process",
+        "content and keys: this process, as long as the call",
+    ],
+    [
+        "ComputeCertificateSerial, CheckCertificateChain",
+        "this process",
+        "no key",
+    ],
     ["Verify, GetPublicKey", "this process", "public keys only"],
     ["GenerateRandom", "the token", "-"],
 ];

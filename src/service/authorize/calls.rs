@@ -42,6 +42,8 @@ pub enum Rpc {
     TranslateData,
     /// `DataService.TranslateTrack`
     TranslateTrack,
+    /// `SigningService.Sign`
+    Sign,
     /// `SigningService.Verify`
     Verify,
     /// `SigningService.GetPublicKey`
@@ -242,6 +244,13 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.DataService/TranslateTrack",
         message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
         metric: "translate_track",
+    },
+    RpcRow {
+        rpc: Rpc::Sign,
+        plane: Plane::Data,
+        path: "/pintle.v1.SigningService/Sign",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign",
     },
     RpcRow {
         rpc: Rpc::Verify,
@@ -467,6 +476,7 @@ impl Rpc {
             | Self::DecryptData
             | Self::TranslateData
             | Self::TranslateTrack
+            | Self::Sign
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest

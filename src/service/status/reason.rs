@@ -108,6 +108,8 @@ reasons! {
         "a PEM block is not a certificate, and nothing else belongs here: no private key, above all";
     CertificateFamilyMissing, "CERTIFICATE_FAMILY_MISSING", InvalidArgument,
         "no certificate of the bundle is signed in the family of this sign_type";
+    SignatureEncodingRefused, "SIGNATURE_ENCODING_REFUSED", InvalidArgument,
+        "the key's scheme does not have this encoding";
     ResponseMalformed, "RESPONSE_MALFORMED", InvalidArgument,
         "the body is not one JSON object whose names have no escapes";
     ResponseNodeMissing, "RESPONSE_NODE_MISSING", InvalidArgument,

@@ -1,6 +1,8 @@
 //! Alipay's own vector form: requests signed anew and compared byte by byte where the scheme is
 //! deterministic, others' SM2 signatures verified, and what Alipay signed checked.
 
+mod certificates;
+mod content;
 mod verification;
 
 use std::collections::HashMap;
@@ -33,6 +35,19 @@ pub async fn run(bench: &Bench, file: &str, groups: &Value, tally: &mut Tally) {
                 for case in value.as_array().into_iter().flatten() {
                     let verdict = verification::response(bench, groups, case).await;
                     tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "cert_sn" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = certificates::serial(bench, case).await;
+                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "cert_chain" => tally.count(&op, &place, certificates::chain(bench, value).await),
+            "content_encryption" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = content::content(bench, case).await;
+                    tally.count(&op, &format!("{place} {}", case["alg"]), verdict);
                 }
             }
             "sm2" => {
@@ -104,6 +119,7 @@ async fn request(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
         key: Some(key),
         message: sdk,
         signature: theirs,
+        ..VerifyRequest::default()
     };
     let answer = bench
         .client
@@ -140,6 +156,7 @@ async fn sm2(bench: &Bench, groups: &Value, group: &Value, sign: &Value, valid: 
         key: Some(key),
         message,
         signature,
+        ..VerifyRequest::default()
     };
     let answer = bench
         .client
