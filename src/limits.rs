@@ -39,7 +39,7 @@ pub const CERTIFICATES_MAX: usize = 64;
 /// Certificates from a leaf to its root, both counted, at most.
 pub const CERTIFICATE_CHAIN_MAX: usize = 8;
 /// Pairs of certificates looked at in search of a chain, at most: each may cost a signature.
-pub const CERTIFICATE_CHECKS_MAX: usize = 64;
+pub const CERTIFICATE_CHECKS_MAX: usize = 32;
 
 /// Digits of a PIN (ISO 9564-1:2017, 8.1).
 pub const PIN_DIGITS_MIN: usize = 4;

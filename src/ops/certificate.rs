@@ -1,8 +1,8 @@
 //! Certificates: Alipay's names for them, and whether they come from a root. No key and no token.
 
 use crate::domain::alipay::{SignType, certificate_serial};
-use crate::domain::certificate::Certificate;
 use crate::domain::certificate::chain::{self, Broken};
+use crate::domain::certificate::{Certificate, CertificateError};
 use crate::keys::act;
 use crate::ops::Error;
 
@@ -45,19 +45,17 @@ pub fn serial(bytes: &[u8], of: SerialOf) -> Result<(String, Vec<Certificate>), 
 /// # Errors
 /// [`Error::Certificates`].
 pub fn check_chain(asked: &Chain<'_>) -> Result<Result<Vec<Certificate>, Broken>, Error> {
-    let mut leaves = read("leaf", asked.leaf)?;
-    let mut between = leaves.split_off(1);
+    let given = read("leaf", asked.leaf)?;
+    let missing = Error::Certificates("leaf", CertificateError::Missing);
+    let (leaf, others) = given.split_first().ok_or(missing)?;
+    let mut between = others.to_vec();
     if !asked.intermediates.is_empty() {
         between.extend(read("intermediates", asked.intermediates)?);
     }
     let roots = read("roots", asked.roots)?;
     let at = asked.at.unwrap_or_else(act::now);
-    let found = leaves
-        .iter()
-        .map(|leaf| chain::check(leaf, &between, &roots, at))
-        .next();
-    let found = found.unwrap_or_else(|| Ok(Vec::new()));
-    Ok(found.map(|chain| chain.into_iter().cloned().collect()))
+    let chain = chain::check(leaf, &between, &roots, at);
+    Ok(chain.map(|chain| chain.into_iter().cloned().collect()))
 }
 
 fn read(field: &'static str, bytes: &[u8]) -> Result<Vec<Certificate>, Error> {

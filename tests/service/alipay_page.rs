@@ -83,6 +83,7 @@ async fn assert_signed(client: &Client, name: &str, message: &[u8], sign: &str) 
         key: key(name),
         message: message.to_vec(),
         signature: STANDARD.decode(sign).unwrap(),
+        ..VerifyRequest::default()
     };
     assert!(client.verify(request).await.unwrap().valid, "{name}");
 }

@@ -225,6 +225,7 @@ const EXPRESSIBLE: &[&str] = &[
     "alipay.v2_request",
     "alipay.v2_response",
     "alipay.sm2",
+    "alipay.page_pay",
     "alipay.cert_sn",
     "alipay.cert_chain",
     "alipay.content_encryption",

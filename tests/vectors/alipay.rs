@@ -6,7 +6,7 @@ mod verification;
 
 use crate::case::{bytes, known, object, text};
 use crate::report::{Outcome, Report, guarded};
-use crate::{alipay_certificates, alipay_content};
+use crate::{alipay_certificates, alipay_content, alipay_page};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pintle::domain::alipay::{SignType, StringToSign};
@@ -52,6 +52,7 @@ type Check = fn(&Map<String, Value>, &Map<String, Value>) -> Result<(), String>;
 fn list_check(group: &str) -> Option<Check> {
     match group {
         "v2_request" => Some(request),
+        "page_pay" => Some(alipay_page::page_pay),
         "cert_sn" => Some(|_, case| alipay_certificates::serial(case)),
         "content_encryption" => Some(|_, case| alipay_content::content(case)),
         "v2_response" => Some(verification::response),
@@ -163,7 +164,7 @@ fn request(groups: &Map<String, Value>, case: &Map<String, Value>) -> Result<(),
     Ok(())
 }
 
-fn verifies(
+pub(crate) fn verifies(
     groups: &Map<String, Value>,
     scheme: SignType,
     message: &[u8],

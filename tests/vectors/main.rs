@@ -8,6 +8,7 @@
 mod alipay;
 mod alipay_certificates;
 mod alipay_content;
+mod alipay_page;
 mod case;
 mod check_value;
 mod data;

@@ -345,7 +345,7 @@ fn seal_findings(server: &Server, tokens: &[Token], opened: &Catalogue) -> Vec<F
 }
 
 /// Operation × where it runs × where its keys are clear, on a token without payment mechanisms.
-const RESIDENCES: [[&str; 3]; 8] = [
+const RESIDENCES: &[[&str; 3]] = &[
     [
         "TranslatePin",
         "this process",

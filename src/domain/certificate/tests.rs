@@ -1,3 +1,6 @@
+//! Serials, bundles that are none, and bytes of any kind; good certificates are files and openssl's work
+//! (`tests/vectors/alipay`, `tests/crosscheck`).
+
 use super::*;
 
 use proptest::prelude::*;

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod content;
+mod page;
 mod verification;
 
 use std::collections::HashMap;
@@ -34,6 +35,12 @@ pub async fn run(bench: &Bench, file: &str, groups: &Value, tally: &mut Tally) {
             "v2_response" => {
                 for case in value.as_array().into_iter().flatten() {
                     let verdict = verification::response(bench, groups, case).await;
+                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "page_pay" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = page::page_pay(bench, groups, case).await;
                     tally.count(&op, &format!("{place} {}", case["name"]), verdict);
                 }
             }
