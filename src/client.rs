@@ -131,6 +131,20 @@ calls! {
     get_public_key: SigningServiceClient, GetPublicKeyRequest => GetPublicKeyResponse;
     /// `AlipayService.SignRequest`
     sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
+    /// `AlipayService.SignPagePay`
+    sign_page_pay: AlipayServiceClient, SignPagePayRequest => SignPagePayResponse;
+    /// `AlipayService.SignAppPay`
+    sign_app_pay: AlipayServiceClient, SignAppPayRequest => SignAppPayResponse;
+    /// `AlipayService.EncryptContent`
+    encrypt_content: AlipayServiceClient, EncryptContentRequest => EncryptContentResponse;
+    /// `AlipayService.DecryptContent`
+    decrypt_content: AlipayServiceClient, DecryptContentRequest => DecryptContentResponse;
+    /// `AlipayService.ComputeCertificateSerial`
+    compute_certificate_serial: AlipayServiceClient,
+        ComputeCertificateSerialRequest => ComputeCertificateSerialResponse;
+    /// `AlipayService.CheckCertificateChain`
+    check_certificate_chain: AlipayServiceClient,
+        CheckCertificateChainRequest => CheckCertificateChainResponse;
     /// `AlipayService.VerifyResponse`
     verify_response: AlipayServiceClient, VerifyResponseRequest => VerifyResponseResponse;
     /// `AlipayService.SignV3Request`

@@ -14,6 +14,7 @@ use crate::domain::alipay::AlipayError;
 use crate::domain::alipay::notification::FormError;
 use crate::domain::alipay::response::ResponseError;
 use crate::domain::alipay::v3;
+use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
@@ -113,6 +114,10 @@ impl Fault {
             }
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
+            Operation::Certificates(field, error) => Self::of_certificates(field, *error),
+            Operation::RootsMissing => Self::at(Reason::CertificateFamilyMissing, "sign_type"),
+            Operation::ContentTooLong => Self::at(Reason::MessageTooLarge, "content"),
+            Operation::ContentRejected => Self::at(Reason::DataRejected, "content"),
             Operation::BodyTooLong => Self::at(Reason::MessageTooLarge, "body"),
             Operation::Response(error) => match error {
                 ResponseError::Node => Self::at(Reason::FieldMalformed, "node"),
@@ -160,6 +165,22 @@ impl Fault {
             AlipayError::SignTypeMissing => Self::at(Reason::ParameterMissing, SIGN_TYPE),
             AlipayError::SignTypeUnknown => Self::at(Reason::ParameterMalformed, SIGN_TYPE),
             AlipayError::CharsetUnknown => Self::at(Reason::CharsetUnknown, "parameters.charset"),
+            AlipayError::LineBreakInForm => {
+                Self::at(Reason::ParameterMalformed, "parameters.biz_content")
+            }
+        }
+    }
+
+    const fn of_certificates(field: Field, error: CertificateError) -> Self {
+        match error {
+            CertificateError::Missing => Self::at(Reason::MissingField, field),
+            CertificateError::TooLong | CertificateError::TooMany => {
+                Self::at(Reason::MessageTooLarge, field)
+            }
+            CertificateError::OtherBlock => Self::at(Reason::CertificateOtherBlock, field),
+            CertificateError::Encoding | CertificateError::Malformed => {
+                Self::at(Reason::CertificateMalformed, field)
+            }
         }
     }
 

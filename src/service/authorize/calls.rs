@@ -50,6 +50,18 @@ pub enum Rpc {
     GetPublicKey,
     /// `AlipayService.SignRequest`
     SignRequest,
+    /// `AlipayService.SignPagePay`
+    SignPagePay,
+    /// `AlipayService.SignAppPay`
+    SignAppPay,
+    /// `AlipayService.EncryptContent`
+    EncryptContent,
+    /// `AlipayService.DecryptContent`
+    DecryptContent,
+    /// `AlipayService.ComputeCertificateSerial`
+    ComputeCertificateSerial,
+    /// `AlipayService.CheckCertificateChain`
+    CheckCertificateChain,
     /// `AlipayService.VerifyResponse`
     VerifyResponse,
     /// `AlipayService.SignV3Request`
@@ -272,6 +284,48 @@ pub const RPCS: &[RpcRow] = &[
         metric: "sign_request",
     },
     RpcRow {
+        rpc: Rpc::SignPagePay,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignPagePay",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_page_pay",
+    },
+    RpcRow {
+        rpc: Rpc::SignAppPay,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignAppPay",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_app_pay",
+    },
+    RpcRow {
+        rpc: Rpc::EncryptContent,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/EncryptContent",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_content",
+    },
+    RpcRow {
+        rpc: Rpc::DecryptContent,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/DecryptContent",
+        message_bytes_max: limits::CONTENT_MESSAGE_BYTES_MAX,
+        metric: "decrypt_content",
+    },
+    RpcRow {
+        rpc: Rpc::ComputeCertificateSerial,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/ComputeCertificateSerial",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "compute_certificate_serial",
+    },
+    RpcRow {
+        rpc: Rpc::CheckCertificateChain,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/CheckCertificateChain",
+        message_bytes_max: limits::CHAIN_MESSAGE_BYTES_MAX,
+        metric: "check_certificate_chain",
+    },
+    RpcRow {
         rpc: Rpc::VerifyResponse,
         plane: Plane::Data,
         path: "/pintle.v1.AlipayService/VerifyResponse",
@@ -471,6 +525,12 @@ impl Rpc {
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest
+            | Self::SignPagePay
+            | Self::SignAppPay
+            | Self::EncryptContent
+            | Self::DecryptContent
+            | Self::ComputeCertificateSerial
+            | Self::CheckCertificateChain
             | Self::VerifyResponse
             | Self::SignV3Request
             | Self::VerifyV3Response
