@@ -27,6 +27,8 @@ pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
 pub const COMPARISON_WINDOW_BYTES: usize = 40;
 /// How long before a key's time is over a check of its profile says so.
 pub const PROFILE_EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Longest content of which pairs of accidents are looked for, bytes.
+pub const DIAGNOSIS_PAIRS_BYTES_MAX: usize = 8 * 1024;
 /// Signatures that the diagnosis of one failed verification checks, at most.
 pub const DIAGNOSIS_CHECKS_MAX: usize = 1024;
 /// Longest path with query of an Alipay v3 request, bytes.

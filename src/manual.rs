@@ -16,6 +16,9 @@ pub mod keys {}
 #[doc = include_str!("manual/macs.md")]
 pub mod macs {}
 
+#[doc = include_str!("manual/alipay.md")]
+pub mod alipay {}
+
 #[doc = include_str!("manual/alipay_certificates.md")]
 pub mod alipay_certificates {}
 

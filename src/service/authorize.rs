@@ -15,9 +15,11 @@ use crate::service::Error;
 use crate::service::caller::Caller;
 
 mod calls;
+mod row;
 
-use self::calls::meant_by;
-pub use self::calls::{Plane, RPCS, Rpc, RpcRow};
+pub use self::calls::{RPCS, Rpc};
+use self::row::meant_by;
+pub use self::row::{Plane, RpcRow};
 
 /// The policy file, resolved.
 pub struct Policy {

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use crate::domain::alipay::charset::Charset;
 use crate::domain::alipay::notification::{Notification, percent_decoded};
 use crate::domain::alipay::response::plain_slashes;
+use crate::limits::DIAGNOSIS_PAIRS_BYTES_MAX;
 
 /// One thing that must be undone, or done, for a signature to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +117,15 @@ impl Change {
     }
 }
 
-/// What a JSON value, or a body, may have been: with one change, and with two.
+/// What a JSON value, or a body, may have been: with one change, and where it is not long with two.
 #[must_use]
 pub fn of_content(content: &[u8]) -> Vec<Variant> {
     let mut variants = Variants::new(content);
     if let Some(plain) = plain_slashes(content) {
         variants.add(Vec::new(), None, plain);
     }
-    for _ in 0..2 {
+    let pairs = content.len() <= DIAGNOSIS_PAIRS_BYTES_MAX;
+    for _ in 0..=usize::from(pairs) {
         for known in variants.0.clone() {
             for (change, undo) in CONTENT {
                 if !known.changes.contains(change)
@@ -270,9 +272,8 @@ pub(super) fn html_unescaped(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
-        let found = ENTITIES
-            .iter()
-            .find(|(entity, _)| rest.starts_with(entity.as_bytes()));
+        let mut entities = ENTITIES.iter().filter(|_| byte == b'&');
+        let found = entities.find(|(entity, _)| rest.starts_with(entity.as_bytes()));
         match found {
             Some((entity, character)) => {
                 plain.push(*character);

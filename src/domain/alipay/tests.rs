@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+mod properties;
+
 use crate::domain::alipay::content::{self, ContentForm};
 use crate::domain::alipay::{AlipayError, SignType, StringToSign};
 use crate::domain::cipher::{Aes, PinCipher, Sm4};
