@@ -129,6 +129,8 @@ calls! {
     get_public_key: SigningServiceClient, GetPublicKeyRequest => GetPublicKeyResponse;
     /// `AlipayService.SignRequest`
     sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
+    /// `AlipayService.VerifyResponse`
+    verify_response: AlipayServiceClient, VerifyResponseRequest => VerifyResponseResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::response::ResponseError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
 use crate::domain::track::TrackError;
@@ -87,6 +88,12 @@ pub enum Error {
     /// The parameters cannot be signed.
     #[error(transparent)]
     Parameters(#[from] AlipayError),
+    /// The response is longer than one may be.
+    #[error("the body is too long")]
+    BodyTooLong,
+    /// The response has no signed bytes.
+    #[error(transparent)]
+    Response(#[from] ResponseError),
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,

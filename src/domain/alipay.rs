@@ -1,9 +1,11 @@
 //! What an Alipay gateway signs: the string-to-sign of a v2 request (gateway.do) and the values of
 //! `sign_type`. `biz_content` is opaque and signed exactly as it will be sent; nothing here parses
-//! JSON, percent-decodes, trims or keeps a list of known parameters. Responses and notifications
-//! have other rules and are not here.
+//! JSON, percent-decodes, trims or keeps a list of known parameters. Responses, notifications and
+//! the v3 protocol have other rules, each in a module of its own.
 
 mod charset;
+mod json;
+pub mod response;
 
 use crate::domain::rsa;
 use crate::limits::{ALIPAY_NAME_BYTES_MAX, ALIPAY_PARAMETERS_MAX, MESSAGE_BYTES_MAX};

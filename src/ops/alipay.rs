@@ -1,5 +1,7 @@
-//! Signing for Alipay's gateway.do (v2). The string-to-sign is built here, so nobody can have
+//! Signing for Alipay's gateway.do (v2); what is verified is in modules of its own. The string-to-sign is built here, so nobody can have
 //! anything else signed, and **no signature is released that does not verify**.
+
+pub mod verification;
 
 use crate::domain::alipay::{SignType, StringToSign};
 use crate::domain::sm2;

@@ -1,5 +1,7 @@
 //! `AlipayService`: wire to domain and back.
 
+mod verification;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tonic::{Request, Response, Status};
@@ -52,6 +54,16 @@ impl AlipayService for Alipay {
                     Vec::new()
                 },
             })
+        })
+        .await
+    }
+
+    async fn verify_response(
+        &self,
+        request: Request<pb::VerifyResponseRequest>,
+    ) -> Result<Response<pb::VerifyResponseResponse>, Status> {
+        admitted::handle(Rpc::VerifyResponse, request, async |call, message| {
+            verification::response(&self.0, call, message).await
         })
         .await
     }

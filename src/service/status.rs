@@ -11,6 +11,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::response::ResponseError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
@@ -110,6 +111,13 @@ impl Fault {
             }
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
+            Operation::BodyTooLong => Self::at(Reason::MessageTooLarge, "body"),
+            Operation::Response(error) => match error {
+                ResponseError::Node => Self::at(Reason::FieldMalformed, "node"),
+                ResponseError::Malformed => Self::at(Reason::ResponseMalformed, "body"),
+                ResponseError::NodeMissing => Self::at(Reason::ResponseNodeMissing, "body"),
+                ResponseError::Twice => Self::at(Reason::ResponseNodeTwice, "body"),
+            },
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
             Operation::TranslationForbidden => {

@@ -12,6 +12,7 @@
 )]
 
 mod alipay;
+mod alipay_verification;
 mod approval;
 mod attack_pin;
 mod attack_verification;

@@ -223,6 +223,7 @@ const EXPRESSIBLE: &[&str] = &[
     "unionpay_track_encipher",
     "sm2_verify",
     "alipay.v2_request",
+    "alipay.v2_response",
     "alipay.sm2",
 ];
 

@@ -1,5 +1,8 @@
-//! Alipay's own vector form: one object of groups, the keys among them. The request strings and
-//! the SM2, SM3 and SM4 groups run; the others are named with the reason.
+//! Alipay's own vector form: one object of groups, the keys among them. Those that no operation
+//! takes are named with the reason.
+
+#[path = "alipay_verification.rs"]
+mod verification;
 
 use crate::case::{bytes, known, object, text};
 use crate::report::{Outcome, Report, guarded};
@@ -45,6 +48,7 @@ type Check = fn(&Map<String, Value>, &Map<String, Value>) -> Result<(), String>;
 fn list_check(group: &str) -> Option<Check> {
     match group {
         "v2_request" => Some(request),
+        "v2_response" => Some(verification::response),
         "sm3_gbt_32905" => Some(|_, case| sm3(case)),
         "sm4_gbt_32907" => Some(|_, case| sm4(case)),
         _ => None,
@@ -57,7 +61,6 @@ fn op(group: &str) -> String {
 
 fn reason(group: &str) -> &'static str {
     match group {
-        "v2_response" => "responses are not verified yet",
         "notify" => "notifications are not verified yet",
         "v3_request" | "v3_response" => "the v3 protocol is not offered yet",
         "cert_sn" | "cert_chain" => "certificates are not handled yet",
@@ -154,19 +157,36 @@ fn verifies(
     message: &[u8],
     sign: &str,
 ) -> Result<bool, String> {
-    let signature = STANDARD.decode(sign).map_err(|error| error.to_string())?;
     let keys = object(groups, "keys")?;
+    if scheme.rsa_hash().is_some() {
+        let key = rsa_key(keys, "app_rsa_pub")?;
+        let private = rsa::pkcs8_public(&pem(keys, "app_rsa_pkcs8")?);
+        if private.as_ref() != Ok(&key) {
+            return Err("the private key's public half is another".to_owned());
+        }
+    }
+    signed_by(keys, "app", scheme, message, sign)
+}
+
+/// Whether the signature is that of the key pair of this owner.
+fn signed_by(
+    keys: &Map<String, Value>,
+    owner: &str,
+    scheme: SignType,
+    message: &[u8],
+    sign: &str,
+) -> Result<bool, String> {
+    let signature = STANDARD.decode(sign).map_err(|error| error.to_string())?;
     let Some(hash) = scheme.rsa_hash() else {
-        let key = sm2_key(keys, "app_sm2_pub")?;
+        let key = sm2_key(keys, &format!("{owner}_sm2_pub"))?;
         return Ok(sm2::verify_der(&key, sm2::ID_DEFAULT, message, &signature).is_ok());
     };
-    let key = rsa::PublicKey::from_spki(&pem(keys, "app_rsa_pub")?);
-    let key = key.map_err(|error| error.to_string())?;
-    let private = rsa::pkcs8_public(&pem(keys, "app_rsa_pkcs8")?);
-    if private.as_ref() != Ok(&key) {
-        return Err("the private key's public half is another".to_owned());
-    }
+    let key = rsa_key(keys, &format!("{owner}_rsa_pub"))?;
     Ok(rsa::verify(&key, hash, message, &signature).is_ok())
+}
+
+fn rsa_key(keys: &Map<String, Value>, name: &str) -> Result<rsa::PublicKey, String> {
+    rsa::PublicKey::from_spki(&pem(keys, name)?).map_err(|error| error.to_string())
 }
 
 /// Signatures of other implementations over one message, good and bad ones.

@@ -48,6 +48,8 @@ pub enum Rpc {
     GetPublicKey,
     /// `AlipayService.SignRequest`
     SignRequest,
+    /// `AlipayService.VerifyResponse`
+    VerifyResponse,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
@@ -251,6 +253,13 @@ pub const RPCS: &[RpcRow] = &[
         metric: "sign_request",
     },
     RpcRow {
+        rpc: Rpc::VerifyResponse,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/VerifyResponse",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_response",
+    },
+    RpcRow {
         rpc: Rpc::GenerateRandom,
         plane: Plane::Data,
         path: "/pintle.v1.RandomService/GenerateRandom",
@@ -407,6 +416,7 @@ impl Rpc {
             | Self::Verify
             | Self::GetPublicKey
             | Self::SignRequest
+            | Self::VerifyResponse
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys

@@ -102,6 +102,12 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    ResponseMalformed, "RESPONSE_MALFORMED", InvalidArgument,
+        "the body is not one JSON object whose names have no escapes";
+    ResponseNodeMissing, "RESPONSE_NODE_MISSING", InvalidArgument,
+        "the body has neither the node nor error_response, as an object or a string";
+    ResponseNodeTwice, "RESPONSE_NODE_TWICE", InvalidArgument,
+        "the body has the node, sign or alipay_cert_sn twice";
     KsnMalformed, "KSN_MALFORMED", InvalidArgument,
         "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
     KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,

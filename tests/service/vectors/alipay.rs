@@ -1,5 +1,7 @@
 //! Alipay's own vector form: requests signed anew and compared byte by byte where the scheme is
-//! deterministic, and others' SM2 signatures verified.
+//! deterministic, others' SM2 signatures verified, and what Alipay signed checked.
+
+mod verification;
 
 use std::collections::HashMap;
 
@@ -24,6 +26,12 @@ pub async fn run(bench: &Bench, file: &str, groups: &Value, tally: &mut Tally) {
             "v2_request" => {
                 for case in value.as_array().into_iter().flatten() {
                     let verdict = request(bench, groups, case).await;
+                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "v2_response" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = verification::response(bench, groups, case).await;
                     tally.count(&op, &format!("{place} {}", case["name"]), verdict);
                 }
             }
