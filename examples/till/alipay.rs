@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use encoding_rs::Encoding;
 use pintle::client::Client;
-use pintle::service::pb::v1::{KeyRef, SignRequestRequest, VerifyResponseRequest};
+use pintle::service::pb::v1::{KeyRef, SignRequestRequest, VerifyRequest, VerifyResponseRequest};
 use serde_json::Value;
 
 use super::http;
@@ -139,6 +139,24 @@ impl Alipay {
         Ok(Answer { content })
     }
 
+    /// `app_id`.
+    pub fn app_id(&self) -> &str {
+        &self.app.app_id
+    }
+
+    /// Whether these bytes have Alipay's signature.
+    pub async fn signed_by_alipay(&self, message: Vec<u8>, signature: Vec<u8>) -> bool {
+        let asked = VerifyRequest {
+            key: key(&self.app.alipay_key),
+            message,
+            signature,
+        };
+        self.pintle
+            .verify(asked)
+            .await
+            .is_ok_and(|answer| answer.valid)
+    }
+
     fn encoding(&self) -> &'static Encoding {
         Encoding::for_label(self.app.charset.as_bytes()).unwrap_or(encoding_rs::UTF_8)
     }
@@ -152,7 +170,10 @@ impl Answer {
 
     /// A field of text; empty where there is none.
     pub fn text(&self, name: &str) -> &str {
-        self.content.get(name).and_then(Value::as_str).unwrap_or_default()
+        self.content
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// An amount, in fen.
@@ -164,7 +185,9 @@ impl Answer {
     pub fn by_huabei(&self) -> bool {
         let bills = self.content.get("fund_bill_list").and_then(Value::as_array);
         bills.is_some_and(|bills| {
-            bills.iter().any(|bill| bill.get("fund_channel").and_then(Value::as_str) == Some("PCREDIT"))
+            bills
+                .iter()
+                .any(|bill| bill.get("fund_channel").and_then(Value::as_str) == Some("PCREDIT"))
         })
     }
 }

@@ -42,18 +42,36 @@ pub struct Trade {
     pub state: State,
     /// Alipay's number, once paid.
     pub trade_no: String,
-    /// By `out_request_no`: the amount, and whether Alipay has said yes.
-    pub refunds: BTreeMap<String, (u64, bool)>,
+    /// Whether Huabei paid it.
+    pub huabei: bool,
+    /// By `out_request_no`.
+    pub refunds: BTreeMap<String, Refund>,
+}
+
+/// A refund.
+#[derive(Clone, Copy, Debug)]
+pub struct Refund {
+    /// The amount in fen.
+    pub fen: u64,
+    /// What Alipay has said: yes, no, or nothing yet.
+    pub done: Option<bool>,
 }
 
 impl Trade {
     /// What the shop has of it, in fen.
     pub fn kept(&self) -> u64 {
-        let back: u64 = self.refunds.values().filter(|refund| refund.1).map(|refund| refund.0).sum();
         match self.state {
-            State::Paid => self.fen.saturating_sub(back),
+            State::Paid => self
+                .fen
+                .saturating_sub(self.back(|done| done == Some(true))),
             _ => 0,
         }
+    }
+
+    /// The sum of the refunds of which `counts` holds, in fen.
+    fn back(&self, counts: impl Fn(Option<bool>) -> bool) -> u64 {
+        let counted = self.refunds.values().filter(|refund| counts(refund.done));
+        counted.map(|refund| refund.fen).sum()
     }
 }
 
@@ -79,13 +97,20 @@ impl Book {
         if !fits {
             return false;
         }
-        if let Record::Opened { no, how, fen, instalments } = record {
+        if let Record::Opened {
+            no,
+            how,
+            fen,
+            instalments,
+        } = record
+        {
             let trade = Trade {
                 how: *how,
                 fen: *fen,
                 instalments: *instalments,
                 state: State::Opened,
                 trade_no: String::new(),
+                huabei: false,
                 refunds: BTreeMap::new(),
             };
             self.trades.insert(no.clone(), trade);
@@ -97,23 +122,28 @@ impl Book {
         match record {
             Record::Opened { .. } => {}
             Record::Sent { .. } => trade.state = State::Sent,
-            Record::Paid { trade_no, .. } => {
+            Record::Paid {
+                trade_no, huabei, ..
+            } => {
                 trade.state = State::Paid;
+                trade.huabei = *huabei;
                 trade.trade_no.clone_from(trade_no);
             }
             Record::Cancelling { .. } => trade.state = State::Cancelling,
             Record::Cancelled { .. } => trade.state = State::Cancelled,
             Record::Aborted { .. } => trade.state = State::Aborted,
             Record::Refunding { request, fen, .. } => {
-                trade.refunds.insert(request.clone(), (*fen, false));
+                let refund = Refund {
+                    fen: *fen,
+                    done: None,
+                };
+                trade.refunds.insert(request.clone(), refund);
             }
-            Record::Refunded { request, .. } => {
+            Record::Refunded { request, .. } | Record::RefundRefused { request, .. } => {
+                let done = matches!(record, Record::Refunded { .. });
                 if let Some(refund) = trade.refunds.get_mut(request) {
-                    refund.1 = true;
+                    refund.done = Some(done);
                 }
-            }
-            Record::RefundRefused { request, .. } => {
-                trade.refunds.remove(request);
             }
         }
         true
@@ -129,13 +159,14 @@ impl Book {
             Record::Paid { .. } | Record::Cancelling { .. } => state == Some(&State::Sent),
             Record::Cancelled { .. } => matches!(state, Some(State::Cancelling | State::Sent)),
             Record::Refunding { request, fen, .. } => trade.is_some_and(|trade| {
-                let asked: u64 = trade.refunds.values().map(|refund| refund.0).sum();
-                let room = trade.fen.saturating_sub(asked);
+                let room = trade
+                    .fen
+                    .saturating_sub(trade.back(|done| done != Some(false)));
                 trade.state == State::Paid && *fen <= room && !trade.refunds.contains_key(request)
             }),
             Record::Refunded { request, .. } | Record::RefundRefused { request, .. } => trade
                 .and_then(|trade| trade.refunds.get(request))
-                .is_some_and(|refund| !refund.1),
+                .is_some_and(|refund| refund.done.is_none()),
         }
     }
 
@@ -147,6 +178,14 @@ impl Book {
     /// Every trade.
     pub fn trades(&self) -> impl Iterator<Item = (&String, &Trade)> {
         self.trades.iter()
+    }
+
+    /// Whether nothing is left to be taken up.
+    pub fn is_settled(&self) -> bool {
+        let mut trades = self.trades.values();
+        trades.all(|trade| {
+            trade.state.is_final() && trade.refunds.values().all(|refund| refund.done.is_some())
+        })
     }
 
     /// What the shop has, in fen.
@@ -191,6 +230,13 @@ impl Account {
         known.paid = known.paid.max(word.paid);
         known.refunded = known.refunded.max(word.refunded);
         known.closed |= word.closed;
+    }
+
+    /// What another till life has heard.
+    pub fn join(&mut self, other: &Self) {
+        for (no, word) in &other.words {
+            self.hear(no, *word);
+        }
     }
 
     /// What the shop has of one trade, in fen.

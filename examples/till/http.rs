@@ -19,7 +19,9 @@ const BODY_BYTES_MAX: usize = 1 << 16;
 
 /// Posts a form; nothing where the answer does not come in time, or not whole.
 pub async fn post(url: &str, form: String, patience: Duration) -> Option<Vec<u8>> {
-    tokio::time::timeout(patience, posted(url, form)).await.ok()?
+    tokio::time::timeout(patience, posted(url, form))
+        .await
+        .ok()?
 }
 
 async fn posted(url: &str, form: String) -> Option<Vec<u8>> {
@@ -35,7 +37,10 @@ async fn posted(url: &str, form: String) -> Option<Vec<u8>> {
         .body(Full::new(Bytes::from(form)))
         .ok()?;
     let answer = sender.send_request(request).await.ok()?;
-    let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await.ok();
+    let body = Limited::new(answer.into_body(), BODY_BYTES_MAX)
+        .collect()
+        .await
+        .ok();
     driven.abort();
     Some(body?.to_bytes().to_vec())
 }
@@ -65,7 +70,9 @@ impl Listener {
                 tokio::spawn(async move {
                     let service = service_fn(|request| answer(request, take.clone()));
                     let connection = hyper::server::conn::http1::Builder::new();
-                    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+                    let _ = connection
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
@@ -84,13 +91,17 @@ where
     F: Fn(Vec<u8>) -> R,
     R: Future<Output = bool>,
 {
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX)
+        .collect()
+        .await;
     let understood = match body {
         Ok(body) => take(body.to_bytes().to_vec()).await,
         Err(_) => false,
     };
     let text = if understood { "success" } else { "failure" };
-    Ok(Response::new(Full::new(Bytes::from_static(text.as_bytes()))))
+    Ok(Response::new(Full::new(Bytes::from_static(
+        text.as_bytes(),
+    ))))
 }
 
 /// A form in one charset: every byte that is not a letter, a digit or one of `-._` escaped.
@@ -115,7 +126,9 @@ pub fn form(fields: &[(&str, Vec<u8>)]) -> String {
 
 /// The fields of a form, decoded once to bytes.
 pub fn fields(form: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    let pairs = form
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty());
     let halves = pairs.map(|pair| match pair.iter().position(|byte| *byte == b'=') {
         Some(at) => (decoded(&pair[..at]), decoded(&pair[at + 1..])),
         None => (decoded(pair), Vec::new()),
@@ -127,7 +140,9 @@ fn decoded(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(byte) = text.get(at) {
-        let digits = text.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
+        let digits = text
+            .get(at + 1..at + 3)
+            .and_then(|two| std::str::from_utf8(two).ok());
         let escaped = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
         match (byte, escaped) {
             (b'%', Some(escaped)) => {

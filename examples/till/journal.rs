@@ -52,6 +52,8 @@ pub enum Record {
         no: String,
         /// Alipay's number.
         trade_no: String,
+        /// Whether Huabei paid it.
+        huabei: bool,
     },
     /// The till has made up its mind: this trade will not be paid, whatever is heard of it.
     Cancelling {

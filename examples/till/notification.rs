@@ -1,6 +1,9 @@
 //! What Alipay says of its own accord: verified by Pintle, then compared with what the till knows.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use encoding_rs::Encoding;
+
 use super::alipay::{Alipay, fen};
 use super::http;
 
@@ -17,6 +20,8 @@ pub struct Notification {
     pub total: u64,
     /// `refund_fee`, in fen: everything that went back so far.
     pub refunded: u64,
+    /// Whether Huabei paid.
+    pub huabei: bool,
 }
 
 impl Alipay {
@@ -41,6 +46,23 @@ impl Alipay {
             status: text("trade_status"),
             total: fen(&text("total_amount"))?,
             refunded: fen(&text("refund_fee")).unwrap_or(0),
+            huabei: text("fund_bill_list").contains("PCREDIT"),
         })
+    }
+
+    /// Whether Alipay signed it: V1, without `sign` and `sign_type`, sorted.
+    async fn verified(&self, form: &[u8]) -> bool {
+        let mut fields = http::fields(form);
+        let sign = fields.iter().find(|(name, _)| name == b"sign");
+        let Some(sign) = sign.and_then(|(_, sign)| STANDARD.decode(sign).ok()) else {
+            return false;
+        };
+        fields.retain(|(name, value)| name != b"sign" && name != b"sign_type" && !value.is_empty());
+        fields.sort();
+        let lines: Vec<Vec<u8>> = fields
+            .into_iter()
+            .map(|(name, value)| [name, b"=".to_vec(), value].concat())
+            .collect();
+        self.signed_by_alipay(lines.join(&b'&'), sign).await
     }
 }

@@ -75,7 +75,9 @@ impl Till {
             if done {
                 return self.refunded(no, request);
             }
-            let answer = self.call("alipay.trade.refund", &content(no, request, fen)).await;
+            let answer = self
+                .call("alipay.trade.refund", &content(no, request, fen))
+                .await;
             self.step("refund: answered again")?;
             match self.refund_said(no, request, answer)? {
                 RefundEnd::Open => {}
@@ -113,7 +115,10 @@ impl Till {
             no: no.to_owned(),
             request: request.to_owned(),
         })?;
-        let back = self.book().trade(no).map_or(0, |trade| trade.fen - trade.kept());
+        let back = self
+            .book()
+            .trade(no)
+            .map_or(0, |trade| trade.fen - trade.kept());
         let word = Word {
             refunded: back,
             ..Word::default()

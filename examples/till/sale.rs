@@ -31,11 +31,7 @@ impl Till {
     ///
     /// # Errors
     /// [`Fault`].
-    pub async fn sell_by_scan(
-        &self,
-        sale: &Sale,
-        auth_code: &str,
-    ) -> Result<(String, End), Fault> {
+    pub async fn sell_by_scan(&self, sale: &Sale, auth_code: &str) -> Result<(String, End), Fault> {
         let no = self.take_number(How::Scan, sale)?;
         self.step("pay: numbered")?;
         let mut content = self.content(&no, sale);
@@ -66,7 +62,10 @@ impl Till {
         for attempt in 0..self.settings.tries {
             let content = self.content(&no, sale);
             let signed = match attempt {
-                0 => self.sign_or_abort(&no, "alipay.trade.precreate", content).await?,
+                0 => {
+                    self.sign_or_abort(&no, "alipay.trade.precreate", content)
+                        .await?
+                }
                 // Something may have been sent: giving up is no longer safe, trying again is.
                 _ => self.sign("alipay.trade.precreate", content).await,
             };
@@ -74,6 +73,7 @@ impl Till {
                 if self.state(&no) == Some(State::Aborted) {
                     return Ok(Err((no, End::Aborted)));
                 }
+                tokio::time::sleep(self.settings.poll).await;
                 continue;
             };
             self.shared.record(&Record::Sent { no: no.clone() })?;
@@ -119,7 +119,7 @@ impl Till {
                 }
             }
             State::Cancelling => self.cancel_until_done(no).await,
-            State::Paid => Ok(End::Paid { huabei: false }),
+            State::Paid => Ok(End::Paid),
             State::Cancelled => Ok(End::Cancelled),
             State::Aborted => Ok(End::Aborted),
         }
@@ -131,7 +131,7 @@ impl Till {
             // Whoever is told first ends the wait: the clock or a notification.
             let _ = tokio::time::timeout(self.settings.poll, self.shared.news.notified()).await;
             if self.state(no) == Some(State::Paid) {
-                return Ok(End::Paid { huabei: false });
+                return Ok(End::Paid);
             }
             self.step("query: due")?;
             let said = self.query(no, fen).await;
@@ -139,7 +139,8 @@ impl Till {
             match said {
                 Said::Paid { trade_no, huabei } => return self.paid(no, trade_no, huabei),
                 Said::Closed => {
-                    self.shared.record(&Record::Cancelled { no: no.to_owned() })?;
+                    self.shared
+                        .record(&Record::Cancelled { no: no.to_owned() })?;
                     return Ok(End::Cancelled);
                 }
                 Said::Waits | Said::Refused | Said::Unknown => {}
@@ -159,9 +160,12 @@ impl Till {
         if self.settings.danger_never_cancels {
             return Ok(End::Open);
         }
-        if !self.shared.record(&Record::Cancelling { no: no.to_owned() })? {
+        if !self
+            .shared
+            .record(&Record::Cancelling { no: no.to_owned() })?
+        {
             return Ok(match self.state(no) {
-                Some(State::Paid) => End::Paid { huabei: false },
+                Some(State::Paid) => End::Paid,
                 _ => End::Open,
             });
         }
@@ -184,7 +188,8 @@ impl Till {
                     ..Word::default()
                 };
                 self.shared.hear(no, word);
-                self.shared.record(&Record::Cancelled { no: no.to_owned() })?;
+                self.shared
+                    .record(&Record::Cancelled { no: no.to_owned() })?;
                 return Ok(End::Cancelled);
             }
             tokio::time::sleep(self.settings.poll).await;
@@ -194,8 +199,12 @@ impl Till {
 
     fn paid(&self, no: &str, trade_no: String, huabei: bool) -> Result<End, Fault> {
         let no = no.to_owned();
-        self.shared.record(&Record::Paid { no, trade_no })?;
-        Ok(End::Paid { huabei })
+        self.shared.record(&Record::Paid {
+            no,
+            trade_no,
+            huabei,
+        })?;
+        Ok(End::Paid)
     }
 
     /// Reads an answer to pay or query. One about another trade, or another amount, says nothing.
@@ -272,7 +281,11 @@ impl Till {
             content.insert(name.to_owned(), json!(value));
         }
         if let Some(instalments) = sale.instalments {
-            let percent = if instalments.shop_pays_fee { "100" } else { "0" };
+            let percent = if instalments.shop_pays_fee {
+                "100"
+            } else {
+                "0"
+            };
             let extend = json!({
                 "hb_fq_num": instalments.number.to_string(), "hb_fq_seller_percent": percent,
             });

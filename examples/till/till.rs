@@ -8,12 +8,13 @@
 
 pub mod alipay;
 pub mod book;
+pub mod card;
 pub mod http;
 pub mod journal;
 pub mod notification;
 pub mod pin_pad;
 pub mod receipt;
-mod refund;
+pub mod refund;
 mod sale;
 
 use std::io;
@@ -65,11 +66,8 @@ pub struct Sale {
 /// How a sale ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Paid; whether by Huabei is known where an answer told.
-    Paid {
-        /// By Huabei.
-        huabei: bool,
-    },
+    /// Paid.
+    Paid,
     /// Cancelled: the customer has paid nothing, or has it back.
     Cancelled,
     /// Given up before anything was sent.
@@ -158,9 +156,9 @@ impl Till {
             }
         }
         for (no, trade) in self.book().trades() {
-            for (request, (fen, done)) in &trade.refunds {
-                if !done {
-                    self.finish_refund(no, request, *fen).await?;
+            for (request, refund) in &trade.refunds {
+                if refund.done.is_none() {
+                    self.finish_refund(no, request, refund.fen).await?;
                 }
             }
         }
@@ -207,7 +205,9 @@ impl Till {
     /// One call of which nobody minds whether it is signed: a query, or a cancel to be tried again.
     async fn call(&self, method: &str, content: &Value) -> Result<Answer, Silence> {
         let signed = self.alipay.sign(method, content, "").await;
-        self.alipay.send(signed.map_err(|_| Silence::NoAnswer)?).await
+        self.alipay
+            .send(signed.map_err(|_| Silence::NoAnswer)?)
+            .await
     }
 
     /// Between two steps.
@@ -248,7 +248,10 @@ impl Shared {
     async fn heard(&self, alipay: &Alipay, form: &[u8]) -> bool {
         let told = alipay.read_notification(form).await.filter(|told| {
             let inner = self.inner();
-            inner.book.trade(&told.no).is_some_and(|trade| trade.fen == told.total)
+            inner
+                .book
+                .trade(&told.no)
+                .is_some_and(|trade| trade.fen == told.total)
         });
         let Some(told) = told else {
             self.inner().refused += 1;
@@ -267,6 +270,7 @@ impl Shared {
                 .record(&Record::Paid {
                     no: told.no,
                     trade_no: told.trade_no,
+                    huabei: told.huabei,
                 })
                 .is_ok();
         self.news.notify_waiters();

@@ -4,7 +4,8 @@
 mod card;
 mod outside;
 mod story;
-mod terminal;
+#[path = "../../../examples/till/till.rs"]
+mod till;
 mod transcript;
 
 use std::net::{Ipv4Addr, SocketAddr};

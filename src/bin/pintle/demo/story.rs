@@ -11,7 +11,7 @@ use pintle::service::pb::v1::{
 use serde_json::{Value, json};
 
 use crate::demo::outside::Outside;
-use crate::demo::terminal::PAN;
+use crate::demo::till::pin_pad::PAN;
 use crate::demo::transcript::Transcript;
 use crate::dev::DevServer;
 
