@@ -2,6 +2,8 @@
 //! and notification verified by Pintle before anything is read. The till has no key.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use encoding_rs::Encoding;
@@ -35,6 +37,14 @@ pub struct App {
 pub struct Alipay {
     app: App,
     pintle: Client,
+    counts: Arc<Counts>,
+}
+
+/// Answers and notifications.
+#[derive(Default)]
+struct Counts {
+    verified: AtomicU32,
+    refused: AtomicU32,
 }
 
 /// A request that is signed and was not sent.
@@ -63,7 +73,11 @@ pub enum Silence {
 impl Alipay {
     /// Both ends.
     pub fn new(app: App, pintle: Client) -> Self {
-        Self { app, pintle }
+        Self {
+            app,
+            pintle,
+            counts: Arc::default(),
+        }
     }
 
     /// Signs. Where this fails, nothing was sent, and giving up is safe.
@@ -124,12 +138,19 @@ impl Alipay {
             ..VerifyResponseRequest::default()
         };
         let answer = match self.pintle.verify_response(asked).await {
-            Ok(answer) if answer.valid => answer,
+            Ok(answer) if answer.valid => {
+                self.count(true);
+                answer
+            }
             // A body that is no answer of Alipay's is refused as a whole.
-            Ok(_) => return Err(Silence::NotAlipay),
+            Ok(_) => {
+                self.count(false);
+                return Err(Silence::NotAlipay);
+            }
             Err(pintle::client::Error::Refused(refused))
                 if refused.code == tonic::Code::InvalidArgument =>
             {
+                self.count(false);
                 return Err(Silence::NotAlipay);
             }
             Err(_) => return Err(Silence::NotVerified),
@@ -137,6 +158,22 @@ impl Alipay {
         let (text, _, _) = self.encoding().decode(&answer.content);
         let content = serde_json::from_str(&text).map_err(|_| Silence::NotAlipay)?;
         Ok(Answer { content })
+    }
+
+    /// Answers and notifications of which Pintle said that they are Alipay's, and that they are not.
+    pub fn counts(&self) -> (u32, u32) {
+        let read = |count: &AtomicU32| count.load(Ordering::Relaxed);
+        (read(&self.counts.verified), read(&self.counts.refused))
+    }
+
+    /// One more.
+    pub(super) fn count(&self, verified: bool) {
+        let count = if verified {
+            &self.counts.verified
+        } else {
+            &self.counts.refused
+        };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// `app_id`.

@@ -2,6 +2,7 @@
 //! `examples/alipay_gateway`. It holds no key of Alipay's world: Pintle signs and verifies.
 
 #[path = "till.rs"]
+#[expect(dead_code, reason = "shared with the stories, which use more of it")]
 mod till;
 
 use std::path::PathBuf;

@@ -27,7 +27,9 @@ pub struct Notification {
 impl Alipay {
     /// Reads the raw form; nothing where it is not Alipay's, or not for this app.
     pub async fn read_notification(&self, form: &[u8]) -> Option<Notification> {
-        if !self.verified(form).await {
+        let verified = self.verified(form).await;
+        self.count(verified);
+        if !verified {
             return None;
         }
         let fields = http::fields(form);

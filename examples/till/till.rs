@@ -109,7 +109,6 @@ struct Inner {
     journal: Journal,
     book: Book,
     account: Account,
-    refused: u32,
 }
 
 impl Till {
@@ -124,7 +123,6 @@ impl Till {
                 journal,
                 book: Book::replay(&records),
                 account: Account::default(),
-                refused: 0,
             }),
             news: Notify::new(),
         });
@@ -180,9 +178,14 @@ impl Till {
         self.shared.inner().account.clone()
     }
 
-    /// Notifications that were not Alipay's, or not about a trade of this till.
-    pub fn refused_notifications(&self) -> u32 {
-        self.shared.inner().refused
+    /// Answers and notifications that Pintle has found to be Alipay's.
+    pub fn verified(&self) -> u32 {
+        self.alipay.counts().0
+    }
+
+    /// Answers and notifications that were somebody else's.
+    pub fn refused(&self) -> u32 {
+        self.alipay.counts().1
     }
 
     fn notify_url(&self) -> String {
@@ -254,7 +257,6 @@ impl Shared {
                 .is_some_and(|trade| trade.fen == told.total)
         });
         let Some(told) = told else {
-            self.inner().refused += 1;
             return false;
         };
         let closed = told.status == "TRADE_CLOSED";

@@ -234,7 +234,7 @@ impl<'a> Life<'a> {
                 .await
                 .unwrap();
             assert_eq!(answer, "failure", "a forged notification was taken");
-            assert!(self.till.refused_notifications() > 0);
+            assert!(self.till.refused() > 0);
         }
         let end = self.till.collect(&offer).await?;
         Ok((offer.no, end))
@@ -287,7 +287,7 @@ fn judge(
     }
     let mut name = story.name.clone();
     match (day, story.mishap) {
-        (Err(Fault::Power(step)), Mishap::Power(_)) => name = format!("{name}: after `{step}`"),
+        (Err(Fault::Power(step)), Mishap::Power(_)) => name = format!("{name}: after {step}"),
         (Err(fault), _) => complaints.push(fault.to_string()),
         (Ok(()), Mishap::Power(_)) => name = format!("{name}: it was over before"),
         (Ok(()), _) => {}

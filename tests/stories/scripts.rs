@@ -21,8 +21,6 @@ const SILENT: Effect = Effect::Silent { done: false };
 const SILENT_DONE: Effect = Effect::Silent { done: true };
 /// Longer than a till waits.
 const LATE: Effect = Effect::Late { ms: 600 };
-/// More steps than any sale with a refund has; the stories stop where the till does.
-const STEPS: u32 = 10;
 
 /// Every story.
 pub fn all() -> Vec<Story> {
@@ -258,39 +256,31 @@ fn refunds() -> Vec<Story> {
     ]
 }
 
-/// The power fails after each step of three sales.
+/// The power fails after each step of three sales, as many as each has.
 fn power() -> Vec<Story> {
-    let unsure = |name: String, counter| Story {
+    let fails = |step, what: &str, counter| Story {
         ends: None,
-        ..story(&name, counter, State::Paid)
+        mishap: Mishap::Power(step),
+        ..story(&format!("power fails: {what}"), counter, State::Paid)
     };
-    let mut all = Vec::new();
-    for step in 0..STEPS {
-        let name = format!("the power fails at step {step}: QR, paid, refunded");
-        all.push(unsure(name, PAYS).refund(20_000));
-        let name = format!("the power fails at step {step}: scanned, waits, refunded");
-        let wait = Effect::WaitForPassword {
-            queries: 1,
-            paid: true,
-        };
-        all.push(unsure(name, Counter::Scan).rule(PAY, wait).refund(PRICE));
-        let name = format!("the power fails at step {step}: unknown, cancelled");
-        let lost = Effect::Unknown { done: true };
-        let unknown = Effect::Unknown { done: false };
-        let story = unsure(name, Counter::Scan)
-            .rule(PAY, lost)
-            .times(4, QUERY, &unknown);
-        all.push(story.times(30, NOTIFY, &SILENT).rule(CANCEL, Effect::Lost));
-    }
-    for story in &mut all {
-        story.mishap = Mishap::Power(step_of(&story.name));
-    }
-    all
-}
-
-fn step_of(name: &str) -> u32 {
-    let digits = name.chars().filter(char::is_ascii_digit);
-    digits.collect::<String>().parse().unwrap()
+    let wait = Effect::WaitForPassword {
+        queries: 1,
+        paid: true,
+    };
+    let unknown = |done| Effect::Unknown { done };
+    let by_qr = (0..7).map(|step| fails(step, "QR, paid, refunded", PAYS).refund(20_000));
+    let by_scan = (0..11).map(|step| {
+        let story = fails(step, "scanned, waits, refunded", Counter::Scan);
+        story.rule(PAY, wait.clone()).refund(PRICE)
+    });
+    let cancelled = (0..14).map(|step| {
+        fails(step, "unknown, cancelled", Counter::Scan)
+            .rule(PAY, unknown(true))
+            .times(4, QUERY, &unknown(false))
+            .times(30, NOTIFY, &SILENT)
+            .rule(CANCEL, Effect::Lost)
+    });
+    by_qr.chain(by_scan).chain(cancelled).collect()
 }
 
 fn pintle_away() -> Vec<Story> {
