@@ -132,6 +132,13 @@ calls! {
     sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
     /// `AlipayService.VerifyResponse`
     verify_response: AlipayServiceClient, VerifyResponseRequest => VerifyResponseResponse;
+    /// `AlipayService.SignV3Request`
+    sign_v3_request: AlipayServiceClient, SignV3RequestRequest => SignV3RequestResponse;
+    /// `AlipayService.VerifyV3Response`
+    verify_v3_response: AlipayServiceClient, VerifyV3ResponseRequest => VerifyV3ResponseResponse;
+    /// `AlipayService.VerifyNotification`
+    verify_notification: AlipayServiceClient,
+        VerifyNotificationRequest => VerifyNotificationResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

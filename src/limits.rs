@@ -23,6 +23,8 @@ pub const RANDOM_BYTES_MAX: usize = 1024;
 pub const ALIPAY_PARAMETERS_MAX: usize = 64;
 /// Longest name of an Alipay parameter, bytes.
 pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
+/// Longest path with query of an Alipay v3 request, bytes.
+pub const ALIPAY_TARGET_BYTES_MAX: usize = 8192;
 
 /// Digits of a PIN (ISO 9564-1:2017, 8.1).
 pub const PIN_DIGITS_MIN: usize = 4;

@@ -26,7 +26,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::notification::FormError;
 use crate::domain::alipay::response::ResponseError;
+use crate::domain::alipay::v3;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
 use crate::domain::track::TrackError;
@@ -94,6 +96,18 @@ pub enum Error {
     /// The response has no signed bytes.
     #[error(transparent)]
     Response(#[from] ResponseError),
+    /// The notification is longer than one may be.
+    #[error("the form is too long")]
+    FormTooLong,
+    /// The notification is no form.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// A v3 request cannot be signed as it is.
+    #[error(transparent)]
+    V3(#[from] v3::Malformed),
+    /// The v3 protocol has RSA2 only.
+    #[error("the key's scheme is not RSA2, which is all that v3 has")]
+    V3Scheme,
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,

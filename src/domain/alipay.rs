@@ -5,7 +5,9 @@
 
 mod charset;
 mod json;
+pub mod notification;
 pub mod response;
+pub mod v3;
 
 use crate::domain::rsa;
 use crate::limits::{ALIPAY_NAME_BYTES_MAX, ALIPAY_PARAMETERS_MAX, MESSAGE_BYTES_MAX};

@@ -1,6 +1,7 @@
 //! Signing for Alipay's gateway.do (v2); what is verified is in modules of its own. The string-to-sign is built here, so nobody can have
 //! anything else signed, and **no signature is released that does not verify**.
 
+pub mod v3;
 pub mod verification;
 
 use crate::domain::alipay::{SignType, StringToSign};
@@ -41,20 +42,31 @@ pub async fn sign_request<'a>(
         return Err(Error::SignTypeMismatch);
     }
     let message = string_to_sign.into_bytes();
-    let signature = match grant.signer() {
-        Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.clone()).await?,
-        Signer::Sm2(private) => {
-            let entropy = context.fill.draw()?;
-            sm2::sign(private, sm2::ID_DEFAULT, &message, &entropy).to_der()
-        }
-    };
-    if !signing::matches(scheme, grant.public_key(), &message, &signature) {
-        return Err(Error::SignatureFault);
-    }
+    let signature = signature(context, call, &grant, &message).await?;
     Ok(Signed {
         signature,
         scheme,
         key: grant.key_use().clone(),
         string_to_sign: message,
     })
+}
+
+/// The key's signature over a message, verified before it goes anywhere.
+async fn signature(
+    context: &Context,
+    call: &Call,
+    grant: &Grant<Sign>,
+    message: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let signature = match grant.signer() {
+        Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.to_vec()).await?,
+        Signer::Sm2(private) => {
+            let entropy = context.fill.draw()?;
+            sm2::sign(private, sm2::ID_DEFAULT, message, &entropy).to_der()
+        }
+    };
+    if !signing::matches(grant.scheme(), grant.public_key(), message, &signature) {
+        return Err(Error::SignatureFault);
+    }
+    Ok(signature)
 }

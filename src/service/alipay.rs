@@ -1,5 +1,6 @@
 //! `AlipayService`: wire to domain and back.
 
+mod v3;
 mod verification;
 
 use base64::Engine;
@@ -48,6 +49,8 @@ impl AlipayService for Alipay {
                 sign: STANDARD.encode(signature),
                 scheme: scheme(made_by).into(),
                 key: Some(key_use(key)),
+                signed_string: return_string_to_sign
+                    .then(|| v3::signed_string(string_to_sign.clone())),
                 string_to_sign: if return_string_to_sign {
                     string_to_sign
                 } else {
@@ -64,6 +67,36 @@ impl AlipayService for Alipay {
     ) -> Result<Response<pb::VerifyResponseResponse>, Status> {
         admitted::handle(Rpc::VerifyResponse, request, async |call, message| {
             verification::response(&self.0, call, message).await
+        })
+        .await
+    }
+
+    async fn verify_notification(
+        &self,
+        request: Request<pb::VerifyNotificationRequest>,
+    ) -> Result<Response<pb::VerifyNotificationResponse>, Status> {
+        admitted::handle(Rpc::VerifyNotification, request, async |call, message| {
+            verification::notification(&self.0, call, message).await
+        })
+        .await
+    }
+
+    async fn sign_v3_request(
+        &self,
+        request: Request<pb::SignV3RequestRequest>,
+    ) -> Result<Response<pb::SignV3RequestResponse>, Status> {
+        admitted::handle(Rpc::SignV3Request, request, async |call, message| {
+            v3::sign_request(&self.0, call, message).await
+        })
+        .await
+    }
+
+    async fn verify_v3_response(
+        &self,
+        request: Request<pb::VerifyV3ResponseRequest>,
+    ) -> Result<Response<pb::VerifyV3ResponseResponse>, Status> {
+        admitted::handle(Rpc::VerifyV3Response, request, async |call, message| {
+            v3::verify_response(&self.0, call, message).await
         })
         .await
     }

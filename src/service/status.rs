@@ -11,7 +11,9 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::notification::FormError;
 use crate::domain::alipay::response::ResponseError;
+use crate::domain::alipay::v3;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
@@ -118,6 +120,13 @@ impl Fault {
                 ResponseError::NodeMissing => Self::at(Reason::ResponseNodeMissing, "body"),
                 ResponseError::Twice => Self::at(Reason::ResponseNodeTwice, "body"),
             },
+            Operation::FormTooLong => Self::at(Reason::MessageTooLarge, "form"),
+            Operation::Form(error) => match error {
+                FormError::TooMany => Self::at(Reason::ParameterTooMany, "form"),
+                FormError::Name | FormError::Twice => Self::at(Reason::FormMalformed, "form"),
+            },
+            Operation::V3(v3::Malformed { field }) => Self::at(Reason::FieldMalformed, field),
+            Operation::V3Scheme => Self::at(Reason::KeyUsageRefused, "key"),
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
             Operation::TranslationForbidden => {

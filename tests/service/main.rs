@@ -12,6 +12,8 @@
 )]
 
 mod alipay;
+mod alipay_notification;
+mod alipay_v3;
 mod alipay_verification;
 mod approval;
 mod attack_pin;

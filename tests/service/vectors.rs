@@ -224,6 +224,9 @@ const EXPRESSIBLE: &[&str] = &[
     "sm2_verify",
     "alipay.v2_request",
     "alipay.v2_response",
+    "alipay.notify",
+    "alipay.v3_request",
+    "alipay.v3_response",
     "alipay.sm2",
 ];
 

@@ -1,10 +1,11 @@
-//! Whether Alipay signed what came: responses, as raw as they came. The scheme is the key's, never
+//! Whether Alipay signed what came: responses and notifications, as raw as they came. The scheme is the key's, never
 //! the message's, and nothing here needs the token.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::alipay::SignType;
+use crate::domain::alipay::notification::{Notification, Reading};
 use crate::domain::alipay::response::Response;
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
@@ -33,6 +34,24 @@ pub struct CheckedResponse {
     pub signed: bool,
     /// The content tells a failure, which may go unsigned.
     pub failure: bool,
+}
+
+/// What a notification was found to be.
+pub struct CheckedNotification {
+    /// Alipay signed it.
+    pub valid: bool,
+    /// The key's scheme.
+    pub scheme: SignType,
+    /// The key that matched, or the active one.
+    pub key: KeyUse,
+    /// The form, decoded.
+    pub notification: Notification,
+    /// The form has a signature.
+    pub signed: bool,
+    /// The reading that matched; where none did, the usual one.
+    pub reading: Reading,
+    /// The string that was signed by that reading.
+    pub content: Vec<u8>,
 }
 
 /// Checks a response of gateway.do. One that was not signed, or not so, is an answer.
@@ -76,7 +95,49 @@ pub async fn response(
     })
 }
 
+/// Checks a notification by its form, in every reading there is. One that was not signed, or not so, is
+/// an answer.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn notification(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    form: &[u8],
+) -> Result<CheckedNotification, Error> {
+    if form.len() > MESSAGE_BYTES_MAX {
+        return Err(Error::FormTooLong);
+    }
+    let notification = Notification::parse(form)?;
+    let verifiers = Verifiers::of(context, call, key).await?;
+    let sign = notification.value("sign");
+    let signature = sign
+        .and_then(|sign| std::str::from_utf8(sign).ok())
+        .and_then(decoded)
+        .unwrap_or_default();
+    let [usual, ..] = Reading::ALL;
+    let mut checked = CheckedNotification {
+        valid: false,
+        scheme: verifiers.scheme(),
+        key: verifiers.check(&[], &[]).1,
+        signed: sign.is_some(),
+        reading: usual,
+        content: notification.string_to_sign(usual),
+        notification,
+    };
+    for (reading, content) in checked.notification.strings_to_sign() {
+        let (matched, by) = verifiers.check(&content, &signature);
+        if matched {
+            (checked.valid, checked.key) = (true, by);
+            (checked.reading, checked.content) = (reading, content);
+            break;
+        }
+    }
+    Ok(checked)
+}
+
 /// A signature in Alipay's base64: standard, padded, without line breaks.
-fn decoded(sign: &str) -> Option<Vec<u8>> {
+pub(in crate::ops) fn decoded(sign: &str) -> Option<Vec<u8>> {
     STANDARD.decode(sign).ok()
 }

@@ -1,5 +1,6 @@
 //! Verification for Alipay's callers: wire to domain and back.
 
+use crate::domain::alipay::notification::Reading;
 use crate::domain::alipay::response::node_of;
 use crate::ops::alipay::verification;
 use crate::ops::context::{Call, Context};
@@ -52,5 +53,59 @@ pub(in crate::service) async fn response(
         alipay_cert_sn: cert_sn.unwrap_or_default(),
         signed,
         failure,
+    })
+}
+
+/// `AlipayService.VerifyNotification`.
+pub(in crate::service) async fn notification(
+    context: &Context,
+    call: &Call,
+    message: pb::VerifyNotificationRequest,
+) -> Result<pb::VerifyNotificationResponse, Error> {
+    let pb::VerifyNotificationRequest { key, form } = message;
+    let key = key_ref(key, "key")?;
+    if form.is_empty() {
+        return Err(Error::FieldMissing("form"));
+    }
+    let checked = verification::notification(context, call, &key, &form).await?;
+    let verification::CheckedNotification {
+        valid,
+        scheme: made_by,
+        key,
+        notification,
+        signed,
+        reading,
+        content,
+    } = checked;
+    let Reading {
+        sign_type,
+        empty_values,
+        cert_sn,
+    } = reading;
+    let version = match (valid, sign_type) {
+        (false, _) => pb::NotificationVersion::Unspecified,
+        (true, false) => pb::NotificationVersion::V1,
+        (true, true) => pb::NotificationVersion::V2,
+    };
+    let parameters = notification.parameters().iter();
+    // What is not signed is not answered, so that nobody takes it for Alipay's.
+    let parameters = parameters
+        .filter(|parameter| valid && reading.has(parameter))
+        .map(|parameter| pb::NotificationParameter {
+            name: parameter.name.clone(),
+            value: parameter.value.clone(),
+            text: notification.text(&parameter.value).unwrap_or_default(),
+        });
+    Ok(pb::VerifyNotificationResponse {
+        valid,
+        scheme: scheme(made_by).into(),
+        key: Some(key_use(key)),
+        signed,
+        content,
+        version: version.into(),
+        empty_values_signed: valid && empty_values,
+        alipay_cert_sn_left_out: valid && !cert_sn,
+        parameters: parameters.collect(),
+        ambiguous: valid && notification.is_ambiguous(reading),
     })
 }

@@ -50,6 +50,12 @@ pub enum Rpc {
     SignRequest,
     /// `AlipayService.VerifyResponse`
     VerifyResponse,
+    /// `AlipayService.SignV3Request`
+    SignV3Request,
+    /// `AlipayService.VerifyV3Response`
+    VerifyV3Response,
+    /// `AlipayService.VerifyNotification`
+    VerifyNotification,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
@@ -260,6 +266,27 @@ pub const RPCS: &[RpcRow] = &[
         metric: "verify_response",
     },
     RpcRow {
+        rpc: Rpc::SignV3Request,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignV3Request",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_v3_request",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyV3Response,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/VerifyV3Response",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_v3_response",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyNotification,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/VerifyNotification",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_notification",
+    },
+    RpcRow {
         rpc: Rpc::GenerateRandom,
         plane: Plane::Data,
         path: "/pintle.v1.RandomService/GenerateRandom",
@@ -417,6 +444,9 @@ impl Rpc {
             | Self::GetPublicKey
             | Self::SignRequest
             | Self::VerifyResponse
+            | Self::SignV3Request
+            | Self::VerifyV3Response
+            | Self::VerifyNotification
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys

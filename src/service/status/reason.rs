@@ -108,6 +108,8 @@ reasons! {
         "the body has neither the node nor error_response, as an object or a string";
     ResponseNodeTwice, "RESPONSE_NODE_TWICE", InvalidArgument,
         "the body has the node, sign or alipay_cert_sn twice";
+    FormMalformed, "FORM_MALFORMED", InvalidArgument,
+        "the form has a name twice, or one that is not 1 to 128 printable characters without & and =";
     KsnMalformed, "KSN_MALFORMED", InvalidArgument,
         "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
     KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,

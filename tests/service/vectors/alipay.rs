@@ -1,6 +1,7 @@
 //! Alipay's own vector form: requests signed anew and compared byte by byte where the scheme is
 //! deterministic, others' SM2 signatures verified, and what Alipay signed checked.
 
+mod v3;
 mod verification;
 
 use std::collections::HashMap;
@@ -27,6 +28,24 @@ pub async fn run(bench: &Bench, file: &str, groups: &Value, tally: &mut Tally) {
                 for case in value.as_array().into_iter().flatten() {
                     let verdict = request(bench, groups, case).await;
                     tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "notify" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = verification::notification(bench, groups, case).await;
+                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "v3_request" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = v3::request(bench, groups, case).await;
+                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
+                }
+            }
+            "v3_response" => {
+                for case in value.as_array().into_iter().flatten() {
+                    let verdict = v3::response(bench, groups, case).await;
+                    tally.count(&op, &place, verdict);
                 }
             }
             "v2_response" => {
