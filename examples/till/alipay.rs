@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use encoding_rs::Encoding;
 use pintle::client::Client;
-use pintle::service::pb::v1::{KeyRef, SignRequestRequest, VerifyRequest, VerifyResponseRequest};
+use pintle::service::pb::v1::{
+    KeyRef, NotificationParameter, SignRequestRequest, VerifyNotificationRequest,
+    VerifyResponseRequest,
+};
 use serde_json::Value;
 
 use super::http;
@@ -181,17 +184,16 @@ impl Alipay {
         &self.app.app_id
     }
 
-    /// Whether these bytes have Alipay's signature.
-    pub async fn signed_by_alipay(&self, message: Vec<u8>, signature: Vec<u8>) -> bool {
-        let asked = VerifyRequest {
+    /// The parameters that Alipay has signed in a notification; nothing where it has not.
+    pub async fn verified_notification(&self, form: &[u8]) -> Option<Vec<NotificationParameter>> {
+        let asked = VerifyNotificationRequest {
             key: key(&self.app.alipay_key),
-            message,
-            signature,
+            form: form.to_vec(),
         };
-        self.pintle
-            .verify(asked)
-            .await
-            .is_ok_and(|answer| answer.valid)
+        let answer = self.pintle.verify_notification(asked).await.ok();
+        let valid = answer.filter(|answer| answer.valid);
+        self.count(valid.is_some());
+        Some(valid?.parameters)
     }
 
     fn encoding(&self) -> &'static Encoding {

@@ -123,36 +123,3 @@ pub fn form(fields: &[(&str, Vec<u8>)]) -> String {
     }
     text
 }
-
-/// The fields of a form, decoded once to bytes.
-pub fn fields(form: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let pairs = form
-        .split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty());
-    let halves = pairs.map(|pair| match pair.iter().position(|byte| *byte == b'=') {
-        Some(at) => (decoded(&pair[..at]), decoded(&pair[at + 1..])),
-        None => (decoded(pair), Vec::new()),
-    });
-    halves.collect()
-}
-
-fn decoded(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        let digits = text
-            .get(at + 1..at + 3)
-            .and_then(|two| std::str::from_utf8(two).ok());
-        let escaped = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match (byte, escaped) {
-            (b'%', Some(escaped)) => {
-                bytes.push(escaped);
-                at += 2;
-            }
-            (b'+', _) => bytes.push(b' '),
-            (other, _) => bytes.push(*other),
-        }
-        at += 1;
-    }
-    bytes
-}

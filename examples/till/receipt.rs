@@ -17,19 +17,19 @@ const COLUMNS: usize = 32;
 pub fn qr_code(text: &str) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let mut rendered = code.render::<Dense1x2>();
-    // The screen is dark: what is light in the code is what is drawn.
+    // The screen is dark: what is drawn, by the crate's `Dark`, is what is light in the code.
     rendered
-        .dark_color(Dense1x2::Dark)
-        .light_color(Dense1x2::Light);
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark);
     Some(rendered.build())
 }
 
 /// A receipt, line by line, without a border.
 pub fn receipt(shop: &str, no: &str, trade: &Trade) -> Vec<String> {
-    let mut lines = vec![centred(shop), line("商户单号 No.", no)];
+    let mut lines = vec![centred(shop)];
+    lines.extend(entry("商户单号 No.", no));
     if !trade.trade_no.is_empty() {
-        lines.push("支付宝交易号 Alipay no.".to_owned());
-        lines.push(line("", &trade.trade_no));
+        lines.extend(entry("支付宝交易号 Alipay no.", &trade.trade_no));
     }
     let by = if trade.huabei {
         "花呗 Huabei"
@@ -80,6 +80,15 @@ pub fn framed(lines: &[String]) -> String {
         text.push_str(&format!("│ {line}{:space$} │\n", ""));
     }
     text + &format!("└{edge}┘")
+}
+
+/// Left and right on a line, or on two where one is too narrow.
+fn entry(left: &str, right: &str) -> Vec<String> {
+    if left.width() + right.width() < COLUMNS {
+        vec![line(left, right)]
+    } else {
+        vec![left.to_owned(), line("", right)]
+    }
 }
 
 /// Left and right, as far apart as the paper is wide.

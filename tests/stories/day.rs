@@ -12,11 +12,12 @@ use alipay_gateway::trade::Status;
 use pintle::client::Client;
 
 use crate::cable::Cable;
+use crate::screen;
 use crate::till::alipay::App;
 use crate::till::book::{Account, Book, State};
 use crate::till::journal::{Instalments, Journal};
 use crate::till::refund::RefundEnd;
-use crate::till::{End, Fault, Sale, Settings, Till};
+use crate::till::{End, Fault, Sale, Settings, Till, receipt};
 
 /// The app of every till.
 pub const APP_ID: &str = "2021000000000001";
@@ -220,11 +221,8 @@ impl<'a> Life<'a> {
             Err(end) => return Ok(end),
         };
         if let Some(buyer) = buyer {
-            assert!(
-                self.world.gateway.scan(&offer.qr_code, buyer),
-                "{}",
-                offer.no
-            );
+            let seen = screen::read(&receipt::qr_code(&offer.qr_code).unwrap());
+            assert!(self.world.gateway.scan(&seen, buyer), "{}", offer.no);
         }
         if self.story.mishap == Mishap::ForgedNotification {
             let answer = self

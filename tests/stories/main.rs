@@ -16,6 +16,7 @@ mod day;
     reason = "shared with the command suite, which uses more of it"
 )]
 mod process;
+mod screen;
 mod scripts;
 #[path = "../../examples/till/till.rs"]
 #[expect(dead_code, reason = "shared with the example, which uses more of it")]

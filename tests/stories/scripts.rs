@@ -303,10 +303,11 @@ fn pintle_away() -> Vec<Story> {
             State::Aborted,
         )
         .mishap(Mishap::Cable(0)),
+        // It was paid; but nobody could say so when the till gave up, and that is for good.
         story(
             "Pintle is away when pay is answered",
             Counter::Scan,
-            State::Paid,
+            State::Cancelled,
         )
         .mishap(Mishap::Cable(2)),
         story(

@@ -59,7 +59,44 @@ fn joined(pairs: &Pairs, left_out: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::Value;
+
     use super::*;
+    use crate::keys::{AppKeys, SignType};
+
+    const VECTORS: &str = include_str!("../../../tests/vectors/alipay/alipay.json");
+
+    fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
+        vector[name].as_str().unwrap_or_default()
+    }
+
+    fn app(vectors: &Value) -> AppKeys {
+        let mut keys = AppKeys::default();
+        for name in ["app_rsa_pub", "app_sm2_pub"] {
+            keys.add(text(&vectors["keys"], name)).unwrap();
+        }
+        keys
+    }
+
+    #[test]
+    fn the_v3_requests_of_the_vectors_verify() {
+        let vectors: Value = serde_json::from_str(VECTORS).unwrap();
+        let keys = app(&vectors);
+        for vector in vectors["v3_request"].as_array().unwrap() {
+            let message = of_v3_request(
+                text(vector, "auth_string"),
+                text(vector, "method"),
+                text(vector, "request_url"),
+                text(vector, "body").as_bytes(),
+                vector["app_auth_token"].as_str(),
+            );
+            assert_eq!(message, text(vector, "string_to_sign").as_bytes());
+            let sign = STANDARD.decode(text(vector, "sign")).unwrap();
+            assert!(keys.verify(SignType::Rsa2, &message, &sign));
+        }
+    }
 
     #[test]
     fn a_request_keeps_sign_type_and_a_notification_does_not() {

@@ -1,0 +1,24 @@
+//! The customer's phone: reads the QR code off the till's screen, as a camera would.
+
+use rqrr::PreparedImage;
+
+/// Pixels of a module.
+const SCALE: usize = 6;
+
+/// What the code says. What is drawn is light, on a dark screen.
+pub fn read(screen: &str) -> String {
+    let mut rows = Vec::new();
+    for line in screen.lines() {
+        let half = |drawn: [char; 2]| line.chars().map(move |block| drawn.contains(&block));
+        rows.push(half(['█', '▀']).collect::<Vec<bool>>());
+        rows.push(half(['█', '▄']).collect::<Vec<bool>>());
+    }
+    let (width, height) = (rows[0].len() * SCALE, rows.len() * SCALE);
+    let mut image = PreparedImage::prepare_from_greyscale(width, height, |x, y| {
+        let light = rows[y / SCALE].get(x / SCALE).is_some_and(|light| *light);
+        if light { 230 } else { 20 }
+    });
+    let grids = image.detect_grids();
+    let grid = grids.first().unwrap();
+    grid.decode().unwrap().1
+}
