@@ -163,11 +163,6 @@ impl Till {
         Ok(ends)
     }
 
-    /// The port of the notifications.
-    pub fn notify_port(&self) -> u16 {
-        self.listener.address.port()
-    }
-
     /// The till's book.
     pub fn book(&self) -> Book {
         self.shared.inner().book.clone()

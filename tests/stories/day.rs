@@ -118,10 +118,9 @@ pub async fn tell(world: Arc<World>, story: Story, number: u32) -> Told {
     world.gateway.script(rules);
     let cable = Arc::new(Cable::to(world.pintle.clone()).await);
     let mut account = Account::default();
-    let mut settings = settings(&world, &story, &terminal);
+    let settings = settings(&world, &story, &terminal);
 
     let life = Life::begin(&world, &story, settings.clone(), &cable, story.mishap).await;
-    settings.notify_port = life.till.notify_port();
     let day = life.day().await;
     // A notification that is on its way belongs to this life.
     tokio::time::sleep(POLL).await;
