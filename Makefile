@@ -42,8 +42,8 @@ stories: system
 
 faults: system
 	cargo build --locked --release --package pintle-shim
-	PINTLE_FAULTS=full cargo test $(TEST_FLAGS) --test faults
 	PINTLE_SHUTTLE=1000000 cargo test $(TEST_FLAGS) --test shuttle
+	PINTLE_FAULTS=full cargo test $(TEST_FLAGS) --test faults
 
 mutants: system
 	PINTLE_MUTANTS=1000000 cargo test $(TEST_FLAGS) --test mutants -- --nocapture

@@ -15,9 +15,12 @@ use pintle::limits;
 use pintle::secret::Secret;
 
 use rsa_variants::variants;
+use zipf::Zipf;
 
 #[path = "../tests/support/rsa_variants.rs"]
 mod rsa_variants;
+#[path = "../tests/support/zipf.rs"]
+mod zipf;
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -130,7 +133,7 @@ fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
         });
     });
     group.bench_function("wrapped, open", |b| b.iter(|| signed(&keys[0])));
-    let mut zipf = Zipf::over(keys.len());
+    let mut zipf = Zipf::over(keys.len(), 1);
     // As many as fit are open before anything is measured.
     (0..2 * limits::WRAPPED_KEYS_OPEN_MAX).for_each(|_| signed(&keys[zipf.draw()]));
     group.bench_function("wrapped, Zipf over 10,000", |b| {
@@ -142,40 +145,6 @@ fn sign(c: &mut Criterion, name: &str, token: &Token) -> Result<(), AnyError> {
     });
     group.finish();
     Ok(())
-}
-
-/// Ranks by Zipf's law with exponent 1: few merchants make most of the traffic.
-struct Zipf {
-    cumulative: Vec<f64>,
-    state: u64,
-}
-
-impl Zipf {
-    fn over(ranks: usize) -> Self {
-        let mut sum = 0.0;
-        let weight = |rank: u32| {
-            sum += 1.0 / f64::from(rank);
-            sum
-        };
-        Self {
-            cumulative: (1..).take(ranks).map(weight).collect(),
-            state: 1,
-        }
-    }
-
-    /// The next rank, from 0; the same ones in every run.
-    fn draw(&mut self) -> usize {
-        // Knuth's MMIX generator; its upper half is even enough for this.
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let total = self.cumulative.last().copied().unwrap_or_default();
-        let upper = u32::try_from(self.state >> 32).unwrap_or_default();
-        let at = total * f64::from(upper) / f64::from(u32::MAX);
-        let rank = self.cumulative.partition_point(|sum| *sum < at);
-        rank.min(self.cumulative.len() - 1)
-    }
 }
 
 /// App ids of a large gateway.

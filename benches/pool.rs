@@ -175,19 +175,18 @@ fn measure(
         runtime: Runtime::new()?,
         options,
     };
-    let threads = bench.best_threads(cores)?;
     let mut rows = Vec::new();
     rows.push(bench.sign(cores)?);
-    // As many workers as suit the token: what an operator would set.
-    let open = bench.open(threads, 1, open_bar)?;
-    rows.push(open);
+    // One worker is what is configured where nobody says otherwise: the same loop in one thread.
+    rows.push(bench.open(1, 1, open_bar)?);
     rows.extend(bench.unary()?);
-    rows.extend(bench.crowded(threads, open_bar)?);
+    rows.extend(bench.crowded(1, open_bar)?);
     if cores > 1 {
         config.symmetric_workers = cores;
         drop(bench.token);
         bench.token = Token::open(&config)?;
-        rows.push(bench.open(threads, cores, 0.0)?);
+        // Here the callers have no core of their own.
+        rows.push(bench.open(cores, cores, 0.0)?);
     }
     Ok(rows)
 }
@@ -200,19 +199,6 @@ impl Bench<'_> {
             aad: &AAD,
             bytes: &self.sealed.bytes,
         }
-    }
-
-    /// Some tokens are slower with two threads than with one: the bare loop has what is best.
-    fn best_threads(&self, cores: usize) -> Result<usize, AnyError> {
-        let (mut best, mut most) = (1, 0.0);
-        for threads in 1..=cores {
-            let rates = (0..5).map(|_| self.bare.rate(self.call(), threads, self.options.window));
-            let rate = median(rates.collect::<Result<_, _>>()?);
-            if rate > most {
-                (best, most) = (threads, rate);
-            }
-        }
-        Ok(best)
     }
 
     fn by_turns(
@@ -265,7 +251,7 @@ impl Bench<'_> {
         Ok(Row {
             token: self.name,
             what: format!(
-                "opened records, {IN_FLIGHT} in flight, {workers} workers; bare {threads} threads"
+                "opened records, {IN_FLIGHT} in flight, {workers} workers; bare loop in {threads} threads"
             ),
             unit: "/s",
             bare,

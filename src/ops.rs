@@ -7,6 +7,8 @@
 pub mod alipay;
 pub mod approval;
 pub mod batch;
+pub mod certificate;
+pub mod content;
 pub mod context;
 pub mod data;
 pub mod decimalisation;
@@ -29,6 +31,7 @@ use crate::domain::alipay::AlipayError;
 use crate::domain::alipay::notification::FormError;
 use crate::domain::alipay::response::ResponseError;
 use crate::domain::alipay::v3;
+use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
 use crate::domain::track::TrackError;
@@ -90,6 +93,18 @@ pub enum Error {
     /// The parameters cannot be signed.
     #[error(transparent)]
     Parameters(#[from] AlipayError),
+    /// The certificates, in which field.
+    #[error("{0}: {1}")]
+    Certificates(&'static str, #[source] CertificateError),
+    /// No certificate of a bundle is signed in the family of a scheme.
+    #[error("no certificate of the bundle is signed in the family of sign_type")]
+    RootsMissing,
+    /// Encrypted content is longer than it may be.
+    #[error("the content is too long")]
+    ContentTooLong,
+    /// Everything that depends on the content's clear text, and its base64.
+    #[error("the content was rejected")]
+    ContentRejected,
     /// The response is longer than one may be.
     #[error("the body is too long")]
     BodyTooLong,
@@ -111,6 +126,9 @@ pub enum Error {
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,
+    /// An RSA signature has one encoding, which has no name.
+    #[error("the key's scheme does not have this encoding")]
+    SignatureEncoding,
 
     // Policy.
     /// The source key's policy does not list the format.
@@ -200,4 +218,10 @@ pub enum KeyRole {
     IncomingMac,
     /// The one of the MAC that goes.
     OutgoingMac,
+    /// One that may have signed instead.
+    Other,
+    /// An application's own.
+    App,
+    /// Alipay's.
+    Alipay,
 }

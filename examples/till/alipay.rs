@@ -112,7 +112,7 @@ impl Alipay {
         let asked = SignRequestRequest {
             key: key(&self.app.app_key),
             parameters: parameters.clone(),
-            return_string_to_sign: false,
+            ..SignRequestRequest::default()
         };
         let sign = self.pintle.sign_request(asked).await?.sign;
         parameters.insert("sign".to_owned(), sign);
@@ -189,6 +189,7 @@ impl Alipay {
         let asked = VerifyNotificationRequest {
             key: key(&self.app.alipay_key),
             form: form.to_vec(),
+            ..VerifyNotificationRequest::default()
         };
         let answer = self.pintle.verify_notification(asked).await.ok();
         let valid = answer.filter(|answer| answer.valid);

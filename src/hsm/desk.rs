@@ -16,7 +16,18 @@ pub(in crate::hsm) struct Desk<J, D> {
 struct State<J, D> {
     waiting: VecDeque<J>,
     doing: Option<D>,
+    done: Vec<D>,
     written_off: bool,
+}
+
+/// What lay on the desk of a worker that was written off.
+pub(in crate::hsm) struct Left<J, D> {
+    /// What it hangs in.
+    pub doing: D,
+    /// Not begun.
+    pub waiting: VecDeque<J>,
+    /// Ended, and not handed over yet.
+    pub done: Vec<D>,
 }
 
 impl<J, D> Desk<J, D> {
@@ -26,6 +37,7 @@ impl<J, D> Desk<J, D> {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 doing: None,
+                done: Vec::new(),
                 written_off: false,
             }),
         }
@@ -44,22 +56,33 @@ impl<J, D> Desk<J, D> {
         Some(job)
     }
 
-    /// Ends the job; `false` when the worker was written off meanwhile and must go.
+    /// Ends the job, to be handed over; `false` when the worker was written off meanwhile and must go.
     pub fn end(&self) -> bool {
         let mut state = self.lock();
-        state.doing = None;
+        let doing = state.doing.take();
+        state.done.extend(doing);
         !state.written_off
     }
 
-    /// Writes the worker off if what it is at is overdue: hands back that and what waits.
-    pub fn write_off(&self, is_overdue: impl FnOnce(&D) -> bool) -> Option<(D, VecDeque<J>)> {
+    /// What has ended since the last time. The worker hands over several at once, because each is a
+    /// wake-up; whoever finds that it is late does it for it.
+    #[must_use = "what has ended must be answered"]
+    pub fn hand_over(&self) -> Vec<D> {
+        std::mem::take(&mut self.lock().done)
+    }
+
+    /// Writes the worker off if what it is at is overdue: hands back all that lies here.
+    pub fn write_off(&self, is_overdue: impl FnOnce(&D) -> bool) -> Option<Left<J, D>> {
         let mut state = self.lock();
         if state.written_off || !state.doing.as_ref().is_some_and(is_overdue) {
             return None;
         }
         state.written_off = true;
-        let doing = state.doing.take()?;
-        Some((doing, std::mem::take(&mut state.waiting)))
+        Some(Left {
+            doing: state.doing.take()?,
+            waiting: std::mem::take(&mut state.waiting),
+            done: std::mem::take(&mut state.done),
+        })
     }
 
     /// Hands back what waits, without the job under way.
@@ -68,7 +91,7 @@ impl<J, D> Desk<J, D> {
         std::mem::take(&mut self.lock().waiting)
     }
 
-    /// Jobs on it, the one under way included.
+    /// Jobs on it that have not ended.
     pub fn load(&self) -> usize {
         let state = self.lock();
         state.waiting.len() + usize::from(state.doing.is_some())

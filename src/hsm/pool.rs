@@ -73,32 +73,54 @@ pub(in crate::hsm) enum Retry {
 
 /// Who answers the caller: the worker, or the supervisor for it.
 pub(in crate::hsm) trait Answer: Send + Sync {
-    /// Refuses, unless it was answered.
+    /// Gives what the job has brought, if anything.
+    fn give(&self);
+
+    /// Refuses, unless there is an answer.
     fn refuse(&self, error: Error);
 }
 
-/// The one answer, given once by whoever is first.
-struct Reply<T>(Mutex<Option<oneshot::Sender<Result<T, Error>>>>);
+/// The one answer: the first is kept, and given once.
+struct Reply<T>(Mutex<Owed<T>>);
+
+enum Owed<T> {
+    Answer(oneshot::Sender<Result<T, Error>>),
+    Delivery(oneshot::Sender<Result<T, Error>>, Result<T, Error>),
+    Nothing,
+}
 
 impl<T> Reply<T> {
-    fn give(&self, answer: Result<T, Error>) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
+    /// Lays an answer ready.
+    fn settle(&self, answer: Result<T, Error>) {
+        let mut owed = self.lock();
+        *owed = match std::mem::replace(&mut *owed, Owed::Nothing) {
+            Owed::Answer(sender) => Owed::Delivery(sender, answer),
+            settled => settled,
+        };
+    }
+
+    /// False when the caller has gone or was answered.
+    fn is_awaited(&self) -> bool {
+        matches!(&*self.lock(), Owed::Answer(sender) if !sender.is_closed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Owed<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send> Answer for Reply<T> {
+    fn give(&self) {
+        let owed = std::mem::replace(&mut *self.lock(), Owed::Nothing);
+        if let Owed::Delivery(sender, answer) = owed {
             // The caller may have gone meanwhile.
             let _ = sender.send(answer);
         }
     }
 
-    /// False when the caller has gone or was answered.
-    fn is_awaited(&self) -> bool {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sender.as_ref().is_some_and(|sender| !sender.is_closed())
-    }
-}
-
-impl<T: Send> Answer for Reply<T> {
     fn refuse(&self, error: Error) {
-        self.give(Err(error));
+        self.settle(Err(error));
+        self.give();
     }
 }
 
@@ -111,7 +133,7 @@ pub(in crate::hsm) struct Queued {
     pub run: Run,
 }
 
-/// Runs a job at a worker's seat and answers; tells what was met where it failed.
+/// Runs a job at a worker's seat and lays its answer ready; tells what was met where it failed.
 type Run = Box<dyn FnOnce(&mut Seat) -> Result<(), Error> + Send>;
 
 /// What the supervisor sees of a job under way.
@@ -197,7 +219,7 @@ impl Pool {
             return Job::refused(Error::Deadline);
         }
         let (send, answer) = oneshot::channel();
-        let reply = Arc::new(Reply(Mutex::new(Some(send))));
+        let reply = Arc::new(Reply(Mutex::new(Owed::Answer(send))));
         let own = Arc::clone(&reply);
         let run = move |seat: &mut Seat| {
             // Nobody waits any more.
@@ -206,11 +228,11 @@ impl Pool {
             }
             match seat.run(deadline, retry, &mut job) {
                 Ok(value) => {
-                    own.give(Ok(value));
+                    own.settle(Ok(value));
                     Ok(())
                 }
                 Err(error) => {
-                    own.give(Err(error.clone()));
+                    own.settle(Err(error.clone()));
                     Err(error)
                 }
             }
@@ -232,20 +254,24 @@ impl Pool {
         }
     }
 
-    /// Writes off the workers whose call is overdue and answers for them; how many there were.
+    /// Writes off the workers whose call is overdue and answers for them; how many there were. What
+    /// the others have done is handed over, in case they hang.
     pub fn write_off(&self, now: Instant) -> usize {
         let mut staff = self.staff();
-        let mut hung = Vec::new();
+        let (mut hung, mut done) = (Vec::new(), Vec::new());
         for desk in &staff.desks {
             hung.extend(desk.write_off(|doing| doing.until <= now));
+            done.extend(desk.hand_over());
         }
         staff.working -= hung.len();
         self.lost.fetch_add(hung.len(), Ordering::Relaxed);
         drop(staff);
+        give(done);
         let count = hung.len();
-        for (doing, waiting) in hung {
-            doing.answer.refuse(Error::Hung);
-            refuse(waiting, &Error::Hung);
+        for left in hung {
+            give(left.done);
+            left.doing.answer.refuse(Error::Hung);
+            refuse(left.waiting, &Error::Hung);
         }
         count
     }
@@ -324,6 +350,13 @@ impl Doing {
             until: Instant::now() + job.function.patience(call_timeout),
             answer: Arc::clone(&job.answer),
         }
+    }
+}
+
+/// Hands over what jobs have brought.
+pub(in crate::hsm) fn give(done: impl IntoIterator<Item = Doing>) {
+    for job in done {
+        job.answer.give();
     }
 }
 

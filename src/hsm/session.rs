@@ -233,7 +233,7 @@ impl Held {
     /// end with it.
     pub fn leave_keeper(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        *keeper = Arc::new(Keeper::new());
+        *keeper = Arc::new(Keeper::instead_of(&keeper));
     }
 
     /// The slot of the very token that was opened, in a module initialised again.

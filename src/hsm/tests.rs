@@ -72,12 +72,14 @@ mod desk {
         assert!(desk.write_off(|doing| *doing == 2).is_none());
         assert!(desk.end());
         assert_eq!(desk.begin(|job| *job), Some(2));
-        assert_eq!(desk.load(), 2);
-        let (doing, waiting) = desk.write_off(|doing| *doing == 2).unwrap();
-        assert_eq!((doing, waiting), (2, VecDeque::from([3])));
+        assert_eq!(desk.load(), 2, "what has ended does not count");
+        let left = desk.write_off(|doing| *doing == 2).unwrap();
+        assert_eq!((left.doing, left.waiting), (2, VecDeque::from([3])));
+        assert_eq!(left.done, [1]);
         assert!(desk.write_off(|_| true).is_none(), "once");
         assert!(!desk.end());
         assert_eq!(desk.begin(|job| *job), None);
+        assert!(desk.hand_over().is_empty());
     }
 }
 

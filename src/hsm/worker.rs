@@ -22,6 +22,7 @@ use crate::hsm::seal;
 use crate::hsm::session::{Epoch, WorkerSession};
 use crate::hsm::stats::{Fault, PoolClass};
 use crate::hsm::works::Works;
+use crate::limits;
 
 /// A thread's work, until the queue is closed or it is written off.
 pub(in crate::hsm) fn work(works: &Arc<Works>, class: PoolClass, desk: &WorkerDesk) {
@@ -42,9 +43,11 @@ pub(in crate::hsm) fn work(works: &Arc<Works>, class: PoolClass, desk: &WorkerDe
 
 /// Does what lies on the desk; false where the worker was written off.
 fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) -> bool {
+    let mut handed_over = Instant::now();
     while let Some(job) = desk.begin(|job| Doing::of(job, works.call_timeout)) {
         let begun = Instant::now();
         works.stats.waited(class, begun - job.submitted);
+        let mut ended = begun;
         if job.deadline <= begun {
             job.answer.refuse(Error::Deadline);
             works.stats.failed(Fault::Of(Class::Pool), 1);
@@ -59,12 +62,18 @@ fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) ->
                     Some(Fault::Of(Class::Pool))
                 }
             };
-            works.stats.called(function, begun.elapsed(), failed);
+            ended = Instant::now();
+            works.stats.called(function, ended - begun, failed);
         }
         if !desk.end() {
             return false;
         }
+        if ended - handed_over >= limits::HAND_OVER_INTERVAL {
+            pool::give(desk.hand_over());
+            handed_over = ended;
+        }
     }
+    pool::give(desk.hand_over());
     true
 }
 

@@ -16,6 +16,7 @@ use crate::hsm::seal;
 use crate::hsm::session::{Epoch, Held};
 use crate::hsm::stats::{Fault, PoolClass, Stats};
 use crate::hsm::worker;
+use crate::hsm::wrapped;
 use crate::limits;
 
 /// How a token stands.
@@ -257,9 +258,12 @@ fn mend(works: &Works) -> Result<(), Error> {
     Ok(())
 }
 
-/// Logs in where that is lost, finds every master key again, and seals and opens something.
+/// Logs in where that is lost, finds every master key again, seals and opens something, and opens a
+/// wrapped key if one was opened before.
 fn renew_and_probe(held: &Arc<Held>) -> Result<(), Error> {
     let pass = held.loaded.enter()?;
     held.recover(&pass, held.epoch())?;
-    seal::probe(&held.worker_session(&pass)?)
+    let worker = held.worker_session(&pass)?;
+    seal::probe(&worker)?;
+    wrapped::probe(&worker)
 }

@@ -112,16 +112,28 @@ pub(in crate::hsm) struct Keeper {
 struct Opened {
     epoch: Option<Epoch>,
     handles: Lru<[u8; 32], ObjectHandle>,
+    // The one that was last to be opened, whether it could or not.
+    latest: Option<Wrapped>,
 }
 
 impl Keeper {
     /// None open, no session yet.
     pub fn new() -> Self {
+        Self::after(None)
+    }
+
+    /// One in the place of another.
+    pub fn instead_of(other: &Self) -> Self {
+        Self::after(other.opened().latest.clone())
+    }
+
+    fn after(latest: Option<Wrapped>) -> Self {
         Self {
             session: Mutex::new(None),
             opened: Mutex::new(Opened {
                 epoch: None,
                 handles: Lru::new(limits::WRAPPED_KEYS_OPEN_MAX),
+                latest,
             }),
         }
     }
@@ -143,6 +155,19 @@ impl Keeper {
         let mut opened = self.opened();
         opened.epoch = Some(epoch);
         opened.handles.clear();
+    }
+}
+
+/// Opens the key that was last to be opened: a token that hangs in that alone does all else well.
+///
+/// # Errors
+/// What the token met.
+pub(in crate::hsm) fn probe(worker: &WorkerSession) -> Result<(), Error> {
+    let latest = worker.keeper().opened().latest.clone();
+    match latest.map(|wrapped| handle(worker, &wrapped)) {
+        // What cannot be opened is no fault of the token's.
+        None | Some(Ok(_) | Err(Error::NotAuthentic)) => Ok(()),
+        Some(Err(error)) => Err(error),
     }
 }
 
@@ -187,6 +212,7 @@ fn handle(worker: &WorkerSession, wrapped: &Wrapped) -> Result<ObjectHandle, Err
         *session = None;
         keeper.start(epoch);
     }
+    keeper.opened().latest = Some(wrapped.clone());
     let opened = unwrap_in(worker, &mut session, wrapped);
     let key = match opened {
         // The keeper's session is broken, not the worker's: its like is opened here.

@@ -1,14 +1,47 @@
-//! Verification of signatures, and public keys. The scheme is the key's policy, never the
-//! message's. Verification needs no token: the public key stands in the key's authenticated header.
+//! Signatures, their verification, and public keys. The scheme is the key's policy, never the
+//! message's. **No signature is released that does not verify.** Verification needs no token: the public
+//! key stands in the key's authenticated header.
 
 use crate::domain::alipay::SignType;
 use crate::domain::{rsa, sm2};
-use crate::keys::grant::{Grant, ReadPublicKey, VerifySignature};
+use crate::keys::grant::{Grant, ReadPublicKey, Sign, Signer, VerifySignature};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::{self, KeyUse};
 use crate::limits;
 use crate::ops::Error;
 use crate::ops::context::{Call, Context};
+
+/// A signature.
+pub struct Signature {
+    /// RSA, or SM2 in the encoding that was asked for.
+    pub bytes: Vec<u8>,
+    /// The key's scheme.
+    pub scheme: SignType,
+    /// The key used.
+    pub key: KeyUse,
+}
+
+/// Forms of an SM2 signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// The scheme's own: DER for SM2.
+    Own,
+    /// DER SEQUENCE of r and s.
+    Der,
+    /// r and s, 32 bytes each.
+    Raw,
+}
+
+impl Encoding {
+    /// An RSA signature has one form, and none of these words for it.
+    fn suits(self, scheme: SignType) -> Result<(), Error> {
+        if self == Self::Own || scheme == SignType::Sm2 {
+            Ok(())
+        } else {
+            Err(Error::SignatureEncoding)
+        }
+    }
+}
 
 /// Whether a signature matched.
 pub struct Verified {
@@ -30,6 +63,55 @@ pub struct PublicKey {
     pub key: KeyUse,
 }
 
+/// Signs a message.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn sign(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    message: Vec<u8>,
+    encoding: Encoding,
+) -> Result<Signature, Error> {
+    if message.len() > limits::MESSAGE_BYTES_MAX {
+        return Err(Error::MessageTooLong);
+    }
+    let grant: Grant<Sign> = call.key(context, key).await?;
+    encoding.suits(grant.scheme())?;
+    let mut bytes = signed(context, call, &grant, &message).await?;
+    if encoding == Encoding::Raw {
+        let signature = sm2::Signature::from_der(&bytes).map_err(|_| Error::SignatureFault)?;
+        bytes = signature.to_raw().to_vec();
+    }
+    Ok(Signature {
+        bytes,
+        scheme: grant.scheme(),
+        key: grant.key_use().clone(),
+    })
+}
+
+/// The key's signature of a message, verified; SM2 in DER.
+pub(in crate::ops) async fn signed(
+    context: &Context,
+    call: &Call,
+    grant: &Grant<Sign>,
+    message: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let signature = match grant.signer() {
+        Signer::Rsa { key, hash } => key.sign(call.deadline(), hash, message.to_vec()).await?,
+        Signer::Sm2(private) => {
+            let entropy = context.fill.draw()?;
+            sm2::sign(private, sm2::ID_DEFAULT, message, &entropy).to_der()
+        }
+    };
+    if matches(grant.scheme(), grant.public_key(), message, &signature) {
+        Ok(signature)
+    } else {
+        Err(Error::SignatureFault)
+    }
+}
+
 /// Checks a signature over a message. One that does not match, of whatever form, is an answer.
 ///
 /// # Errors
@@ -40,12 +122,20 @@ pub async fn verify(
     key: &KeyRef,
     message: &[u8],
     signature: &[u8],
+    encoding: Encoding,
 ) -> Result<Verified, Error> {
     if message.len() > limits::MESSAGE_BYTES_MAX {
         return Err(Error::MessageTooLong);
     }
     let verifiers = Verifiers::of(context, call, key).await?;
-    let (valid, key) = verifiers.check(message, signature);
+    encoding.suits(verifiers.scheme())?;
+    let (valid, key) = if encoding == Encoding::Raw {
+        // What is no signature at all matches as little as an empty one.
+        let der = sm2::Signature::from_raw(signature).map(|raw| raw.to_der());
+        verifiers.check(message, &der.unwrap_or_default())
+    } else {
+        verifiers.check(message, signature)
+    };
     Ok(Verified {
         valid,
         scheme: verifiers.scheme(),
@@ -69,6 +159,24 @@ impl Verifiers {
     /// The key's one scheme.
     pub fn scheme(&self) -> SignType {
         self.active.scheme()
+    }
+
+    /// Whether the signature would be right under a scheme that need not be the key's own: to tell why it
+    /// is not, never to accept it.
+    pub fn match_under(&self, scheme: SignType, message: &[u8], signature: &[u8]) -> bool {
+        matches(scheme, self.active.public_key(), message, signature)
+    }
+
+    /// Whether this is the public half of the active key.
+    pub fn is(&self, other: &open_key::PublicKey) -> bool {
+        match (self.active.public_key(), other) {
+            (open_key::PublicKey::Rsa(one), open_key::PublicKey::Rsa(other)) => one == other,
+            (open_key::PublicKey::Sm2(one), open_key::PublicKey::Sm2(other)) => {
+                one.to_bytes() == other.to_bytes()
+            }
+            (open_key::PublicKey::Rsa(_), open_key::PublicKey::Sm2(_))
+            | (open_key::PublicKey::Sm2(_), open_key::PublicKey::Rsa(_)) => false,
+        }
     }
 
     /// Whether the signature is right, and by which version; where it is not, the active one is named.

@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use crate::domain::alipay::SignType;
 use crate::ops;
 use crate::ops::context::Context;
+use crate::ops::signing::Encoding;
 use crate::service::authorize::Rpc;
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::signing_service_server::SigningService;
@@ -18,6 +19,34 @@ pub struct Signing(pub Context);
 
 #[tonic::async_trait]
 impl SigningService for Signing {
+    async fn sign(
+        &self,
+        request: Request<pb::SignRequest>,
+    ) -> Result<Response<pb::SignResponse>, Status> {
+        admitted::handle(Rpc::Sign, request, async |call, message| {
+            let pb::SignRequest {
+                key,
+                message,
+                encoding: form,
+            } = message;
+            let key = key_ref(key, "key")?;
+            let form = encoding(form)?;
+            let signed = ops::signing::sign(&self.0, call, &key, message, form).await?;
+            let ops::signing::Signature {
+                bytes,
+                scheme: made_by,
+                key,
+            } = signed;
+            Ok(pb::SignResponse {
+                base64: STANDARD.encode(&bytes),
+                signature: bytes,
+                scheme: scheme(made_by).into(),
+                key: Some(key_use(key)),
+            })
+        })
+        .await
+    }
+
     async fn verify(
         &self,
         request: Request<pb::VerifyRequest>,
@@ -27,12 +56,15 @@ impl SigningService for Signing {
                 key,
                 message,
                 signature,
+                encoding: form,
             } = message;
             let key = key_ref(key, "key")?;
+            let form = encoding(form)?;
             if signature.is_empty() {
                 return Err(Error::FieldMissing("signature"));
             }
-            let verified = ops::signing::verify(&self.0, call, &key, &message, &signature).await?;
+            let verified =
+                ops::signing::verify(&self.0, call, &key, &message, &signature, form).await?;
             let ops::signing::Verified {
                 valid,
                 scheme: made_by,
@@ -70,6 +102,16 @@ impl SigningService for Signing {
             })
         })
         .await
+    }
+}
+
+/// A signature's form.
+fn encoding(word: i32) -> Result<Encoding, Error> {
+    match pb::SignatureEncoding::try_from(word) {
+        Ok(pb::SignatureEncoding::Unspecified) => Ok(Encoding::Own),
+        Ok(pb::SignatureEncoding::Der) => Ok(Encoding::Der),
+        Ok(pb::SignatureEncoding::Raw) => Ok(Encoding::Raw),
+        Err(_) => Err(Error::EnumUnknown("encoding")),
     }
 }
 

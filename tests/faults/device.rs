@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use pintle::client::{Client, Error};
+use pintle::limits;
 use tonic::Code;
 
 use crate::Extent;
@@ -19,6 +20,8 @@ const NOTICED: Duration = Duration::from_secs(2);
 const BACK: Duration = Duration::from_secs(5);
 /// From the moment a call hangs to the first one that is refused at once.
 const OPENED: Duration = Duration::from_secs(1);
+/// Not the usual call timeout.
+const CONFIGURED_MS: u32 = 250;
 /// What is meant by "at once".
 const AT_ONCE: Duration = Duration::from_millis(100);
 
@@ -113,13 +116,16 @@ struct Trial<'a> {
 }
 
 fn try_on(run: impl AsyncFnOnce(Trial<'_>)) {
-    let (site, shim) = Site::with_shim();
+    try_at(&Site::with_shim(), run);
+}
+
+fn try_at((site, shim): &(Site, Shim), run: impl AsyncFnOnce(Trial<'_>)) {
     let served = site.serve();
     runtime().block_on(async {
         let mut health = served.health().await;
         health.until(true, BACK).await;
         let trial = Trial {
-            shim: &shim,
+            shim,
             served: &served,
             client: served.client().await,
             health,
@@ -259,6 +265,7 @@ pub fn hangs(extent: Extent, figures: &mut Figures) {
                     Some("vanish stale") => &["return", "release"],
                     _ => &["release"],
                 };
+                println!("  {function}");
                 let times = trial.trouble(function, &begin, end).await;
                 if with.is_none() && *function != "C_Encrypt" {
                     assert!(times.opened <= OPENED, "{function}: {:?}", times.opened);
@@ -272,6 +279,32 @@ pub fn hangs(extent: Extent, figures: &mut Figures) {
         figures.worst("hung, refused at once after", &opened);
         figures.worst("hung, not serving after", &noticed);
         figures.worst("hung, serving after their release", &back);
+    });
+}
+
+/// A call that hangs is given up after the time that the configuration says.
+pub fn hangs_as_long_as_configured(_: Extent, figures: &mut Figures) {
+    let at = Site::with_shim();
+    at.0.set_call_timeout(CONFIGURED_MS);
+    try_at(&at, async |mut trial| {
+        let mut given_up = Vec::new();
+        for _ in 0..3 {
+            trial.shim.tell("hang C_Sign");
+            let begun = Instant::now();
+            let refused = ask(&trial.client, Kind::Sign, 0).await;
+            given_up.push(begun.elapsed());
+            assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+            trial.shim.tell("release");
+            trial.health.until(true, BACK).await;
+        }
+        let (least, most) = (given_up.iter().min(), given_up.iter().max());
+        assert!(*least.unwrap() >= Duration::from_millis(CONFIGURED_MS.into()));
+        // A busy machine may be late, but not every time.
+        assert!(*least.unwrap() < limits::TOKEN_CALL_TIMEOUT, "{given_up:?}");
+        figures.worst(
+            "hung, given up after 250 ms as configured",
+            &[*most.unwrap()],
+        );
     });
 }
 

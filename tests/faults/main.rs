@@ -66,7 +66,7 @@ fn main() {
 
 type Scenario = fn(Extent, &mut Figures);
 
-const SCENARIOS: [(&str, Scenario); 13] = [
+const SCENARIOS: [(&str, Scenario); 14] = [
     ("one of two tokens hangs", two::one_of_two_hangs),
     ("sessions forgotten under load", sessions::are_forgotten),
     ("a spoiled signature", sessions::a_spoiled_signature_stays),
@@ -76,6 +76,10 @@ const SCENARIOS: [(&str, Scenario); 13] = [
     ("bad answers for a while", device::answers_badly_for_a_while),
     ("a token that is pulled", device::is_pulled),
     ("a function that hangs", device::hangs),
+    (
+        "a call that hangs as long as configured",
+        device::hangs_as_long_as_configured,
+    ),
     ("a PIN that is refused", device::refuses_the_pin),
     (
         "a token that goes away and comes back",

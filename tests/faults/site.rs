@@ -149,6 +149,14 @@ impl Site {
         std::fs::write(self.folder.path().join("pintle.toml"), text).unwrap();
     }
 
+    /// Gives every token's calls this time instead of the usual one.
+    pub fn set_call_timeout(&self, milliseconds: u32) {
+        let path = self.folder.path().join("pintle.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = format!("[[hsm.token]]\ncall_timeout_ms = {milliseconds}");
+        std::fs::write(&path, text.replace("[[hsm.token]]", &line)).unwrap();
+    }
+
     /// The keys of the load: test values, each the beginning of a hash of its name.
     fn make_keys(&self) {
         let mut text = "environment = \"test\"\n".to_owned();

@@ -82,6 +82,7 @@ fn sign_request_accepts_rsa_rsa2_and_sm2_and_each_signature_verifies() {
                 key: key(name),
                 message: answer.string_to_sign,
                 signature: STANDARD.decode(&answer.sign).unwrap(),
+                ..VerifyRequest::default()
             };
             assert!(client.verify(request).await.unwrap().valid, "{name}");
         }

@@ -47,6 +47,7 @@ fn sign_v3_request_accepts_a_request_and_makes_nonce_and_time_where_none_are_giv
             key: key("sign-rsa2"),
             message: string.bytes,
             signature: STANDARD.decode(sign).unwrap(),
+            ..VerifyRequest::default()
         };
         assert!(client.verify(verify).await.unwrap().valid);
         let again = client.sign_v3_request(asked()).await.unwrap();

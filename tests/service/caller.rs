@@ -174,6 +174,7 @@ fn a_caller_without_a_row_may_make_no_call_at_all() {
                 key: key(),
                 message: none(),
                 signature: none(),
+                ..VerifyRequest::default()
             };
             assert_refused(client.verify(verify).await, code, "CALL_REFUSED", None);
             let public = GetPublicKeyRequest { key: key() };

@@ -2,8 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pintle::client::{Client, Error};
 use pintle::domain::{rsa, sm2};
-use pintle::service::pb::v1::{GetPublicKeyRequest, SignatureScheme, VerifyRequest};
+use pintle::limits::MESSAGE_BYTES_MAX;
+use pintle::service::pb::v1::{
+    GetPublicKeyRequest, Residence, SignRequest, SignResponse, SignatureEncoding, SignatureScheme,
+    VerifyRequest,
+};
 use tonic::Code;
 
 use crate::alipay::signed;
@@ -15,7 +20,100 @@ fn verify(name: &str, message: &[u8], signature: &[u8]) -> VerifyRequest {
         key: key(name),
         message: message.to_vec(),
         signature: signature.to_vec(),
+        ..VerifyRequest::default()
     }
+}
+
+async fn sign(
+    client: &Client,
+    name: &str,
+    encoding: SignatureEncoding,
+) -> Result<SignResponse, Error> {
+    let request = SignRequest {
+        key: key(name),
+        message: MESSAGE.to_vec(),
+        encoding: encoding.into(),
+    };
+    client.sign(request).await
+}
+
+/// Not the string of any protocol here: whatever an SDK has put together.
+const MESSAGE: &[u8] = b"\xFF\0 any bytes";
+
+#[test]
+fn sign_accepts_any_message_and_an_sm2_signature_has_two_forms() {
+    world().run(async |world| {
+        let client = world.client().await;
+        let unspecified = SignatureEncoding::Unspecified;
+        for (name, scheme, residence, forms) in [
+            (
+                "sign-rsa2",
+                SignatureScheme::Rsa2,
+                Residence::Token,
+                &[unspecified][..],
+            ),
+            (
+                "sign-sm2",
+                SignatureScheme::Sm2,
+                Residence::Process,
+                &[unspecified, SignatureEncoding::Der, SignatureEncoding::Raw],
+            ),
+        ] {
+            for &form in forms {
+                let answer = sign(&client, name, form).await.unwrap();
+                assert!(answer.scheme() == scheme, "{name}");
+                assert!(answer.key.unwrap().residence() == residence, "{name}");
+                assert_eq!(STANDARD.decode(&answer.base64).unwrap(), answer.signature);
+                if form == SignatureEncoding::Raw {
+                    assert_eq!(answer.signature.len(), 64);
+                }
+                let mut asked = verify(name, MESSAGE, &answer.signature);
+                asked.encoding = form.into();
+                assert!(client.verify(asked.clone()).await.unwrap().valid, "{name}");
+                asked.signature[9] ^= 1;
+                assert!(!client.verify(asked).await.unwrap().valid, "{name}");
+            }
+        }
+        // One form does not pass for the other.
+        let raw = sign(&client, "sign-sm2", SignatureEncoding::Raw).await;
+        let asked = verify("sign-sm2", MESSAGE, &raw.unwrap().signature);
+        assert!(!client.verify(asked).await.unwrap().valid);
+    });
+}
+
+#[test]
+fn sign_refuses_other_keys_other_forms_and_messages_that_are_too_long() {
+    world().run(async |world| {
+        let client = world.client().await;
+        let unspecified = SignatureEncoding::Unspecified;
+        let answer = sign(&client, "mac-hmac", unspecified).await;
+        assert_refused(answer, Code::FailedPrecondition, "KEY_USAGE_REFUSED", "key");
+        let answer = sign(&client, "sign-nobody", unspecified).await;
+        assert_refused(answer, Code::NotFound, "KEY_UNKNOWN", "key");
+        for form in [SignatureEncoding::Der, SignatureEncoding::Raw] {
+            let answer = sign(&client, "sign-rsa2", form).await;
+            let reason = "SIGNATURE_ENCODING_REFUSED";
+            assert_refused(answer, Code::InvalidArgument, reason, "encoding");
+        }
+        let request = SignRequest {
+            key: key("sign-rsa2"),
+            message: vec![0; MESSAGE_BYTES_MAX + 1],
+            encoding: 0,
+        };
+        let answer = client.sign(request.clone()).await;
+        assert_refused(
+            answer,
+            Code::InvalidArgument,
+            "MESSAGE_TOO_LARGE",
+            "message",
+        );
+        let request = SignRequest {
+            encoding: 9,
+            ..request
+        };
+        let answer = client.sign(request).await;
+        assert_refused(answer, Code::InvalidArgument, "ENUM_UNKNOWN", "encoding");
+    });
 }
 
 #[test]

@@ -228,6 +228,10 @@ const EXPRESSIBLE: &[&str] = &[
     "alipay.v3_request",
     "alipay.v3_response",
     "alipay.sm2",
+    "alipay.page_pay",
+    "alipay.cert_sn",
+    "alipay.cert_chain",
+    "alipay.content_encryption",
 ];
 
 async fn run(bench: &Bench, file: &str, cases: &[Value], tally: &mut Tally) {

@@ -6,15 +6,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::alipay::SignType;
+use crate::domain::alipay::diagnosis::of_content;
 use crate::domain::alipay::v3::{self, Request};
 use crate::keys::grant::{Grant, Sign};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::ops::Error;
+use crate::ops::alipay::diagnosis::{self, Diagnosis, Explain};
 use crate::ops::alipay::verification::decoded;
 use crate::ops::context::{Call, Context};
-use crate::ops::signing::Verifiers;
+use crate::ops::signing::{self, Verifiers};
 
 /// What is to be signed; nonce and time are made here where they are not given.
 pub struct Asked<'a> {
@@ -58,6 +60,10 @@ pub struct CheckedResponse {
     pub scheme: SignType,
     /// The key that matched, or the active one.
     pub key: KeyUse,
+    /// The string that would have been signed.
+    pub content: Vec<u8>,
+    /// Why it does not hold, where that was asked.
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// Signs a request.
@@ -93,7 +99,7 @@ pub async fn sign_request(
     if grant.scheme() != SignType::Rsa2 {
         return Err(Error::V3Scheme);
     }
-    let signature = super::signature(context, call, &grant, &string_to_sign).await?;
+    let signature = signing::signed(context, call, &grant, &string_to_sign).await?;
     Ok(Signed {
         authorization: request.header(&STANDARD.encode(signature)),
         timestamp_ms,
@@ -113,6 +119,7 @@ pub async fn verify_response(
     key: &KeyRef,
     (timestamp, nonce, body): (&str, &str, &[u8]),
     sign: &str,
+    explain: Option<Explain<'_>>,
 ) -> Result<CheckedResponse, Error> {
     if body.len() > MESSAGE_BYTES_MAX {
         return Err(Error::BodyTooLong);
@@ -120,7 +127,17 @@ pub async fn verify_response(
     let verifiers = Verifiers::of(context, call, key).await?;
     let string = v3::response_string(timestamp, nonce, body);
     let (valid, key) = verifiers.check(&string, &decoded(sign).unwrap_or_default());
+    let mut found = None;
+    if let (false, Some(explain)) = (valid, &explain) {
+        let mut messages = of_content(body);
+        for message in &mut messages {
+            message.bytes = v3::response_string(timestamp, nonce, &message.bytes);
+        }
+        found = Some(diagnosis::of(context, call, explain, &verifiers, &messages, sign).await?);
+    }
     Ok(CheckedResponse {
+        content: string,
+        diagnosis: found,
         valid,
         scheme: verifiers.scheme(),
         key,

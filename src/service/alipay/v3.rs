@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::ops::alipay::v3;
 use crate::ops::context::{Call, Context};
 use crate::service::Error;
+use crate::service::alipay::diagnosis::{diagnosis, explain, other_key};
 use crate::service::pb::v1 as pb;
 use crate::service::signing::scheme;
 use crate::service::wire::{key_ref, key_use};
@@ -76,8 +77,11 @@ pub(in crate::service) async fn verify_response(
         nonce,
         body,
         signature,
+        explain: asked,
+        other_key: other,
     } = message;
     let key = key_ref(key, "key")?;
+    let other = other_key(asked, other)?;
     for (field, text) in [
         ("timestamp", &timestamp),
         ("nonce", &nonce),
@@ -91,16 +95,27 @@ pub(in crate::service) async fn verify_response(
         }
     }
     let response = (timestamp.as_str(), nonce.as_str(), body.as_slice());
-    let checked = v3::verify_response(context, call, &key, response, &signature).await?;
+    let checked = v3::verify_response(
+        context,
+        call,
+        &key,
+        response,
+        &signature,
+        explain(asked, other.as_ref()),
+    )
+    .await?;
     let v3::CheckedResponse {
         valid,
         scheme: made_by,
         key,
+        content,
+        diagnosis: found,
     } = checked;
     Ok(pb::VerifyV3ResponseResponse {
         valid,
         scheme: scheme(made_by).into(),
         key: Some(key_use(key)),
+        diagnosis: found.map(|found| diagnosis(found, &content)),
     })
 }
 

@@ -5,6 +5,7 @@ use crate::domain::alipay::response::node_of;
 use crate::ops::alipay::verification;
 use crate::ops::context::{Call, Context};
 use crate::service::Error;
+use crate::service::alipay::diagnosis::{diagnosis, explain, other_key};
 use crate::service::pb::v1 as pb;
 use crate::service::signing::scheme;
 use crate::service::wire::{key_ref, key_use};
@@ -20,8 +21,11 @@ pub(in crate::service) async fn response(
         body,
         method,
         node,
+        explain: asked,
+        other_key: other,
     } = message;
     let key = key_ref(key, "key")?;
+    let other = other_key(asked, other)?;
     if body.is_empty() {
         return Err(Error::FieldMissing("body"));
     }
@@ -31,7 +35,15 @@ pub(in crate::service) async fn response(
         (true, true) => return Err(Error::FieldMissing("method")),
         (false, false) => return Err(Error::FieldSuperfluous("node")),
     };
-    let checked = verification::response(context, call, &key, &body, &node).await?;
+    let checked = verification::response(
+        context,
+        call,
+        &key,
+        &body,
+        &node,
+        explain(asked, other.as_ref()),
+    )
+    .await?;
     let verification::CheckedResponse {
         valid,
         scheme: made_by,
@@ -42,7 +54,9 @@ pub(in crate::service) async fn response(
         cert_sn,
         signed,
         failure,
+        diagnosis: found,
     } = checked;
+    let found = found.map(|found| diagnosis(found, &content));
     Ok(pb::VerifyResponseResponse {
         valid,
         scheme: scheme(made_by).into(),
@@ -53,6 +67,7 @@ pub(in crate::service) async fn response(
         alipay_cert_sn: cert_sn.unwrap_or_default(),
         signed,
         failure,
+        diagnosis: found,
     })
 }
 
@@ -62,12 +77,20 @@ pub(in crate::service) async fn notification(
     call: &Call,
     message: pb::VerifyNotificationRequest,
 ) -> Result<pb::VerifyNotificationResponse, Error> {
-    let pb::VerifyNotificationRequest { key, form } = message;
+    let pb::VerifyNotificationRequest {
+        key,
+        form,
+        explain: asked,
+        other_key: other,
+    } = message;
     let key = key_ref(key, "key")?;
+    let other = other_key(asked, other)?;
     if form.is_empty() {
         return Err(Error::FieldMissing("form"));
     }
-    let checked = verification::notification(context, call, &key, &form).await?;
+    let checked =
+        verification::notification(context, call, &key, &form, explain(asked, other.as_ref()))
+            .await?;
     let verification::CheckedNotification {
         valid,
         scheme: made_by,
@@ -76,7 +99,9 @@ pub(in crate::service) async fn notification(
         signed,
         reading,
         content,
+        diagnosis: found,
     } = checked;
+    let found = found.map(|found| diagnosis(found, &content));
     let Reading {
         sign_type,
         empty_values,
@@ -107,5 +132,6 @@ pub(in crate::service) async fn notification(
         alipay_cert_sn_left_out: valid && !cert_sn,
         parameters: parameters.collect(),
         ambiguous: valid && notification.is_ambiguous(reading),
+        diagnosis: found,
     })
 }

@@ -102,6 +102,14 @@ reasons! {
         "the charset parameter names none that is known";
     SignTypeMismatch, "SIGN_TYPE_MISMATCH", InvalidArgument,
         "the sign_type parameter is not the key's scheme";
+    CertificateMalformed, "CERTIFICATE_MALFORMED", InvalidArgument,
+        "these are not X.509 certificates in PEM, DER or base64";
+    CertificateOtherBlock, "CERTIFICATE_OTHER_BLOCK", InvalidArgument,
+        "a PEM block is not a certificate, and nothing else belongs here: no private key, above all";
+    CertificateFamilyMissing, "CERTIFICATE_FAMILY_MISSING", InvalidArgument,
+        "no certificate of the bundle is signed in the family of this sign_type";
+    SignatureEncodingRefused, "SIGNATURE_ENCODING_REFUSED", InvalidArgument,
+        "the key's scheme does not have this encoding";
     ResponseMalformed, "RESPONSE_MALFORMED", InvalidArgument,
         "the body is not one JSON object whose names have no escapes";
     ResponseNodeMissing, "RESPONSE_NODE_MISSING", InvalidArgument,

@@ -72,6 +72,7 @@ async fn ask(
         key: Some(key),
         message,
         signature,
+        ..VerifyRequest::default()
     };
     let answer = bench
         .client
