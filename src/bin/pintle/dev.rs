@@ -54,6 +54,10 @@ pub struct DevServer {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
+    #[cfg_attr(
+        not(feature = "embedded-token"),
+        expect(dead_code, reason = "the demo shows it")
+    )]
     pub token: Token,
     pub catalogue: Catalogue,
     stop: watch::Sender<bool>,
