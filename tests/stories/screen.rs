@@ -1,7 +1,5 @@
 //! The customer's phone: reads the QR code off the till's screen, as a camera would.
 
-use rqrr::PreparedImage;
-
 /// Pixels of a module.
 const SCALE: usize = 6;
 
@@ -14,11 +12,18 @@ pub fn read(screen: &str) -> String {
         rows.push(half(['█', '▄']).collect::<Vec<bool>>());
     }
     let (width, height) = (rows[0].len() * SCALE, rows.len() * SCALE);
-    let mut image = PreparedImage::prepare_from_greyscale(width, height, |x, y| {
-        let light = rows[y / SCALE].get(x / SCALE).is_some_and(|light| *light);
-        if light { 230 } else { 20 }
-    });
-    let grids = image.detect_grids();
-    let grid = grids.first().unwrap();
-    grid.decode().unwrap().1
+    let mut image = Vec::with_capacity(width * height);
+    for y in 0..height {
+        for x in 0..width {
+            let light = rows[y / SCALE].get(x / SCALE).is_some_and(|light| *light);
+            image.push(if light { 230 } else { 20 });
+        }
+    }
+    let mut reader = quircs::Quirc::default();
+    let code = reader
+        .identify(width, height, &image)
+        .next()
+        .unwrap()
+        .unwrap();
+    String::from_utf8(code.decode().unwrap().payload).unwrap()
 }
