@@ -2,6 +2,7 @@
 # make test   format, lints, wire contract, all tests: what CI runs
 # make mutants  a million changed key blocks, none of which may open
 # make crosscheck  100,000 random inputs of each family against psec, OpenSSL and gmssl; takes hours
+# make stories  some ninety days of a till against a local Alipay, each with a fault of its own, as a table
 # make faults  the HSM hangs, goes away 50 times for 30 s, forgets and lies, under load; some 35 minutes
 # make kills   500 kills at random moments and 20 at every failpoint; nothing may be lost
 # make bench  the benches of benches/
@@ -19,7 +20,7 @@ BUF := target/npm/node_modules/.bin/buf
 # The outside checks of the demo and of the tests run under this Python.
 export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
 
-.PHONY: help demo test mutants crosscheck faults kills bench lint setup system
+.PHONY: help demo test stories mutants crosscheck faults kills bench lint setup system
 .NOTPARALLEL:
 
 help:
@@ -33,7 +34,11 @@ test: lint
 	cargo build $(TEST_FLAGS) --bins
 	rm -rf target/mechanisms
 	cargo test $(TEST_FLAGS)
+	cargo test --locked --release --package alipay-gateway
 	PINTLE_MECHANISMS=complete cargo test $(TEST_FLAGS) --test mechanisms -- --nocapture
+
+stories: system
+	cargo test $(TEST_FLAGS) --test stories
 
 faults: system
 	cargo build --locked --release --package pintle-shim
@@ -56,6 +61,7 @@ lint: setup
 	cargo fmt --check
 	cargo clippy $(TEST_FLAGS) --all-targets -- -D warnings
 	cargo clippy --locked --release --package pintle-shim -- -D warnings
+	cargo clippy --locked --release --package alipay-gateway --all-targets -- -D warnings
 	@echo "# A production build: no software token, no OpenSSL."
 	cargo clippy --locked --release --lib --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --no-deps

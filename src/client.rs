@@ -80,8 +80,9 @@ macro_rules! calls {
                 /// # Errors
                 /// [`Error::Refused`].
                 pub async fn $call(&self, asked: $pb::$asked) -> Result<$pb::$answered, Error> {
-                    self.call(&asked, async |request| {
-                        $service::new(self.channel.clone()).$call(request).await
+                    self.call(&asked, |request| {
+                        let mut service = $service::new(self.channel.clone());
+                        async move { service.$call(request).await }
                     })
                     .await
                 }
@@ -289,11 +290,15 @@ impl Client {
 
     /// Tries a call until it is answered with something else than UNAVAILABLE, at most
     /// [`limits::CLIENT_TRIES_MAX`] times or as often as was asked for, all within one deadline.
-    async fn call<M: Clone, R>(
+    // Not an `AsyncFn`: of its future nobody can say that it may be spawned.
+    async fn call<M: Clone, R, F>(
         &self,
         asked: &M,
-        rpc: impl AsyncFn(Request<M>) -> Result<Response<R>, Status>,
-    ) -> Result<R, Error> {
+        rpc: impl Fn(Request<M>) -> F,
+    ) -> Result<R, Error>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
         let end = tokio::time::Instant::now() + self.deadline;
         let mut back_off = limits::CLIENT_BACK_OFF;
         let mut tries = 1;

@@ -17,6 +17,15 @@ fn the_demo_checks_every_output_outside() {
     ] {
         assert!(out.contains(refused), "{refused} is not shown:\n{out}");
     }
+    for shown in [
+        "█", // The QR code.
+        "已撤销",
+        "the same to the fen, and every trade is paid or cancelled",
+        "requests and refused none",
+        "answers and notifications verified, all of them",
+    ] {
+        assert!(out.contains(shown), "{shown} is not shown:\n{out}");
+    }
 }
 
 #[test]

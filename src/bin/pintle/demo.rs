@@ -2,9 +2,15 @@
 //! by an independent program in another process; one wrong byte and the demo exits 1.
 
 mod card;
+mod huabei;
 mod outside;
 mod story;
-mod terminal;
+#[path = "../../../examples/till/till.rs"]
+#[expect(
+    dead_code,
+    reason = "the till is an example of its own, which uses more of it"
+)]
+mod till;
 mod transcript;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,7 +38,7 @@ pub fn run(arguments: &Demo) -> Outcome {
     let runtime = settings::runtime()?;
     let (checked, failed) = runtime.block_on(async {
         let server = DevServer::start(&folder.path, loopback()).await?;
-        let told = story::tell(&server, &outside, corrupt).await;
+        let told = story::tell(&server, &folder.path, &outside, corrupt).await;
         server.stop().await?;
         told.map_err(Failure::from)
     })?;

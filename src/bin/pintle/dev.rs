@@ -27,7 +27,7 @@ use crate::exit::{Failure, Kind, Outcome};
 use crate::{catalogue, serve, settings};
 
 const TEMPLATE: &str = include_str!("../../../keys-template/dev.toml");
-const TEST_KEYS: [(&str, &str); 3] = [
+const TEST_KEYS: [(&str, &str); 5] = [
     ("test-keys.toml", include_str!("demo/test_keys.toml")),
     (
         "test_alipay_rsa.pem",
@@ -36,6 +36,14 @@ const TEST_KEYS: [(&str, &str); 3] = [
     (
         "test_alipay_sm2.pem",
         include_str!("demo/test_alipay_sm2.pem"),
+    ),
+    (
+        "test_alipay_gateway_rsa.pem",
+        include_str!("../../../examples/alipay_gateway/keys/test_alipay_rsa.pem"),
+    ),
+    (
+        "test_alipay_gateway_sm2.pem",
+        include_str!("../../../examples/alipay_gateway/keys/test_alipay_sm2.pem"),
     ),
 ];
 /// The embedded token's PIN in development. It protects nothing: the folder is the secret.
@@ -46,6 +54,10 @@ pub struct DevServer {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub metrics: SocketAddr,
+    #[cfg_attr(
+        not(feature = "embedded-token"),
+        expect(dead_code, reason = "the demo shows it")
+    )]
     pub token: Token,
     pub catalogue: Catalogue,
     stop: watch::Sender<bool>,
@@ -183,7 +195,7 @@ impl Drop for Folder {
 }
 
 /// Without the feature there is no token to develop on: say how to get one.
-fn refuse_without_embedded_token() -> Outcome {
+pub fn refuse_without_embedded_token() -> Outcome {
     if cfg!(feature = "embedded-token") {
         return Ok(());
     }

@@ -8,6 +8,7 @@ mod bench;
 mod catalogue;
 mod ceremony;
 mod cli;
+#[cfg(feature = "embedded-token")]
 mod demo;
 mod dev;
 mod doctor;
@@ -38,7 +39,10 @@ fn run(cli: &cli::Cli) -> exit::Outcome {
         cli::Command::Init(arguments) => init::run(arguments, cli.output),
         cli::Command::Serve(arguments) => serve::run(arguments),
         cli::Command::Dev(arguments) => dev::run(arguments),
+        #[cfg(feature = "embedded-token")]
         cli::Command::Demo(arguments) => demo::run(arguments),
+        #[cfg(not(feature = "embedded-token"))]
+        cli::Command::Demo(_) => dev::refuse_without_embedded_token(),
         cli::Command::Keys(arguments) => keys::run(arguments, cli.output),
         cli::Command::Catalogue(arguments) => verify::run(arguments, cli.output),
         cli::Command::Store(arguments) => store::run(arguments, cli.output),

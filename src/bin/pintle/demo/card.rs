@@ -9,14 +9,14 @@ use pintle::service::pb::v1::{
 use serde_json::json;
 
 use crate::demo::story::{Day, Output, key, masked};
-use crate::demo::terminal::{self, PAN, PIN, Till, test_keys};
+use crate::demo::till::pin_pad::{self, PAN, PIN, PinPad, test_keys};
 
 /// What stands in the acquirer's message where the PIN block will be: 16 bytes in hexadecimal.
 const NO_BLOCK_YET: [u8; 16] = [0; 16];
 
 /// A till that has signed in, and the key blocks that its host keeps of it.
 pub struct Terminal {
-    till: Till,
+    till: PinPad,
     pin_key: Option<KeyRef>,
     mac_key: Option<KeyRef>,
 }
@@ -31,7 +31,7 @@ impl Day<'_> {
         second.await?;
         let mut keys = keys.into_iter();
         Ok(Terminal {
-            till: Till::signed_in(&field_62)?,
+            till: PinPad::signed_in(&field_62)?,
             pin_key: keys.next(),
             mac_key: keys.next(),
         })
@@ -80,7 +80,7 @@ impl Day<'_> {
         let card = masked(PAN);
         let title = format!("card {card}, PIN typed, block and MAC under its own keys:");
         self.page.line("till", &title);
-        let message = terminal::sale(25_800, 1, &block);
+        let message = pin_pad::sale(25_800, 1, &block);
         let mac = terminal.till.mac(&message)?;
         let [shown_block, shown_mac] = [&block, &mac].map(hex::encode_upper);
         self.page
@@ -91,7 +91,7 @@ impl Day<'_> {
             "check": "retail_mac", "key": hex::encode(terminal.till.mac_key()),
             "message": hex::encode(&message), "padding": 2, "length": 8, "mac": hex::encode(&mac),
         }))?;
-        let forwarded = terminal::sale(25_800, 1, &NO_BLOCK_YET);
+        let forwarded = pin_pad::sale(25_800, 1, &NO_BLOCK_YET);
         let offset = forwarded.len() - 2 * NO_BLOCK_YET.len();
         let asked = SecureMessageRequest {
             pin: Some(CarriedPin {
@@ -111,7 +111,7 @@ impl Day<'_> {
         if !answer.valid {
             bail!("the till's own MAC was not accepted");
         }
-        let sent = terminal::sale(25_800, 1, &answer.pin_block);
+        let sent = pin_pad::sale(25_800, 1, &answer.pin_block);
         let out = self.spoil(Output::PinAes, answer.pin_block);
         let title = "SecureMessage: MAC right, PIN to zpk-acquirer-aes, MAC under zak-acquirer:";
         self.page.line("acquirer", title);
@@ -170,7 +170,7 @@ impl Day<'_> {
     /// A void has no PIN: only its MACs go through.
     pub(super) async fn void(&mut self, terminal: &Terminal) -> Result<()> {
         self.page.part("09:15", "The sale is voided, without a PIN");
-        let message = terminal::void(25_800, 2);
+        let message = pin_pad::void(25_800, 2);
         let mac = terminal.till.mac(&message)?;
         let asked = carried(terminal, message.clone(), mac, message.clone());
         let answer = self.client.secure_message(asked).await?;
@@ -186,7 +186,7 @@ impl Day<'_> {
 
     pub(super) async fn refusals(&mut self, terminal: &Terminal, block: &[u8]) -> Result<()> {
         self.page.part("18:05", "What the service refuses");
-        let sale = terminal::sale(25_800, 3, block);
+        let sale = pin_pad::sale(25_800, 3, block);
         let mut wrong = terminal.till.mac(&sale)?;
         wrong[0] ^= 1;
         let asked = carried(terminal, sale.clone(), wrong, sale);

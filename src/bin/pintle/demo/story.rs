@@ -1,7 +1,8 @@
 //! The day itself: what the till and its gateway ask of the service, and what came of it. The
-//! card's part of it stands in `card`.
+//! card's part of it stands in `card`, Alipay's in `huabei`.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use pintle::client::{Client, Error, Refused};
@@ -11,7 +12,6 @@ use pintle::service::pb::v1::{
 use serde_json::{Value, json};
 
 use crate::demo::outside::Outside;
-use crate::demo::terminal::PAN;
 use crate::demo::transcript::Transcript;
 use crate::dev::DevServer;
 
@@ -56,6 +56,7 @@ impl Output {
 /// Tells the day; answers (outputs checked, outputs wrong).
 pub async fn tell(
     server: &DevServer,
+    folder: &Path,
     outside: &Outside,
     corrupt: Option<Output>,
 ) -> Result<(u32, u32)> {
@@ -68,13 +69,18 @@ pub async fn tell(
     };
     println!("Pintle demo: a till's day. Everything here is test data under published test keys.");
     day.open(server).await?;
+    let shop = day.open_shop(folder).await?;
     let terminal = day.sign_in().await?;
     let block = day.card_sale(&terminal).await?;
     day.other_zones(&terminal, &block).await?;
     day.void(&terminal).await?;
     day.huabei_sale().await?;
+    let first = day.huabei_by_qr(&shop).await?;
+    day.huabei_by_scan(&shop).await?;
+    day.unknown(&shop).await?;
+    day.refund(&shop, &first).await?;
     day.refusals(&terminal, &block).await?;
-    receipt();
+    day.close(&shop).await?;
     Ok(day.page.counts())
 }
 
@@ -248,24 +254,4 @@ fn shortened(text: &str) -> String {
     } else {
         format!("{}… ({} characters)", &text[..88], text.len())
     }
-}
-
-fn receipt() {
-    let card = format!("card {}", &masked(PAN)[9..]);
-    println!("\n       ┌──────────────────────────────┐");
-    for (left, right) in [
-        ("TEST SHOP · terminal T0001", ""),
-        (card.as_str(), "258.00"),
-        ("花呗 Huabei 3 × 200", "600.00"),
-        ("total", "858.00"),
-    ] {
-        // Each Chinese character is two columns wide.
-        let wide = left
-            .chars()
-            .filter(|c| ('\u{4e00}'..'\u{9fff}').contains(c))
-            .count();
-        let space = 28 - left.chars().count() - wide;
-        println!("       │ {left}{right:>space$} │");
-    }
-    println!("       └──────────────────────────────┘");
 }

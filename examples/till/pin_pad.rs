@@ -1,4 +1,5 @@
-//! The till's side of the story: what a PIN pad does with its own keys. Published test keys only.
+//! What a PIN pad does with its own keys: the only place of a till where there are any. Published
+//! test keys only.
 
 use anyhow::{Context, Result, anyhow};
 use pintle::domain::cipher::{BlockAlgorithm, BlockCipher, PinCipher};
@@ -25,13 +26,13 @@ pub mod test_keys {
 /// Length of a key and of its check value in field 62 of the till's sign-in.
 const PLACE_BYTES: usize = 20;
 
-/// A till that has signed in.
-pub struct Till {
+/// A PIN pad that has signed in.
+pub struct PinPad {
     pin_key: Vec<u8>,
     mac_key: Vec<u8>,
 }
 
-impl Till {
+impl PinPad {
     /// Takes its keys out of field 62: PIN key, MAC key, track key, each 16 bytes under its master
     /// key and 4 of check value.
     pub fn signed_in(field_62: &[u8]) -> Result<Self> {
