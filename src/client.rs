@@ -134,8 +134,33 @@ calls! {
     get_public_key: SigningServiceClient, GetPublicKeyRequest => GetPublicKeyResponse;
     /// `AlipayService.SignRequest`
     sign_request: AlipayServiceClient, SignRequestRequest => SignRequestResponse;
+    /// `AlipayService.SignPagePay`
+    sign_page_pay: AlipayServiceClient, SignPagePayRequest => SignPagePayResponse;
+    /// `AlipayService.SignAppPay`
+    sign_app_pay: AlipayServiceClient, SignAppPayRequest => SignAppPayResponse;
+    /// `AlipayService.EncryptContent`
+    encrypt_content: AlipayServiceClient, EncryptContentRequest => EncryptContentResponse;
+    /// `AlipayService.DecryptContent`
+    decrypt_content: AlipayServiceClient, DecryptContentRequest => DecryptContentResponse;
+    /// `AlipayService.ComputeCertificateSerial`
+    compute_certificate_serial: AlipayServiceClient,
+        ComputeCertificateSerialRequest => ComputeCertificateSerialResponse;
+    /// `AlipayService.CheckCertificateChain`
+    check_certificate_chain: AlipayServiceClient,
+        CheckCertificateChainRequest => CheckCertificateChainResponse;
     /// `AlipayService.VerifyResponse`
     verify_response: AlipayServiceClient, VerifyResponseRequest => VerifyResponseResponse;
+    /// `AlipayService.SignV3Request`
+    sign_v3_request: AlipayServiceClient, SignV3RequestRequest => SignV3RequestResponse;
+    /// `AlipayService.VerifyV3Response`
+    verify_v3_response: AlipayServiceClient, VerifyV3ResponseRequest => VerifyV3ResponseResponse;
+    /// `AlipayService.VerifyNotification`
+    verify_notification: AlipayServiceClient,
+        VerifyNotificationRequest => VerifyNotificationResponse;
+    /// `AlipayService.DiffSignString`
+    diff_sign_string: AlipayServiceClient, DiffSignStringRequest => DiffSignStringResponse;
+    /// `AlipayService.CheckProfile`
+    check_profile: AlipayServiceClient, CheckProfileRequest => CheckProfileResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

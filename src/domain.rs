@@ -5,6 +5,7 @@
 //! a key may be used for is not decided here but by `keys::policy`; who may ask, by `service`.
 
 pub mod alipay;
+pub mod certificate;
 pub mod certificate_request;
 pub mod check_value;
 pub mod cipher;

@@ -23,6 +23,31 @@ pub const RANDOM_BYTES_MAX: usize = 1024;
 pub const ALIPAY_PARAMETERS_MAX: usize = 64;
 /// Longest name of an Alipay parameter, bytes.
 pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
+/// Bytes on each side of the place where two strings part that are shown.
+pub const COMPARISON_WINDOW_BYTES: usize = 40;
+/// How long before a key's time is over a check of its profile says so.
+pub const PROFILE_EXPIRY_WARNING: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Signatures that the diagnosis of one failed verification checks, at most.
+pub const DIAGNOSIS_CHECKS_MAX: usize = 1024;
+/// Longest path with query of an Alipay v3 request, bytes.
+pub const ALIPAY_TARGET_BYTES_MAX: usize = 8192;
+/// Longest URL of a gateway, bytes.
+pub const GATEWAY_URL_BYTES_MAX: usize = 1024;
+/// Longest bundle of certificates, bytes.
+pub const CERTIFICATE_BUNDLE_BYTES_MAX: usize = 64 * 1024;
+/// Longest encrypted content of Alipay, characters: a message with its IV, its padding and its tag in
+/// base64.
+pub const CONTENT_CHARACTERS_MAX: usize = (MESSAGE_BYTES_MAX + 32).div_ceil(3) * 4;
+/// Largest message that carries such content, bytes.
+pub const CONTENT_MESSAGE_BYTES_MAX: usize = CONTENT_CHARACTERS_MAX + 8 * 1024;
+/// Largest message that carries three bundles of certificates, bytes.
+pub const CHAIN_MESSAGE_BYTES_MAX: usize = 3 * CERTIFICATE_BUNDLE_BYTES_MAX + 1024;
+/// Certificates of one bundle, at most.
+pub const CERTIFICATES_MAX: usize = 64;
+/// Certificates from a leaf to its root, both counted, at most.
+pub const CERTIFICATE_CHAIN_MAX: usize = 8;
+/// Pairs of certificates looked at in search of a chain, at most: each may cost a signature.
+pub const CERTIFICATE_CHECKS_MAX: usize = 32;
 
 /// Digits of a PIN (ISO 9564-1:2017, 8.1).
 pub const PIN_DIGITS_MIN: usize = 4;

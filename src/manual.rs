@@ -16,6 +16,9 @@ pub mod keys {}
 #[doc = include_str!("manual/macs.md")]
 pub mod macs {}
 
+#[doc = include_str!("manual/alipay_certificates.md")]
+pub mod alipay_certificates {}
+
 #[doc = include_str!("manual/ceremony.md")]
 pub mod ceremony {}
 

@@ -7,6 +7,8 @@
 pub mod alipay;
 pub mod approval;
 pub mod batch;
+pub mod certificate;
+pub mod content;
 pub mod context;
 pub mod data;
 pub mod decimalisation;
@@ -26,7 +28,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::notification::FormError;
 use crate::domain::alipay::response::ResponseError;
+use crate::domain::alipay::v3;
+use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
 use crate::domain::track::TrackError;
@@ -88,12 +93,36 @@ pub enum Error {
     /// The parameters cannot be signed.
     #[error(transparent)]
     Parameters(#[from] AlipayError),
+    /// The certificates, in which field.
+    #[error("{0}: {1}")]
+    Certificates(&'static str, #[source] CertificateError),
+    /// No certificate of a bundle is signed in the family of a scheme.
+    #[error("no certificate of the bundle is signed in the family of sign_type")]
+    RootsMissing,
+    /// Encrypted content is longer than it may be.
+    #[error("the content is too long")]
+    ContentTooLong,
+    /// Everything that depends on the content's clear text, and its base64.
+    #[error("the content was rejected")]
+    ContentRejected,
     /// The response is longer than one may be.
     #[error("the body is too long")]
     BodyTooLong,
     /// The response has no signed bytes.
     #[error(transparent)]
     Response(#[from] ResponseError),
+    /// The notification is longer than one may be.
+    #[error("the form is too long")]
+    FormTooLong,
+    /// The notification is no form.
+    #[error(transparent)]
+    Form(#[from] FormError),
+    /// A v3 request cannot be signed as it is.
+    #[error(transparent)]
+    V3(#[from] v3::Malformed),
+    /// The v3 protocol has RSA2 only.
+    #[error("the key's scheme is not RSA2, which is all that v3 has")]
+    V3Scheme,
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,
@@ -192,4 +221,10 @@ pub enum KeyRole {
     IncomingMac,
     /// The one of the MAC that goes.
     OutgoingMac,
+    /// One that may have signed instead.
+    Other,
+    /// An application's own.
+    App,
+    /// Alipay's.
+    Alipay,
 }

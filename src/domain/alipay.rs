@@ -3,9 +3,16 @@
 //! JSON, percent-decodes, trims or keeps a list of known parameters. Responses, notifications and
 //! the v3 protocol have other rules, each in a module of its own.
 
+pub mod certificate_serial;
 mod charset;
+pub mod comparison;
+pub mod content;
+pub mod diagnosis;
 mod json;
+pub mod notification;
+pub mod page;
 pub mod response;
+pub mod v3;
 
 use crate::domain::rsa;
 use crate::limits::{ALIPAY_NAME_BYTES_MAX, ALIPAY_PARAMETERS_MAX, MESSAGE_BYTES_MAX};
@@ -72,6 +79,9 @@ pub enum AlipayError {
         /// The charset.
         charset: &'static str,
     },
+    /// A `biz_content` that a browser would change on the way: with a line break in it.
+    #[error("the parameter biz_content has a line break, which no form carries as it is")]
+    LineBreakInForm,
 }
 
 impl SignType {
@@ -183,6 +193,7 @@ impl AlipayError {
             }
             Self::SignTypeMissing | Self::SignTypeUnknown => Some("sign_type"),
             Self::CharsetUnknown => Some("charset"),
+            Self::LineBreakInForm => Some("biz_content"),
         }
     }
 }

@@ -5,7 +5,7 @@
 use crate::limits::{RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN, RSA_WEAK_MODULUS_BITS_MIN};
 use aws_lc_rs::signature::{
     RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-    RsaPublicKeyComponents,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents,
 };
 use der::asn1::{BitStringRef, UintRef};
 use der::{Decode, Encode};
@@ -26,6 +26,10 @@ pub enum Hash {
     Sha1,
     /// SHA-256: Alipay's `RSA2`.
     Sha256,
+    /// SHA-384: in certificates only.
+    Sha384,
+    /// SHA-512: in certificates only.
+    Sha512,
 }
 
 /// Why bytes are not a key; all of it is the key giver's fault.
@@ -135,7 +139,7 @@ impl Hash {
     pub fn modulus_bits_min(self) -> usize {
         match self {
             Self::Sha1 => RSA_WEAK_MODULUS_BITS_MIN,
-            Self::Sha256 => RSA_MODULUS_BITS_MIN,
+            Self::Sha256 | Self::Sha384 | Self::Sha512 => RSA_MODULUS_BITS_MIN,
         }
     }
 }
@@ -163,6 +167,8 @@ pub fn verify_with_weak_modulus(
     let parameters = match hash {
         Hash::Sha1 => &RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
         Hash::Sha256 => &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        Hash::Sha384 => &RSA_PKCS1_2048_8192_SHA384,
+        Hash::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
     };
     RsaPublicKeyComponents {
         n: &key.n,

@@ -13,8 +13,8 @@ use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{
-    self, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, KEY_TYPES, LAYOUTS, MACS_BY_NAME, Named,
-    SCHEMES, SIGNATURES, TRACK_LAYOUTS,
+    self, CONTENT_FORMS, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, KEY_TYPES, LAYOUTS,
+    MACS_BY_NAME, Named, SCHEMES, SIGNATURES, TRACK_LAYOUTS,
 };
 use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
@@ -48,6 +48,7 @@ pub(in crate::keys) struct KeyEntry {
     sign_in: Option<SignInEntry>,
     dukpt: Option<DukptEntry>,
     pin_verification: Option<PinVerificationEntry>,
+    alipay_content: Option<AlipayContentEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -123,6 +124,12 @@ pub(in crate::keys) struct DataEntry {
 #[serde(deny_unknown_fields)]
 pub(in crate::keys) struct TrackEntry {
     pub(in crate::keys) layout: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::keys) struct AlipayContentEntry {
+    pub(in crate::keys) form: String,
 }
 
 #[derive(Deserialize)]
@@ -311,6 +318,7 @@ impl KeyEntry {
             sign_in: self.sign_in.as_ref(),
             dukpt: self.dukpt.as_ref(),
             pin_verification: self.pin_verification.as_ref(),
+            alipay_content: self.alipay_content.as_ref(),
         }
     }
 }
@@ -329,6 +337,7 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) sign_in: Option<&'a SignInEntry>,
     pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
     pub(in crate::keys) pin_verification: Option<&'a PinVerificationEntry>,
+    pub(in crate::keys) alipay_content: Option<&'a AlipayContentEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -396,6 +405,11 @@ impl PolicyEntries<'_> {
         if let Some(verification) = &self.pin_verification {
             policy.pin_verification = verification.read(faults);
             complete &= policy.pin_verification.is_some();
+        }
+        if let Some(content) = &self.alipay_content {
+            let form = faults.named("alipay_content.form", &content.form, CONTENT_FORMS);
+            policy.alipay_content = form;
+            complete &= form.is_some();
         }
         complete.then_some(policy)
     }

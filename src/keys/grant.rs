@@ -31,6 +31,7 @@
 use std::sync::Arc;
 
 use crate::domain::alipay::SignType;
+use crate::domain::alipay::content::ContentForm;
 use crate::domain::cipher::{PinCipher, Tdes};
 use crate::domain::data;
 use crate::domain::key_block::{ProtectionKeys, Version};
@@ -218,6 +219,11 @@ impl Grant<ReadPublicKey> {
         self.part
     }
 
+    /// When its time is over, seconds since 1970.
+    pub fn expiry(&self) -> Option<u64> {
+        self.key.header().expiry
+    }
+
     /// The public half: SubjectPublicKeyInfo, DER.
     pub fn subject_public_key_info(&self) -> &[u8] {
         self.key.header().public_key.as_deref().unwrap_or_default()
@@ -240,6 +246,11 @@ impl Grant<DecryptData> {
         self.key.header().policy.track
     }
 
+    /// How it encrypts what goes to Alipay and comes from there; none where it does not.
+    pub fn alipay_content(&self) -> Option<ContentForm> {
+        self.key.header().policy.alipay_content
+    }
+
     /// What is under it may be put under another key, but not come out clear.
     pub fn translates_only(&self) -> bool {
         self.key.header().policy.translate_only
@@ -260,6 +271,11 @@ impl Grant<EncryptData> {
     /// How it enciphers tracks; none where it does not.
     pub fn track(&self) -> Option<track::Layout> {
         self.key.header().policy.track
+    }
+
+    /// How it encrypts what goes to Alipay and comes from there; none where it does not.
+    pub fn alipay_content(&self) -> Option<ContentForm> {
+        self.key.header().policy.alipay_content
     }
 
     /// Whether what is put under it could come out clear again, here and under this very key.

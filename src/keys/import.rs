@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pkcs8::SecretDocument;
 use serde::Deserialize;
 
@@ -223,7 +225,7 @@ fn given_value(
 
 fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Given> {
     let document = match SecretDocument::from_pem(pem) {
-        Ok(("PRIVATE KEY", document)) => document,
+        Ok(("PRIVATE KEY", document)) => Secret::new(document.as_bytes().to_vec()),
         Ok(("ENCRYPTED PRIVATE KEY", _)) => {
             faults.add(
                 "pkcs8",
@@ -232,14 +234,18 @@ fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Giv
             return None;
         }
         _ => {
-            faults.add(
-                "pkcs8",
-                "not a PEM file with one PRIVATE KEY (`openssl pkcs8 -topk8 -nocrypt` makes one)",
-            );
-            return None;
+            let Some(bare) = without_pem_lines(pem) else {
+                faults.add(
+                    "pkcs8",
+                    "neither a PEM file with one PRIVATE KEY (`openssl pkcs8 -topk8 -nocrypt` makes \
+                     one) nor its base64",
+                );
+                return None;
+            };
+            bare
         }
     };
-    let der = document.as_bytes();
+    let der = document.expose_secret();
     let given = if spec.algorithm == Algorithm::Sm2 {
         sm2::PrivateKey::from_pkcs8(der).ok().map(Given::Sm2)
     } else {
@@ -256,6 +262,18 @@ fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Giv
         faults.add("pkcs8", "not a private key of the entry's algorithm");
     }
     given
+}
+
+/// The base64 alone, as Alipay's key tool writes it. Neither copy of it grows while it is made.
+fn without_pem_lines(text: &str) -> Option<Secret<Vec<u8>>> {
+    let mut dense = Secret::new(String::with_capacity(text.len()));
+    let characters = text.chars().filter(|c| !c.is_ascii_whitespace());
+    dense.expose_secret_mut().extend(characters);
+    let mut der = Secret::new(vec![0; text.len()]);
+    let length = STANDARD.decode_slice(dense.expose_secret(), der.expose_secret_mut());
+    let length = length.ok().filter(|length| *length > 0)?;
+    der.expose_secret_mut().truncate(length);
+    Some(der)
 }
 
 /// Compares a partner's check value with ours, at the length the partner gave.

@@ -6,6 +6,7 @@
 //! `keys::spec` before the key is made; what a grant allows is checked in `keys::policy`.
 
 use crate::domain::alipay::SignType;
+use crate::domain::alipay::content::ContentForm;
 use crate::domain::data;
 use crate::domain::mac;
 use crate::domain::pin_block::Format;
@@ -22,8 +23,8 @@ pub(in crate::keys) mod vocabulary;
 pub use self::dukpt::{DukptPolicy, DukptWords};
 pub use self::verification::{PinVerification, PinVerificationWords};
 use self::vocabulary::{
-    DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, LAYOUTS, Named, PADDINGS, SCHEMES, SIGNATURES,
-    TRACK_LAYOUTS, form,
+    CONTENT_FORMS, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, LAYOUTS, Named, PADDINGS, SCHEMES,
+    SIGNATURES, TRACK_LAYOUTS, form,
 };
 pub use self::vocabulary::{FormatSet, UsageSet};
 
@@ -63,6 +64,8 @@ pub struct KeyPolicy {
     pub dukpt: Option<DukptPolicy>,
     /// How a PIN verification key verifies.
     pub pin_verification: Option<PinVerification>,
+    /// How this key encrypts what goes to Alipay and comes from there; it is for nothing else.
+    pub alipay_content: Option<ContentForm>,
 }
 
 impl KeyPolicy {
@@ -115,6 +118,10 @@ impl KeyPolicy {
                 .as_ref()
                 .map(PinVerification::words)
                 .unwrap_or_default(),
+            alipay_content: word(
+                self.alipay_content
+                    .map(|form| Named::word_of(CONTENT_FORMS, form)),
+            ),
         }
     }
 
@@ -161,6 +168,9 @@ impl KeyPolicy {
         self.encode_data(&mut writer);
         let sign_in = self.sign_in.map(vocabulary::layout_bytes);
         writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
+        if let Some(form) = self.alipay_content {
+            writer.put(TAG_ALIPAY_CONTENT, &[Named::code_of(CONTENT_FORMS, form)]);
+        }
         writer.finish()
     }
 
@@ -213,6 +223,9 @@ impl KeyPolicy {
         policy.decode_data(&mut reader)?;
         if let Some(value) = reader.take_if(TAG_SIGN_IN)? {
             policy.sign_in = Some(vocabulary::layout_of_bytes(value)?);
+        }
+        if let Some(value) = reader.take_if(TAG_ALIPAY_CONTENT)? {
+            policy.alipay_content = Some(Named::of_code(CONTENT_FORMS, single(value)?)?);
         }
         reader.end()?;
         if policy.encode() == bytes {
@@ -276,6 +289,10 @@ impl KeyPolicy {
         }
         if self.translate_only {
             parts.push("translates only".to_owned());
+        }
+        if let Some(form) = self.alipay_content {
+            let form = Named::word_of(CONTENT_FORMS, form);
+            parts.push(format!("Alipay content {form}"));
         }
     }
 }
@@ -358,6 +375,7 @@ const TAG_DATA: u8 = 25;
 const TAG_TRACK: u8 = 26;
 const TAG_TRANSLATE_ONLY: u8 = 27;
 const TAG_SIGN_IN: u8 = 28;
+const TAG_ALIPAY_CONTENT: u8 = 32;
 
 #[cfg(test)]
 mod tests;

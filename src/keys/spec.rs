@@ -137,6 +137,10 @@ impl KeySpec {
                 "pin_verification",
                 own.pin_verification != other.pin_verification,
             ),
+            (
+                "alipay_content.form",
+                own.alipay_content != other.alipay_content,
+            ),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -220,6 +224,7 @@ impl KeySpec {
         if let Some(algorithm) = self.algorithm.block_algorithm() {
             self.check_data_under(algorithm, decrypts, faults);
         }
+        self.check_content(faults);
     }
 
     /// What holds of data and tracks whichever key lists them; the cipher is that of the data keys
@@ -245,6 +250,31 @@ impl KeySpec {
         }
     }
 
+    /// Alipay gives out AES keys of 128 bits only.
+    fn check_content(&self, faults: &mut Faults) {
+        let policy = &self.policy;
+        let Some(form) = policy.alipay_content else {
+            return;
+        };
+        let fits = match self.algorithm {
+            Algorithm::Aes128 => form.fits(BlockAlgorithm::Aes),
+            Algorithm::Sm4 => form.fits(BlockAlgorithm::Sm4),
+            _ => false,
+        };
+        if !fits {
+            faults.add(
+                "alipay_content.form",
+                "AES and AES_V2 are of AES-128 keys, SM4 of SM4 keys",
+            );
+        }
+        if policy.data.is_some() || policy.track.is_some() || policy.translate_only {
+            faults.add(
+                "alipay_content",
+                "a key for Alipay's content is for no other data",
+            );
+        }
+    }
+
     /// Policies of other usages have no place in this one.
     fn refuse_others(&self, faults: &mut Faults) {
         let policy = &self.policy;
@@ -264,6 +294,9 @@ impl KeySpec {
             && (policy.data.is_some() || policy.track.is_some() || policy.translate_only)
         {
             faults.add("data", "only data keys have a mode or a track layout");
+        }
+        if self.usage != Usage::DataEncryption && policy.alipay_content.is_some() {
+            faults.add("alipay_content", "only data keys encrypt content");
         }
         if self.usage != Usage::Signature && policy.signature.is_some() {
             faults.add("signature", "only signing keys have a signature scheme");
@@ -462,6 +495,9 @@ pub(in crate::keys) fn is_weak(
     weak_mac
         || algorithm == Algorithm::Des
         || policy.data.is_some_and(|rule| rule.is_weak(decrypts))
+        || policy
+            .alipay_content
+            .is_some_and(|form| form.is_weak(decrypts))
         || policy.sign_in.is_some_and(Layout::has_single_des)
         || policy.signature == Some(SignType::Rsa)
         || policy.pin_inputs.contains(Format::X98NoPan)

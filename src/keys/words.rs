@@ -6,8 +6,8 @@
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
-    CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry, MacEntry, PinEntry,
-    PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
+    AlipayContentEntry, CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry,
+    MacEntry, PinEntry, PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
 };
 use crate::keys::exchange::Wanted;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
@@ -73,6 +73,8 @@ pub struct PolicyWords {
     pub dukpt: Option<DukptWords>,
     /// How a PIN verification key verifies.
     pub pin_verification: PinVerificationWords,
+    /// How it encrypts what goes to Alipay; empty where it is not for that.
+    pub alipay_content: String,
 }
 
 /// A data rule in words.
@@ -246,6 +248,7 @@ impl PolicyWords {
             replay_window: words.replay_window,
         });
         let pin_verification = self.pin_verification.entry();
+        let alipay_content = some(&self.alipay_content).map(|form| AlipayContentEntry { form });
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -259,6 +262,7 @@ impl PolicyWords {
             sign_in: sign_in.as_ref(),
             dukpt: dukpt.as_ref(),
             pin_verification: pin_verification.as_ref(),
+            alipay_content: alipay_content.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;
@@ -400,6 +404,58 @@ mod tests {
                     weak: *also == "weak",
                     translate_only: *also == "translate",
                     track_layout: track.to_owned(),
+                    ..PolicyWords::default()
+                },
+                ..KeyWords::default()
+            };
+            match words.spec() {
+                Err(fault) => assert_eq!(fault.field, *field, "{words:?}"),
+                Ok(spec) => {
+                    assert_eq!("", *field, "{words:?}");
+                    let policy = spec.policy.words();
+                    let again = KeyWords { policy, ..words };
+                    assert_eq!(again.spec().unwrap(), spec);
+                }
+            }
+        }
+    }
+
+    /// Usage, mode and algorithm; the form, whether it is accepted as weak, whether it has a mode too;
+    /// the field at fault.
+    #[rustfmt::skip]
+    const CONTENT_KEYS: &[([&str; 3], (&str, bool, bool), &str)] = &[
+        (["D0", "B", "AES-128"], ("AES", true, false), ""),
+        (["D0", "E", "AES-128"], ("AES", true, false), ""),
+        (["D0", "B", "AES-128"], ("AES_V2", true, false), ""),
+        (["D0", "E", "AES-128"], ("AES_V2", false, false), ""),
+        (["D0", "B", "SM4"], ("SM4", false, false), ""),
+        (["D0", "B", "AES-128"], ("AES", false, false), "weak"),
+        (["D0", "D", "AES-128"], ("AES_V2", false, false), "weak"),
+        (["D0", "B", "SM4"], ("SM4", true, false), "weak"),
+        (["D0", "B", "AES-256"], ("AES", true, false), "alipay_content.form"),
+        (["D0", "B", "SM4"], ("AES", true, false), "alipay_content.form"),
+        (["D0", "B", "AES-128"], ("SM4", false, false), "alipay_content.form"),
+        (["D0", "B", "AES-128"], ("AES_GCM", false, false), "alipay_content.form"),
+        (["D0", "B", "SM4"], ("SM4", false, true), "alipay_content"),
+        (["K1", "B", "AES-128"], ("AES", true, false), "alipay_content"),
+    ];
+
+    #[test]
+    fn a_content_key_is_of_its_forms_cipher_and_for_nothing_else() {
+        for ([usage, mode, algorithm], (form, weak, also_data), field) in CONTENT_KEYS {
+            let words = KeyWords {
+                name: "content".to_owned(),
+                usage: (*usage).to_owned(),
+                mode: (*mode).to_owned(),
+                algorithm: (*algorithm).to_owned(),
+                policy: PolicyWords {
+                    alipay_content: (*form).to_owned(),
+                    weak: *weak,
+                    data: also_data.then(|| DataWords {
+                        mode: "GCM".to_owned(),
+                        tag_length: 16,
+                        ..DataWords::default()
+                    }),
                     ..PolicyWords::default()
                 },
                 ..KeyWords::default()

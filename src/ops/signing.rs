@@ -229,6 +229,24 @@ impl Verifiers {
         self.active.scheme()
     }
 
+    /// Whether the signature would be right under a scheme that need not be the key's own: to tell why it
+    /// is not, never to accept it.
+    pub fn match_under(&self, scheme: SignType, message: &[u8], signature: &[u8]) -> bool {
+        matches(scheme, self.active.public_key(), message, signature)
+    }
+
+    /// Whether this is the public half of the active key.
+    pub fn is(&self, other: &open_key::PublicKey) -> bool {
+        match (self.active.public_key(), other) {
+            (open_key::PublicKey::Rsa(one), open_key::PublicKey::Rsa(other)) => one == other,
+            (open_key::PublicKey::Sm2(one), open_key::PublicKey::Sm2(other)) => {
+                one.to_bytes() == other.to_bytes()
+            }
+            (open_key::PublicKey::Rsa(_), open_key::PublicKey::Sm2(_))
+            | (open_key::PublicKey::Sm2(_), open_key::PublicKey::Rsa(_)) => false,
+        }
+    }
+
     /// Whether the signature is right, and by which version; where it is not, the active one is named.
     pub fn check(&self, message: &[u8], signature: &[u8]) -> (bool, KeyUse) {
         let mut all = std::iter::once(&self.active).chain(&self.others);

@@ -11,7 +11,10 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::alipay::AlipayError;
+use crate::domain::alipay::notification::FormError;
 use crate::domain::alipay::response::ResponseError;
+use crate::domain::alipay::v3;
+use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
@@ -111,6 +114,10 @@ impl Fault {
             }
             Operation::RandomLength => Self::at(Reason::RandomLength, "length"),
             Operation::Parameters(error) => Self::of_parameters(error),
+            Operation::Certificates(field, error) => Self::of_certificates(field, *error),
+            Operation::RootsMissing => Self::at(Reason::CertificateFamilyMissing, "sign_type"),
+            Operation::ContentTooLong => Self::at(Reason::MessageTooLarge, "content"),
+            Operation::ContentRejected => Self::at(Reason::DataRejected, "content"),
             Operation::BodyTooLong => Self::at(Reason::MessageTooLarge, "body"),
             Operation::Response(error) => match error {
                 ResponseError::Node => Self::at(Reason::FieldMalformed, "node"),
@@ -119,6 +126,13 @@ impl Fault {
                 ResponseError::Twice => Self::at(Reason::ResponseNodeTwice, "body"),
             },
             Operation::Subject => Self::at(Reason::SubjectMalformed, "subject"),
+            Operation::FormTooLong => Self::at(Reason::MessageTooLarge, "form"),
+            Operation::Form(error) => match error {
+                FormError::TooMany => Self::at(Reason::ParameterTooMany, "form"),
+                FormError::Name | FormError::Twice => Self::at(Reason::FormMalformed, "form"),
+            },
+            Operation::V3(v3::Malformed { field }) => Self::at(Reason::FieldMalformed, field),
+            Operation::V3Scheme => Self::at(Reason::KeyUsageRefused, "key"),
             Operation::SignatureEncoding => Self::at(Reason::SignatureEncodingRefused, "encoding"),
             Operation::SignTypeMismatch => Self::at(Reason::SignTypeMismatch, SIGN_TYPE),
             Operation::PinFormatRefused => Self::at(Reason::PinFormatRefused, "source_format"),
@@ -152,6 +166,22 @@ impl Fault {
             AlipayError::SignTypeMissing => Self::at(Reason::ParameterMissing, SIGN_TYPE),
             AlipayError::SignTypeUnknown => Self::at(Reason::ParameterMalformed, SIGN_TYPE),
             AlipayError::CharsetUnknown => Self::at(Reason::CharsetUnknown, "parameters.charset"),
+            AlipayError::LineBreakInForm => {
+                Self::at(Reason::ParameterMalformed, "parameters.biz_content")
+            }
+        }
+    }
+
+    const fn of_certificates(field: Field, error: CertificateError) -> Self {
+        match error {
+            CertificateError::Missing => Self::at(Reason::MissingField, field),
+            CertificateError::TooLong | CertificateError::TooMany => {
+                Self::at(Reason::MessageTooLarge, field)
+            }
+            CertificateError::OtherBlock => Self::at(Reason::CertificateOtherBlock, field),
+            CertificateError::Encoding | CertificateError::Malformed => {
+                Self::at(Reason::CertificateMalformed, field)
+            }
         }
     }
 
@@ -188,6 +218,9 @@ impl Fault {
             KeyRole::Terminal => "terminal_key",
             KeyRole::IncomingMac => "incoming_mac_key",
             KeyRole::OutgoingMac => "outgoing_mac_key",
+            KeyRole::Other => "other_key",
+            KeyRole::App => "app_key",
+            KeyRole::Alipay => "alipay_key",
         }
     }
 
@@ -261,7 +294,10 @@ impl Fault {
             | KeyRole::DestinationProtection
             | KeyRole::Parent
             | KeyRole::Terminal
-            | KeyRole::Transport => "ksn",
+            | KeyRole::Transport
+            | KeyRole::Other
+            | KeyRole::App
+            | KeyRole::Alipay => "ksn",
         };
         match fault {
             KsnFault::Missing => Self::at(Reason::MissingField, field),

@@ -240,6 +240,19 @@ pub fn single_keys_are_imported_by_call(place: &Place) {
     let sm2_of_rsa = import_pkcs8(catalogue, &tenant, spec(SM2), &pem_text);
     let error = refusal(desk.runtime.block_on(sm2_of_rsa));
     assert!(matches!(error, Error::FileRefused { .. }), "{error}");
+
+    // As Alipay's key tool writes a key: base64 without the two lines.
+    let text = std::fs::read_to_string(pem(place, "SM2", "sm2.pem")).unwrap();
+    let bare: String = text.lines().filter(|line| !line.starts_with('-')).collect();
+    let cut = Secret::new(bare[4..].to_owned());
+    let error = desk
+        .runtime
+        .block_on(import_pkcs8(catalogue, &tenant, spec(SM2), &cut));
+    assert!(matches!(refusal(error), Error::FileRefused { .. }));
+    let bare = Secret::new(bare);
+    let call = import_pkcs8(catalogue, &tenant, spec(SM2), &bare);
+    assert_eq!(desk.runtime.block_on(call).unwrap().version, 1);
+    assert!(desk.resolve(catalogue, "sm2").is_ok());
 }
 
 fn import(

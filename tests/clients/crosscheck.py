@@ -6,10 +6,11 @@ is hexadecimal, `true`, `false`, or `error` and why. To add a family: a function
 psec (PIN blocks, retail MACs, key blocks), cryptography (that is OpenSSL), gmssl (SM2).
 """
 
+import base64
 import sys
 
 import psec.mac
-from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives import hashes, hmac, padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
@@ -120,6 +121,27 @@ def sm2_sign(private, public, nonce, data):
 
 def sm2_verify(public, signature, data):
     return _gmssl(public).verify_with_sm3(signature.hex(), data)
+
+
+def _content_cbc(key, iv, data):
+    padder = padding.PKCS7(128).padder()
+    encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    return encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
+
+
+def content_aes(key, data):
+    return base64.b64encode(_content_cbc(key, bytes(16), data))
+
+
+def content_aes_v2(key, iv, data):
+    return base64.b64encode(iv + _content_cbc(key, iv, data))
+
+
+def content_sm4(key, iv, data):
+    """A GCM IV of 16 bytes."""
+    encryptor = Cipher(algorithms.SM4(key), modes.GCM(iv)).encryptor()
+    sealed = encryptor.update(data) + encryptor.finalize()
+    return base64.b64encode(iv + sealed + encryptor.tag)
 
 
 PLAIN = {"1", "2", "3", "upper", "lower", *HASHES}

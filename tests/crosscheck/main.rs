@@ -1,5 +1,5 @@
 //! What we compute, computed again by somebody else's program in a process of its own: psec, OpenSSL
-//! by Python's cryptography, gmssl. Inputs are pseudo-random and the same in every run.
+//! by Python's cryptography, gmssl; certificates by the command openssl. Inputs are pseudo-random and the same in every run.
 //!
 //! `PINTLE_CROSSCHECK` says how many inputs each family gets; 300 where it is not set, 100,000 under
 //! `make crosscheck`. To add a family: a test beside the others, and a function of its name in
@@ -11,6 +11,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod certificate;
+mod content;
 mod inputs;
 mod mac;
 mod oracle;

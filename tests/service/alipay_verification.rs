@@ -32,7 +32,7 @@ static GROUPS: LazyLock<Value> =
 static KEYS: LazyLock<&Value> = LazyLock::new(|| &GROUPS["keys"]);
 
 /// The name of Alipay's key of a scheme, imported the first time.
-async fn alipay(world: &'static World, scheme: SignType) -> &'static str {
+pub async fn alipay(world: &'static World, scheme: SignType) -> &'static str {
     static IMPORTED: OnceCell<()> = OnceCell::const_new();
     let all = async || {
         for scheme in [SignType::Rsa2, SignType::Sm2] {
@@ -76,7 +76,7 @@ async fn import(world: &World, name: &str, scheme: SignType) {
 }
 
 /// Alipay's signature, in base64.
-fn sign(scheme: SignType, content: &[u8]) -> String {
+pub fn sign(scheme: SignType, content: &[u8]) -> String {
     let der = |name: &str| {
         let pem = KEYS[name].as_str().unwrap();
         der::Document::from_pem(pem).unwrap().1.into_vec()

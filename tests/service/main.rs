@@ -12,6 +12,12 @@
 )]
 
 mod alipay;
+mod alipay_certificates;
+mod alipay_content;
+mod alipay_diagnosis;
+mod alipay_notification;
+mod alipay_page;
+mod alipay_v3;
 mod alipay_verification;
 mod approval;
 mod attack_pin;

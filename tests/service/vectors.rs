@@ -224,7 +224,14 @@ const EXPRESSIBLE: &[&str] = &[
     "sm2_verify",
     "alipay.v2_request",
     "alipay.v2_response",
+    "alipay.notify",
+    "alipay.v3_request",
+    "alipay.v3_response",
     "alipay.sm2",
+    "alipay.page_pay",
+    "alipay.cert_sn",
+    "alipay.cert_chain",
+    "alipay.content_encryption",
 ];
 
 async fn run(bench: &Bench, file: &str, cases: &[Value], tally: &mut Tally) {

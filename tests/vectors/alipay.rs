@@ -1,11 +1,14 @@
 //! Alipay's own vector form: one object of groups, the keys among them. Those that no operation
 //! takes are named with the reason.
 
+#[path = "alipay_v3.rs"]
+mod v3;
 #[path = "alipay_verification.rs"]
 mod verification;
 
 use crate::case::{bytes, known, object, text};
 use crate::report::{Outcome, Report, guarded};
+use crate::{alipay_certificates, alipay_content, alipay_page};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pintle::domain::alipay::{SignType, StringToSign};
@@ -36,6 +39,9 @@ pub fn run(file: &str, groups: &Map<String, Value>, report: &mut Report) {
             );
         } else if group == "sm2" {
             run_sm2(file, groups, value, report);
+        } else if let Some(check) = object_check(group) {
+            let place = format!("{file} {group}");
+            report.outcome(&op(group), &place, outcome(|| check(fields(value)?)));
         } else if !matches!(group.as_str(), "_about" | "keys") {
             let cases = value.as_array().map_or(1, Vec::len);
             (0..cases).for_each(|_| report.unsupported(&op(group), reason(group)));
@@ -48,9 +54,25 @@ type Check = fn(&Map<String, Value>, &Map<String, Value>) -> Result<(), String>;
 fn list_check(group: &str) -> Option<Check> {
     match group {
         "v2_request" => Some(request),
+        "page_pay" => Some(alipay_page::page_pay),
+        "cert_sn" => Some(|_, case| alipay_certificates::serial(case)),
+        "content_encryption" => Some(|_, case| alipay_content::content(case)),
         "v2_response" => Some(verification::response),
+        "notify" => Some(verification::notification),
+        "v3_request" => Some(v3::request),
+        "v3_response" => Some(v3::response),
         "sm3_gbt_32905" => Some(|_, case| sm3(case)),
         "sm4_gbt_32907" => Some(|_, case| sm4(case)),
+        _ => None,
+    }
+}
+
+type ObjectCheck = fn(&Map<String, Value>) -> Result<(), String>;
+
+fn object_check(group: &str) -> Option<ObjectCheck> {
+    match group {
+        "cert_chain" => Some(alipay_certificates::chain),
+        "sm4_gcm_rfc8998" => Some(alipay_content::gcm),
         _ => None,
     }
 }
@@ -61,10 +83,6 @@ fn op(group: &str) -> String {
 
 fn reason(group: &str) -> &'static str {
     match group {
-        "notify" => "notifications are not verified yet",
-        "v3_request" | "v3_response" => "the v3 protocol is not offered yet",
-        "cert_sn" | "cert_chain" => "certificates are not handled yet",
-        "content_encryption" | "sm4_gcm_rfc8998" => "content encryption is not offered yet",
         "wechat_v3" => "WeChat Pay is not offered yet",
         "unionpay_5_1_0" => "the UnionPay gateway is not offered yet",
         _ => "not an operation of this version",
@@ -151,7 +169,7 @@ fn request(groups: &Map<String, Value>, case: &Map<String, Value>) -> Result<(),
     Ok(())
 }
 
-fn verifies(
+pub(crate) fn verifies(
     groups: &Map<String, Value>,
     scheme: SignType,
     message: &[u8],

@@ -1,6 +1,7 @@
-//! What Alipay signs: responses, by their raw bytes.
+//! What Alipay signs: responses and notifications, by their raw bytes.
 
 use pintle::domain::alipay::SignType;
+use pintle::domain::alipay::notification::Notification;
 use pintle::domain::alipay::response::Response;
 use serde_json::{Map, Value};
 
@@ -38,6 +39,52 @@ pub fn response(groups: &Map<String, Value>, case: &Map<String, Value>) -> Resul
     }
     Err(format!("valid is {valid}"))
 }
+
+/// The string that was signed of a notification: one of the readings verifies, and it is the file's.
+pub fn notification(groups: &Map<String, Value>, case: &Map<String, Value>) -> Result<(), String> {
+    known(case, NOTIFICATION_FIELDS, "of a notification")?;
+    let charset = text(case, "charset")?;
+    let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).ok_or("unknown charset")?;
+    let parsed = Notification::parse(text(case, "form_body")?.as_bytes());
+    let parsed = parsed.map_err(|error| error.to_string())?;
+    let sign = text(case, "sign")?;
+    if parsed.value("sign") != Some(sign.as_bytes()) {
+        return Err("another sign".to_owned());
+    }
+    let keys = object(groups, "keys")?;
+    let mut valid = None;
+    for (reading, string) in parsed.strings_to_sign() {
+        if signed_by(keys, "alipay", SignType::Rsa2, &string, sign)? {
+            valid = Some((reading, string));
+            break;
+        }
+    }
+    if Some(&Value::Bool(valid.is_some())) != case.get("valid") {
+        return Err(format!("valid is {}", valid.is_some()));
+    }
+    let Some((reading, string)) = valid else {
+        return Ok(());
+    };
+    let dropped = case.get("dropped").and_then(Value::as_array);
+    let dropped = dropped.ok_or("dropped is not a list")?;
+    if reading.sign_type == dropped.iter().any(|name| name == "sign_type") {
+        return Err("sign_type is read the other way".to_owned());
+    }
+    let expected = encoding.encode(text(case, "string_to_sign")?).0;
+    same("string to sign", &string, &expected)
+}
+
+const NOTIFICATION_FIELDS: &[&str] = &[
+    "name",
+    "charset",
+    "form_body",
+    "string_to_sign",
+    "dropped",
+    "sign",
+    "valid",
+    "note",
+    "npm_checkNotifySignV2",
+];
 
 const RESPONSE_FIELDS: &[&str] = &[
     "name",

@@ -6,6 +6,9 @@
 //! ran nothing. What the service makes of the same files is not asked here.
 
 mod alipay;
+mod alipay_certificates;
+mod alipay_content;
+mod alipay_page;
 mod case;
 mod check_value;
 mod data;

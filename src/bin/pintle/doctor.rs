@@ -345,7 +345,7 @@ fn seal_findings(server: &Server, tokens: &[Token], opened: &Catalogue) -> Vec<F
 }
 
 /// Operation × where it runs × where its keys are clear, on a token without payment mechanisms.
-const RESIDENCES: [[&str; 3]; 8] = [
+const RESIDENCES: &[[&str; 3]] = &[
     [
         "TranslatePin",
         "this process",
@@ -375,6 +375,21 @@ const RESIDENCES: [[&str; 3]; 8] = [
         "SignRequest (RSA, RSA2)",
         "the token",
         "key: the token only",
+    ],
+    [
+        "SignPagePay, SignAppPay",
+        "as SignRequest",
+        "as SignRequest",
+    ],
+    [
+        "EncryptContent, DecryptContent",
+        "this process",
+        "content and keys: this process, as long as the call",
+    ],
+    [
+        "ComputeCertificateSerial, CheckCertificateChain",
+        "this process",
+        "no key",
     ],
     ["Verify, GetPublicKey", "this process", "public keys only"],
     ["GenerateRandom", "the token", "-"],

@@ -50,6 +50,16 @@ impl Charset {
         Ok(())
     }
 
+    /// What `bytes` say, where they are of this charset.
+    pub(super) fn decode(self, bytes: &[u8]) -> Option<String> {
+        let encoding = match self {
+            Self::Utf8 => encoding_rs::UTF_8,
+            Self::Gbk | Self::Gb2312 | Self::Gb18030 => encoding_rs::GB18030,
+        };
+        let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
+        text.map(Into::into)
+    }
+
     /// Whether text and its GBK bytes stay within the charset that was named.
     fn has_all(self, text: &str, encoded: &[u8]) -> bool {
         let within = match self {

@@ -1,6 +1,10 @@
 //! The rules one by one; whole requests of real SDKs are files (`tests/vectors/alipay`).
 
+use proptest::prelude::*;
+
+use crate::domain::alipay::content::{self, ContentForm};
 use crate::domain::alipay::{AlipayError, SignType, StringToSign};
+use crate::domain::cipher::{Aes, PinCipher, Sm4};
 use crate::limits::{ALIPAY_NAME_BYTES_MAX, ALIPAY_PARAMETERS_MAX, MESSAGE_BYTES_MAX};
 
 fn text(parameters: &[(&str, &str)]) -> String {
@@ -175,4 +179,27 @@ fn gb2312_and_gbk_have_their_own_characters_and_ascii_and_no_more() {
     assert_eq!(count("gb2312"), 7445);
     // As many as Windows' code page 936 without its euro sign.
     assert_eq!(count("gbk"), 21_791);
+}
+
+proptest! {
+    #[test]
+    fn content_is_decrypted_or_rejected_whatever_comes(
+        content in "[A-Za-z0-9+/=]{0,120}",
+        data in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let aes = || PinCipher::Aes(Aes::new(&[7; 16]).unwrap());
+        let sm4 = || PinCipher::Sm4(Sm4::new(&[7; 16]).unwrap());
+        for (form, key) in [
+            (ContentForm::Aes, aes()),
+            (ContentForm::AesV2, aes()),
+            (ContentForm::Sm4, sm4()),
+        ] {
+            let _ = content::decrypt(&key, form, &content);
+            let sealed = content::encrypt(&key, form, &[9; 16], &data).unwrap();
+            let opened = content::decrypt(&key, form, &sealed).unwrap();
+            prop_assert_eq!(opened.expose_secret(), &data);
+        }
+        prop_assert!(content::encrypt(&sm4(), ContentForm::Aes, &[9; 16], &data).is_err());
+        prop_assert!(content::decrypt(&aes(), ContentForm::Sm4, &content).is_err());
+    }
 }

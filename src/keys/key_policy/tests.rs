@@ -91,6 +91,12 @@ fn data_policies() -> Vec<KeyPolicy> {
         translate_only: true,
         ..KeyPolicy::default()
     });
+    for row in CONTENT_FORMS {
+        policies.push(KeyPolicy {
+            alipay_content: Some(row.value),
+            ..KeyPolicy::default()
+        });
+    }
     for row in TRACK_LAYOUTS {
         policies.push(KeyPolicy {
             track: Some(row.value),

@@ -2,6 +2,7 @@
 //! templates and listings, and sets of such values. Codes never change.
 
 use crate::domain::alipay::SignType;
+use crate::domain::alipay::content::ContentForm;
 use crate::domain::data;
 use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
@@ -213,6 +214,11 @@ pub(in crate::keys) const IV_RULES: &[Named<Option<data::IvRule>>] = &[
 pub(in crate::keys) const TRACK_LAYOUTS: &[Named<track::Layout>] = &[
     Named::new(track::Layout::UnionPayOneBlock, 1, "UNIONPAY_ONE_BLOCK"),
     Named::new(track::Layout::UnionPayWhole, 2, "UNIONPAY_WHOLE"),
+];
+pub(in crate::keys) const CONTENT_FORMS: &[Named<ContentForm>] = &[
+    Named::new(ContentForm::Aes, 1, "AES"),
+    Named::new(ContentForm::AesV2, 2, "AES_V2"),
+    Named::new(ContentForm::Sm4, 3, "SM4"),
 ];
 pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
     Named::new(SignType::Rsa, 1, "RSA"),

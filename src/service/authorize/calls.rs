@@ -52,8 +52,30 @@ pub enum Rpc {
     GetPublicKey,
     /// `AlipayService.SignRequest`
     SignRequest,
+    /// `AlipayService.SignPagePay`
+    SignPagePay,
+    /// `AlipayService.SignAppPay`
+    SignAppPay,
+    /// `AlipayService.EncryptContent`
+    EncryptContent,
+    /// `AlipayService.DecryptContent`
+    DecryptContent,
+    /// `AlipayService.ComputeCertificateSerial`
+    ComputeCertificateSerial,
+    /// `AlipayService.CheckCertificateChain`
+    CheckCertificateChain,
     /// `AlipayService.VerifyResponse`
     VerifyResponse,
+    /// `AlipayService.SignV3Request`
+    SignV3Request,
+    /// `AlipayService.VerifyV3Response`
+    VerifyV3Response,
+    /// `AlipayService.VerifyNotification`
+    VerifyNotification,
+    /// `AlipayService.DiffSignString`
+    DiffSignString,
+    /// `AlipayService.CheckProfile`
+    CheckProfile,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
@@ -271,11 +293,88 @@ pub const RPCS: &[RpcRow] = &[
         metric: "sign_request",
     },
     RpcRow {
+        rpc: Rpc::SignPagePay,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignPagePay",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_page_pay",
+    },
+    RpcRow {
+        rpc: Rpc::SignAppPay,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignAppPay",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_app_pay",
+    },
+    RpcRow {
+        rpc: Rpc::EncryptContent,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/EncryptContent",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_content",
+    },
+    RpcRow {
+        rpc: Rpc::DecryptContent,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/DecryptContent",
+        message_bytes_max: limits::CONTENT_MESSAGE_BYTES_MAX,
+        metric: "decrypt_content",
+    },
+    RpcRow {
+        rpc: Rpc::ComputeCertificateSerial,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/ComputeCertificateSerial",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "compute_certificate_serial",
+    },
+    RpcRow {
+        rpc: Rpc::CheckCertificateChain,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/CheckCertificateChain",
+        message_bytes_max: limits::CHAIN_MESSAGE_BYTES_MAX,
+        metric: "check_certificate_chain",
+    },
+    RpcRow {
         rpc: Rpc::VerifyResponse,
         plane: Plane::Data,
         path: "/pintle.v1.AlipayService/VerifyResponse",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_response",
+    },
+    RpcRow {
+        rpc: Rpc::SignV3Request,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/SignV3Request",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_v3_request",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyV3Response,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/VerifyV3Response",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_v3_response",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyNotification,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/VerifyNotification",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_notification",
+    },
+    RpcRow {
+        rpc: Rpc::DiffSignString,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/DiffSignString",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "diff_sign_string",
+    },
+    RpcRow {
+        rpc: Rpc::CheckProfile,
+        plane: Plane::Data,
+        path: "/pintle.v1.AlipayService/CheckProfile",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "check_profile",
     },
     RpcRow {
         rpc: Rpc::GenerateRandom,
@@ -436,7 +535,18 @@ impl Rpc {
             | Self::CreateCertificateRequest
             | Self::GetPublicKey
             | Self::SignRequest
+            | Self::SignPagePay
+            | Self::SignAppPay
+            | Self::EncryptContent
+            | Self::DecryptContent
+            | Self::ComputeCertificateSerial
+            | Self::CheckCertificateChain
             | Self::VerifyResponse
+            | Self::SignV3Request
+            | Self::VerifyV3Response
+            | Self::VerifyNotification
+            | Self::DiffSignString
+            | Self::CheckProfile
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys

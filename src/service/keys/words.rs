@@ -75,6 +75,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sign_in,
         dukpt,
         pin_verification,
+        alipay_content,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -95,6 +96,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         sign_in: sign_in.map(sign_in_words).transpose()?,
         dukpt: dukpt.map(dukpt_words),
         pin_verification: verification_words(pin_verification.unwrap_or_default())?,
+        alipay_content,
     })
 }
 
@@ -260,6 +262,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         sign_in,
         dukpt,
         pin_verification,
+        alipay_content,
     } = words;
     let said = pin_verification != PinVerificationWords::default();
     pb::KeyPolicy {
@@ -299,6 +302,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
             }
         }),
         pin_verification: said.then(|| verification_policy(pin_verification)),
+        alipay_content,
     }
 }
 

@@ -104,6 +104,12 @@ reasons! {
         "the sign_type parameter is not the key's scheme";
     SubjectMalformed, "SUBJECT_MALFORMED", InvalidArgument,
         "the subject is not a distinguished name such as CN=2021000000000001,O=Shop,C=CN";
+    CertificateMalformed, "CERTIFICATE_MALFORMED", InvalidArgument,
+        "these are not X.509 certificates in PEM, DER or base64";
+    CertificateOtherBlock, "CERTIFICATE_OTHER_BLOCK", InvalidArgument,
+        "a PEM block is not a certificate, and nothing else belongs here: no private key, above all";
+    CertificateFamilyMissing, "CERTIFICATE_FAMILY_MISSING", InvalidArgument,
+        "no certificate of the bundle is signed in the family of this sign_type";
     SignatureEncodingRefused, "SIGNATURE_ENCODING_REFUSED", InvalidArgument,
         "the key's scheme does not have this encoding";
     ResponseMalformed, "RESPONSE_MALFORMED", InvalidArgument,
@@ -112,6 +118,8 @@ reasons! {
         "the body has neither the node nor error_response, as an object or a string";
     ResponseNodeTwice, "RESPONSE_NODE_TWICE", InvalidArgument,
         "the body has the node, sign or alipay_cert_sn twice";
+    FormMalformed, "FORM_MALFORMED", InvalidArgument,
+        "the form has a name twice, or one that is not 1 to 128 printable characters without & and =";
     KsnMalformed, "KSN_MALFORMED", InvalidArgument,
         "a KSN is 10 bytes for a TDES base derivation key and 12 for an AES one";
     KsnCounterRefused, "KSN_COUNTER_REFUSED", InvalidArgument,

@@ -1,6 +1,10 @@
 //! Alipay's own vector form: requests signed anew and compared byte by byte where the scheme is
 //! deterministic, others' SM2 signatures verified, and what Alipay signed checked.
 
+mod certificates;
+mod content;
+mod page;
+mod v3;
 mod verification;
 
 use std::collections::HashMap;
@@ -23,18 +27,7 @@ pub async fn run(bench: &Bench, file: &str, groups: &Value, tally: &mut Tally) {
         let place = format!("{file} {group}");
         match group.as_str() {
             "_about" | "keys" => {}
-            "v2_request" => {
-                for case in value.as_array().into_iter().flatten() {
-                    let verdict = request(bench, groups, case).await;
-                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
-                }
-            }
-            "v2_response" => {
-                for case in value.as_array().into_iter().flatten() {
-                    let verdict = verification::response(bench, groups, case).await;
-                    tally.count(&op, &format!("{place} {}", case["name"]), verdict);
-                }
-            }
+            "cert_chain" => tally.count(&op, &place, certificates::chain(bench, value).await),
             "sm2" => {
                 for (list, valid) in [("valid_der_b64", true), ("invalid", false)] {
                     for (name, sign) in value[list].as_object().into_iter().flatten() {
@@ -44,11 +37,31 @@ pub async fn run(bench: &Bench, file: &str, groups: &Value, tally: &mut Tally) {
                 }
             }
             _ => {
-                let cases = value.as_array().map_or(1, Vec::len);
-                let why = "library only, or not an operation of this version";
-                (0..cases).for_each(|_| tally.count(&op, &place, Ok(Outcome::Unsupported(why))));
+                let one = std::slice::from_ref(value);
+                let cases = value.as_array().map_or(one, Vec::as_slice);
+                for (index, case) in cases.iter().enumerate() {
+                    let verdict = of_list(bench, groups, group, case).await;
+                    tally.count(&op, &format!("{place} {index} {}", case["name"]), verdict);
+                }
             }
         }
+    }
+}
+
+/// A case of one of the groups that are lists.
+async fn of_list(bench: &Bench, groups: &Value, group: &str, case: &Value) -> Verdict {
+    match group {
+        "v2_request" => request(bench, groups, case).await,
+        "v2_response" => verification::response(bench, groups, case).await,
+        "notify" => verification::notification(bench, groups, case).await,
+        "v3_request" => v3::request(bench, groups, case).await,
+        "v3_response" => v3::response(bench, groups, case).await,
+        "page_pay" => page::page_pay(bench, groups, case).await,
+        "cert_sn" => certificates::serial(bench, case).await,
+        "content_encryption" => content::content(bench, case).await,
+        _ => Ok(Outcome::Unsupported(
+            "library only, or not an operation of this version",
+        )),
     }
 }
 
