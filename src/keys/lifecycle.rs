@@ -55,36 +55,70 @@ pub async fn set_state(
         .find(|found| found.header.version == version.version)
         .ok_or(Error::UnknownKey)?;
     let old = &moved.header;
-    if !follows(old.state, to) {
+    let mut states = states_at(&versions, now()).into_iter();
+    let from = states
+        .find(|(version, _)| *version == old.version)
+        .map_or(old.state, |(_, state)| state);
+    if !follows(old.state, to) && !follows(from, to) {
         return Err(Error::StateOrder {
             name: old.name.to_string(),
             version: old.version,
-            from: old.state,
+            from,
             to,
         });
     }
+    move_to(catalogue, &versions, (moved, to), now(), act).await
+}
+
+/// Moves one of `versions`, newest first, to a state that may follow, and with it the others as that
+/// makes them: what a moment did that nobody has written down yet is written down too.
+async fn move_to(
+    catalogue: &Catalogue,
+    versions: &[Found],
+    (moved, to): (&Found, State),
+    now: u64,
+    act: &Act,
+) -> Result<Header, Error> {
     let new = Header {
         state: to,
         activates: None,
-        ..next_epoch(old)
+        ..next_epoch(&moved.header)
     };
     let mut entry = changed(catalogue, moved, &new).await?;
-    if to == State::Active {
-        for other in &versions {
-            let active = other.header.state_at(now()) == State::Active;
-            if active && other.header.version != new.version {
-                let retired = Header {
-                    state: State::Retiring,
-                    activates: None,
-                    ..next_epoch(&other.header)
-                };
-                entry
-                    .puts
-                    .extend(changed(catalogue, other, &retired).await?.puts);
-            }
+    let states = states_at(versions, now);
+    for (other, (version, state)) in versions.iter().zip(states) {
+        let state = match (to, state) {
+            (State::Active, State::Active) => State::Retiring,
+            (_, state) => state,
+        };
+        if version != new.version && state != other.header.state {
+            let noted = Header {
+                state,
+                activates: None,
+                ..next_epoch(&other.header)
+            };
+            entry
+                .puts
+                .extend(changed(catalogue, other, &noted).await?.puts);
         }
     }
     write(catalogue, entry, new, act).await
+}
+
+/// The states that versions, newest first, are in at `now`: where a moment has come that nobody has
+/// written down yet, the newest active version has retired the others already. Else a rotation could
+/// not be taken back in its first seconds.
+fn states_at(versions: &[Found], now: u64) -> Vec<(u32, State)> {
+    let mut is_newest = true;
+    let state_of = |found: &Found| {
+        let state = match found.header.state_at(now) {
+            State::Active if std::mem::take(&mut is_newest) => State::Active,
+            State::Active => State::Retiring,
+            state => state,
+        };
+        (found.header.version, state)
+    };
+    versions.iter().map(state_of).collect()
 }
 
 /// What may be changed about a version without changing what it is.

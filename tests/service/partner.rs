@@ -420,6 +420,7 @@ fn a_rotation_and_its_rollback_under_load_fail_no_call() {
     world().run(async |world| {
         let admin = world.admin_client().await;
         for (name, algorithm, residence) in [
+            ("adm-roll-token", "RSA-2048", Residence::Token),
             ("adm-roll-wrapped", "RSA-2048", Residence::TokenWrapped),
             ("adm-roll-sm2", "SM2", Residence::Process),
         ] {
@@ -453,6 +454,61 @@ fn a_rotation_and_its_rollback_under_load_fail_no_call() {
             for [first, second] in [one, other] {
                 assert!(first > 0 && second > 0, "{name}: {first} and {second}");
             }
+        }
+    });
+}
+
+/// The whole way as an operator goes it: the partner has the next key before it signs, it begins at its
+/// moment, and is taken back in the same second, before anybody has written down that it began.
+#[test]
+fn a_rotation_at_a_moment_is_taken_back_at_once_and_fails_no_call() {
+    world().run(async |world| {
+        let admin = world.admin_client().await;
+        let name = "adm-moment";
+        made(&admin, spec(name, "S", "SM2")).await;
+        let (stop, client) = (AtomicBool::new(false), world.client().await.with_tries(1));
+        let answered_by = async |wanted: u32| {
+            for _ in 0..400 {
+                let request = SignRequest {
+                    key: key(name),
+                    message: MESSAGE.to_vec(),
+                    encoding: 0,
+                };
+                let answer = client.sign(request).await.unwrap();
+                if answer.key.unwrap().version == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            panic!("version {wanted} never signed");
+        };
+        let roll = async {
+            let rotate = RotateKeyRequest {
+                request_id: format!("rotate-{name}"),
+                name: name.to_owned(),
+                activates: soon(3),
+                expires: None,
+            };
+            admin.rotate_key(rotate).await.unwrap();
+            let given = public_key(&client, of_version(name, 2)).await;
+            assert_ne!(given, public_key(&client, key(name)).await);
+            answered_by(1).await;
+            answered_by(2).await;
+            assert_eq!(public_key(&client, key(name)).await, given);
+            set_state(&admin, name, 1, KeyState::Active).await;
+            answered_by(1).await;
+            // And forward again.
+            set_state(&admin, name, 2, KeyState::Active).await;
+            answered_by(2).await;
+            stop.store(true, Ordering::Relaxed);
+        };
+        let (one, other, ()) = tokio::join!(
+            use_it(&client, name, &stop),
+            use_it(&client, name, &stop),
+            roll
+        );
+        for [first, second] in [one, other] {
+            assert!(first > 0 && second > 0, "{first} and {second}");
         }
     });
 }

@@ -12,7 +12,7 @@ use crate::keys::intent::Intent;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger;
 use crate::keys::lifecycle::{
-    VersionOf, changed, next_epoch, open_all, open_one, set_state, write,
+    Found, VersionOf, changed, move_to, next_epoch, open_all, open_one, write,
 };
 use crate::keys::reconcile;
 use crate::keys::record::Header;
@@ -82,18 +82,25 @@ pub async fn sweep(
     now: u64,
 ) -> Result<Vec<Header>, Error> {
     let mut swept = Vec::new();
-    for found in open_all(catalogue, tenant, name).await? {
-        let found = found.header;
-        let version = VersionOf {
-            tenant,
-            name,
-            version: found.version,
-        };
-        if found.state == State::Pending && found.state_at(now) == State::Active {
-            let act = Act::operator();
-            swept.push(set_state(catalogue, version, State::Active, &act).await?);
-        }
-        if found.state == State::Destroying && found.destroys.is_some_and(|at| at <= now) {
+    let versions = open_all(catalogue, tenant, name).await?;
+    let mut headers = versions.iter().map(|found| &found.header);
+    let has_come =
+        |header: &Header| header.state == State::Pending && header.state_at(now) == State::Active;
+    // The newest that is active serves; that the others have retired is written down with it.
+    let serving = |found: &&Found| found.header.state_at(now) == State::Active;
+    if headers.any(has_come)
+        && let Some(newest) = versions.iter().find(serving)
+    {
+        let act = Act::operator();
+        swept.push(move_to(catalogue, &versions, (newest, State::Active), now, &act).await?);
+    }
+    for header in versions.into_iter().map(|found| found.header) {
+        if header.state == State::Destroying && header.destroys.is_some_and(|at| at <= now) {
+            let version = VersionOf {
+                tenant,
+                name,
+                version: header.version,
+            };
             swept.push(end(catalogue, version).await?);
         }
     }
