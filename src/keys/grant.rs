@@ -51,6 +51,8 @@ use crate::keys::record::Header;
 use crate::keys::resident::{Resident, RsaKey};
 use crate::secret::Locked;
 
+mod signature;
+
 /// A key that was checked for the operation `Op`, and what that operation needs of it.
 pub struct Grant<Op: Operation> {
     key: Arc<OpenKey>,
@@ -165,68 +167,6 @@ impl Grant<VerifyMac> {
     /// Scheme, padding and length.
     pub fn rule(&self) -> &Rule {
         &self.part.1
-    }
-}
-
-/// Keys that sign.
-macro_rules! signs {
-    ($($operation:ident),+) => { $(
-        impl Grant<$operation> {
-            /// How to sign: which object the token signs with, or the key itself.
-            pub fn signer(&self) -> Signer<'_> {
-                match &self.part.signer {
-                    SignerPart::Rsa { key, hash } => Signer::Rsa { key, hash: *hash },
-                    SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
-                }
-            }
-
-            /// The scheme of the key's policy.
-            pub fn scheme(&self) -> SignType {
-                self.part.public.scheme
-            }
-
-            /// The public half: every signature is verified with it before release.
-            pub fn public_key(&self) -> &PublicKey {
-                &self.part.public.key
-            }
-        }
-    )+ };
-}
-signs!(Sign, RequestCertificate);
-
-impl Grant<RequestCertificate> {
-    /// The public half: SubjectPublicKeyInfo, DER.
-    pub fn subject_public_key_info(&self) -> &[u8] {
-        self.key.header().public_key.as_deref().unwrap_or_default()
-    }
-}
-
-impl Grant<VerifySignature> {
-    /// The scheme of the key's policy.
-    pub fn scheme(&self) -> SignType {
-        self.part.scheme
-    }
-
-    /// The public half.
-    pub fn public_key(&self) -> &PublicKey {
-        &self.part.key
-    }
-}
-
-impl Grant<ReadPublicKey> {
-    /// The scheme of the key's policy; none where the key signs nothing.
-    pub fn scheme(&self) -> Option<SignType> {
-        self.part
-    }
-
-    /// When its time is over, seconds since 1970.
-    pub fn expiry(&self) -> Option<u64> {
-        self.key.header().expiry
-    }
-
-    /// The public half: SubjectPublicKeyInfo, DER.
-    pub fn subject_public_key_info(&self) -> &[u8] {
-        self.key.header().public_key.as_deref().unwrap_or_default()
     }
 }
 
