@@ -99,6 +99,9 @@ impl<K> Cache<K> {
         });
         if active {
             versions.active = Some(version);
+        } else if versions.active == Some(version) {
+            // Asked for by its version it was not compared with newer ones, whose moment may have come.
+            versions.active = None;
         }
         let slot = Slot {
             version,
@@ -253,6 +256,16 @@ mod tests {
         assert_eq!(cache.find("t", "a", Some(3)), None);
         assert_eq!(cache.find("u", "a", Some(1)), None);
         assert_eq!(cache.len(), 2);
+    }
+
+    #[test]
+    fn a_version_that_was_read_alone_is_not_taken_for_the_active_one() {
+        let cache = Cache::new(100);
+        assert!(put(&cache, "a", 1, true) && put(&cache, "a", 1, false));
+        assert_eq!(cache.find("t", "a", None), None);
+        assert_eq!(cache.find("t", "a", Some(1)).as_deref(), Some(&1));
+        assert!(put(&cache, "a", 2, true) && put(&cache, "a", 1, false));
+        assert_eq!(cache.find("t", "a", None).as_deref(), Some(&2));
     }
 
     #[test]

@@ -193,7 +193,8 @@ fn given_public(
         }
         (Some(file), None, None) => match read_text(&beside(path, file)) {
             Ok(text) => match partner::read(spec.algorithm, text.as_bytes()) {
-                Some(info) => return Some(Given::Public(info)),
+                Some(key) if key.has_ended() => partner::ENDED,
+                Some(key) => return Some(Given::Public(key)),
                 None => "not a public key or certificate of the entry's algorithm",
             },
             Err(_) => "the file cannot be read",
@@ -340,8 +341,8 @@ async fn commit(
         let name = spec.name.as_str();
         refuse_process_kek(catalogue, spec)?;
         let mut faults = Faults::of(*entry, name, &mut found);
-        if let Given::Public(info) = given {
-            match partner::next(catalogue, tenant, spec, info).await {
+        if let Given::Public(key) = given {
+            match partner::next(catalogue, tenant, spec, key, None).await {
                 Ok(next) => *birth = next,
                 Err(Error::KeyExists { fields, .. }) if fields == ["public_key"] => {
                     faults.add("public_key", "is there already");

@@ -18,6 +18,7 @@ use crate::keys::error::Error;
 use crate::keys::intent::Intent;
 use crate::keys::key_ref::KeyName;
 use crate::keys::material::{self, SM2_BYTES};
+use crate::keys::partner::PartnersKey;
 use crate::keys::reconcile;
 use crate::keys::record::{Header, KeyCheckValue, Labels};
 use crate::keys::seal::{Content, Custodian};
@@ -78,8 +79,8 @@ pub(in crate::keys) enum Given {
     Sm2(sm2::PrivateKey),
     /// An RSA private key: PKCS #8, DER.
     Rsa(Secret<Vec<u8>>),
-    /// A partner's public key: SubjectPublicKeyInfo, DER.
-    Public(Vec<u8>),
+    /// A partner's public key.
+    Public(PartnersKey),
 }
 
 /// What of a header depends on the value.
@@ -145,9 +146,9 @@ impl Maker<'_> {
                 }
                 None => self.value_record(spec, origin, value).await,
             },
-            Given::Public(info) => {
+            Given::Public(key) => {
                 let facts = Facts {
-                    public_key: Some(info),
+                    public_key: Some(key.info),
                     ..Facts::default()
                 };
                 self.made(spec, Origin::PublicKey, facts, &Content::Public)

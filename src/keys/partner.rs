@@ -24,44 +24,72 @@ use crate::keys::record::Header;
 use crate::keys::spec::KeySpec;
 use crate::limits;
 
+/// A partner's public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnersKey {
+    /// SubjectPublicKeyInfo, DER.
+    pub info: Vec<u8>,
+    /// When the certificate ends that it came in, seconds since 1970: the end of its crypto-period,
+    /// unless another is given.
+    pub ends: Option<u64>,
+}
+
+impl PartnersKey {
+    /// Whether the certificate holds no longer.
+    pub(in crate::keys) fn has_ended(&self) -> bool {
+        check_expiry(self.ends).is_err()
+    }
+}
+
+/// What is said of such a key.
+pub(in crate::keys) const ENDED: &str = "its certificate has ended";
+
 /// Reads a public key as partners give it: SubjectPublicKeyInfo in DER, in PEM or in base64 without a
-/// frame (Alipay's console), or an X.509 certificate in DER or PEM. Answers SubjectPublicKeyInfo in DER;
-/// none where it is none of these, or not a key of this algorithm.
+/// frame (Alipay's console), or an X.509 certificate in DER or PEM. None where it is none of these, or
+/// not a key of this algorithm.
 ///
 /// A certificate is not judged here: whoever brings it in has checked where it comes from.
-pub fn read(algorithm: Algorithm, given: &[u8]) -> Option<Vec<u8>> {
+pub fn read(algorithm: Algorithm, given: &[u8]) -> Option<PartnersKey> {
     if given.len() > limits::PUBLIC_KEY_FILE_BYTES_MAX {
         return None;
     }
-    let info = match Certificate::from_der(given) {
-        Ok(certificate) => info_of(&certificate)?,
+    let key = match Certificate::from_der(given) {
+        Ok(certificate) => of_certificate(&certificate)?,
         Err(_) => match std::str::from_utf8(given) {
             Ok(text) => of_text(text)?,
-            Err(_) => given.to_vec(),
+            Err(_) => bare(given.to_vec()),
         },
     };
-    is_of(algorithm, &info).then_some(info)
+    is_of(algorithm, &key.info).then_some(key)
 }
 
-fn of_text(text: &str) -> Option<Vec<u8>> {
+const fn bare(info: Vec<u8>) -> PartnersKey {
+    PartnersKey { info, ends: None }
+}
+
+fn of_text(text: &str) -> Option<PartnersKey> {
     let text = text.trim();
     if text.starts_with("-----BEGIN CERTIFICATE-----") {
         // Of a chain the first, which is the leaf.
         const END: &str = "-----END CERTIFICATE-----";
         let end = text.find(END)? + END.len();
-        return info_of(&Certificate::from_pem(text.get(..end)?).ok()?);
+        return of_certificate(&Certificate::from_pem(text.get(..end)?).ok()?);
     }
     if text.starts_with("-----BEGIN PUBLIC KEY-----") {
         let (label, der) = der::pem::decode_vec(text.as_bytes()).ok()?;
-        return (label == "PUBLIC KEY").then_some(der);
+        return (label == "PUBLIC KEY").then(|| bare(der));
     }
-    let bare: String = text.split_ascii_whitespace().collect();
-    STANDARD.decode(bare).ok()
+    let base64: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(base64).ok().map(bare)
 }
 
-fn info_of(certificate: &Certificate) -> Option<Vec<u8>> {
-    let info = certificate.tbs_certificate().subject_public_key_info();
-    info.to_der().ok()
+fn of_certificate(certificate: &Certificate) -> Option<PartnersKey> {
+    let certificate = certificate.tbs_certificate();
+    let ends = certificate.validity().not_after.to_unix_duration();
+    Some(PartnersKey {
+        info: certificate.subject_public_key_info().to_der().ok()?,
+        ends: Some(ends.as_secs()),
+    })
 }
 
 fn is_of(algorithm: Algorithm, info: &[u8]) -> bool {
@@ -94,24 +122,26 @@ pub async fn import(
     if spec.residence != Residence::Public {
         return Err(refused("mode", "a partner's public key verifies only"));
     }
-    let info = read(spec.algorithm, given).ok_or_else(|| {
+    let key = read(spec.algorithm, given).ok_or_else(|| {
         refused(
             "public_key",
             "not a public key or certificate of this algorithm",
         )
     })?;
+    if extras.expiry.is_none() && key.has_ended() {
+        return Err(refused("public_key", ENDED));
+    }
     let _lock = lock(catalogue).await?;
     let birth = Birth {
-        expiry: extras.expiry,
         labels: extras.labels,
-        ..next(catalogue, tenant, &spec, &info).await?
+        ..next(catalogue, tenant, &spec, &key, extras.expiry).await?
     };
     let maker = Maker {
         catalogue,
         tenant,
         birth,
     };
-    let made = maker.keep(&spec, Given::Public(info)).await?;
+    let made = maker.keep(&spec, Given::Public(key)).await?;
     commit(catalogue, &maker, made, act).await
 }
 
@@ -120,11 +150,16 @@ pub(in crate::keys) async fn next(
     catalogue: &Catalogue,
     tenant: &KeyName,
     spec: &KeySpec,
-    info: &[u8],
+    key: &PartnersKey,
+    expiry: Option<u64>,
 ) -> Result<Birth, Error> {
+    let expiry = expiry.or(key.ends);
     let versions = versions(catalogue, tenant, &spec.name).await?;
     let Some(newest) = versions.first() else {
-        return Ok(Birth::default());
+        return Ok(Birth {
+            expiry,
+            ..Birth::default()
+        });
     };
     let exists = |fields| Error::KeyExists {
         name: spec.name.to_string(),
@@ -135,7 +170,7 @@ pub(in crate::keys) async fn next(
         return Err(exists(fields));
     }
     let same = |header: &Header| {
-        header.public_key.as_deref() == Some(info) && header.state != State::Destroyed
+        header.public_key.as_ref() == Some(&key.info) && header.state != State::Destroyed
     };
     if versions.iter().any(same) {
         return Err(exists(vec!["public_key"]));
@@ -148,6 +183,76 @@ pub(in crate::keys) async fn next(
     Ok(Birth {
         version: newest.version + 1,
         state: State::Pending,
+        expiry,
         ..Birth::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sm2_info() -> Vec<u8> {
+        let private = sm2::PrivateKey::from_bytes(&[7; 32]).unwrap();
+        private.public().to_spki()
+    }
+
+    #[test]
+    fn a_key_is_read_in_every_form_and_under_its_own_algorithm_only() {
+        let info = sm2_info();
+        let base64 = STANDARD.encode(&info);
+        let (head, tail) = base64.split_at(64);
+        let pem = format!(
+            "-----BEGIN PUBLIC KEY-----\r\n{head}\r\n{tail}\r\n-----END PUBLIC KEY-----\r\n"
+        );
+        let broken = format!("  {head}\r\n\t{tail}\n");
+        for given in [
+            info.as_slice(),
+            base64.as_bytes(),
+            pem.as_bytes(),
+            broken.as_bytes(),
+        ] {
+            assert_eq!(read(Algorithm::Sm2, given), Some(bare(info.clone())));
+            assert_eq!(read(Algorithm::Rsa2048, given), None);
+            assert_eq!(read(Algorithm::Aes256, given), None);
+        }
+        assert_eq!(
+            read(
+                Algorithm::Sm2,
+                &vec![b'A'; limits::PUBLIC_KEY_FILE_BYTES_MAX + 1]
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_cut_changed_or_longer_is_no_other_key() {
+        let info = sm2_info();
+        let pem = der::pem::encode_string("PUBLIC KEY", der::pem::LineEnding::LF, &info).unwrap();
+        for form in [
+            info.clone(),
+            STANDARD.encode(&info).into_bytes(),
+            pem.into_bytes(),
+        ] {
+            for length in 0..form.len() {
+                let read = read(Algorithm::Sm2, &form[..length]);
+                // Without its last line end a PEM file is whole.
+                assert!(
+                    read.is_none_or(|read| read == bare(info.clone())),
+                    "{length}"
+                );
+            }
+            for at in 0..form.len() {
+                for bit in 0..8 {
+                    let mut changed = form.clone();
+                    changed[at] ^= 1 << bit;
+                    // Total, and what is read is a key of the curve: `is_of` has looked.
+                    let read = read(Algorithm::Sm2, &changed);
+                    assert!(read.is_none_or(|read| sm2::PublicKey::from_spki(&read.info).is_ok()));
+                }
+            }
+            let longer = [form.as_slice(), &[0]].concat();
+            assert_eq!(read(Algorithm::Sm2, &longer), None);
+        }
+    }
 }

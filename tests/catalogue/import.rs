@@ -255,7 +255,7 @@ pub fn single_keys_are_imported_by_call(place: &Place) {
     assert!(desk.resolve(catalogue, "sm2").is_ok());
 }
 
-fn import(
+pub fn import(
     desk: &Desk,
     catalogue: &Catalogue,
     place: &Place,
@@ -282,7 +282,7 @@ fn nothing_is_left(desk: &Desk) {
     assert_eq!(report.iter().filter(|row| row.key_type == "RSA").count(), 0);
 }
 
-fn pem(place: &Place, algorithm: &str, file: &str) -> PathBuf {
+pub fn pem(place: &Place, algorithm: &str, file: &str) -> PathBuf {
     let path = place.folder.join(file);
     openssl(&[
         "genpkey",
@@ -294,7 +294,7 @@ fn pem(place: &Place, algorithm: &str, file: &str) -> PathBuf {
     path
 }
 
-fn public_der(pem: &Path) -> Vec<u8> {
+pub fn public_der(pem: &Path) -> Vec<u8> {
     openssl(&[
         "pkey",
         "-in",
@@ -305,7 +305,7 @@ fn public_der(pem: &Path) -> Vec<u8> {
     ])
 }
 
-fn openssl(arguments: &[&str]) -> Vec<u8> {
+pub fn openssl(arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).output().unwrap();
     assert!(
         output.status.success(),

@@ -12,6 +12,7 @@ mod fleet;
 mod import;
 mod intent;
 mod oracle;
+mod partner;
 #[path = "../token/place.rs"]
 #[expect(
     dead_code,
@@ -118,6 +119,11 @@ scenarios! {
     import::production_takes_no_values_and_no_test_files,
     import::an_import_that_fails_late_leaves_nothing_behind,
     import::single_keys_are_imported_by_call,
+    partner::a_partners_public_key_comes_in_as_partners_give_it_and_the_next_one_is_pending,
+    partner::what_is_no_partners_key_is_told_and_nothing_is_written,
+    partner::nobody_puts_a_key_of_his_own_in_a_partners_place,
+    partner::a_moment_that_nobody_wrote_down_can_be_taken_back_and_is_written_down_with_it,
+    partner::of_two_moments_that_came_the_newer_version_is_written_down_as_active,
     sign_in::a_terminal_signs_in_under_a_master_key_in_the_token,
     intent::an_intent_put_back_does_not_cost_the_key,
     intent::an_intent_that_somebody_wrote_is_none,

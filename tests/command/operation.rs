@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pintle::client::{Client, Error, Tls};
 use pintle::hsm::Module;
 use pintle::secret::Secret;
@@ -203,6 +205,65 @@ fn plan_says_what_apply_does_and_twice_is_once() {
     assert!((0..600).contains(&age), "made {age} s ago, it says");
     let (code, _, err) = site.run(&["keys", "show", "no-such-key"]);
     assert_eq!(code, 3, "{err}");
+}
+
+#[test]
+fn a_partners_public_key_is_planned_brought_in_shown_and_reported() {
+    let site = Site::new();
+    site.init();
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/keys-template/alipay.toml");
+    let row = |out: &str, key: &str| -> String {
+        let line = out.lines().find(|line| line.contains(key));
+        line.unwrap_or_else(|| panic!("{key}: {out}")).to_owned()
+    };
+    let theirs = "alipay-2021000000000001-theirs-rsa2";
+    for command in ["plan", "apply"] {
+        let out = site.must(&["keys", command, "-t", template]);
+        assert!(row(&out, theirs).contains("import it"), "{out}");
+    }
+    let at = |name: &str| site.folder.path().join(name);
+    let bring = |text: &str| {
+        let entry = format!(
+            "environment = \"test\"\n[[key]]\nname = \"{theirs}\"\nusage = \"signature\"\n\
+             mode = \"verify\"\nalgorithm = \"RSA-2048\"\nsignature = {{ scheme = \"RSA2\" }}\n\
+             public_key = \"alipay.txt\"\n"
+        );
+        std::fs::write(at("import.toml"), entry).unwrap();
+        std::fs::write(at("alipay.txt"), text).unwrap();
+        site.run(&["--output", "json", "keys", "import", "import.toml"])
+    };
+    let public_key = || {
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        rcgen::PublicKeyData::subject_public_key_info(&key)
+    };
+    let (first, second) = (public_key(), public_key());
+    for (info, version) in [(&first, 1), (&second, 2)] {
+        let (code, out, err) = bring(&STANDARD.encode(info));
+        assert_eq!(code, 0, "{err}");
+        let said: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(
+            said,
+            serde_json::json!([{"name": theirs, "version": version}])
+        );
+    }
+    let (code, _, err) = bring(&STANDARD.encode(&first));
+    assert!(
+        code == 2 && err.contains("is there already"),
+        "{code} {err}"
+    );
+    let out = site.must(&["keys", "plan", "-t", template]);
+    assert!(row(&out, theirs).contains("matches"), "{out}");
+    let out = site.must(&["keys", "show", theirs, "--output", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&shown["residence"], &shown["state"], &shown["origin"]),
+        (&"PUBLIC".into(), &"pending".into(), &"public_key".into())
+    );
+    // As the console takes it.
+    assert_eq!(shown["public_key"], STANDARD.encode(&second));
+    assert!(site.must(&["keys", "list"]).contains("PUBLIC"));
+    let (_, out, _) = site.run(&["report", "keys"]);
+    assert!(row(&out, theirs).contains("a public key"), "{out}");
 }
 
 #[test]

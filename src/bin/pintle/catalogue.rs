@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pintle::config::server::{self, Server};
 use pintle::hsm::Token;
 use pintle::keys::attributes::Environment;
@@ -216,7 +218,7 @@ pub fn document(listed: &Listed) -> Value {
             "custodians": header.custodians.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "labels": header.labels.iter().map(|(name, text)| format!("{name}: {text}"))
                 .collect::<Vec<_>>(),
-            "public_key": header.public_key.as_ref().map(hex::encode),
+            "public_key": header.public_key.as_ref().map(|info| STANDARD.encode(info)),
         }),
         Err(error) => json!({
             "tenant": id.tenant, "name": id.name, "version": id.version,
