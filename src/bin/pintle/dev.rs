@@ -38,12 +38,12 @@ const TEST_KEYS: [(&str, &str); 5] = [
         include_str!("demo/test_alipay_sm2.pem"),
     ),
     (
-        "test_alipay_gateway_rsa.pem",
-        include_str!("../../../examples/alipay_gateway/keys/test_alipay_rsa.pem"),
+        "test_alipay_gateway_rsa_public.pem",
+        include_str!("../../../examples/alipay_gateway/keys/test_alipay_rsa_public.pem"),
     ),
     (
-        "test_alipay_gateway_sm2.pem",
-        include_str!("../../../examples/alipay_gateway/keys/test_alipay_sm2.pem"),
+        "test_alipay_gateway_sm2_public.pem",
+        include_str!("../../../examples/alipay_gateway/keys/test_alipay_sm2_public.pem"),
     ),
 ];
 /// The embedded token's PIN in development. It protects nothing: the folder is the secret.
