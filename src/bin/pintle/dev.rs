@@ -38,11 +38,11 @@ const TEST_KEYS: [(&str, &str); 5] = [
         include_str!("demo/test_alipay_sm2.pem"),
     ),
     (
-        "test_alipay_gateway_rsa.pem",
+        "test_alipay_gateway_rsa_public.pem",
         include_str!("../../../examples/alipay_gateway/keys/test_alipay_rsa_public.pem"),
     ),
     (
-        "test_alipay_gateway_sm2.pem",
+        "test_alipay_gateway_sm2_public.pem",
         include_str!("../../../examples/alipay_gateway/keys/test_alipay_sm2_public.pem"),
     ),
 ];
