@@ -7,7 +7,7 @@
 //! `--check` fails where a ratio is under its bar.
 
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -34,6 +34,7 @@ use tokio::runtime::Runtime;
 
 use bare::Bare;
 use rsa_variants::variants;
+use windows::{Options, median};
 use zipf::Zipf;
 
 #[path = "pool/bare.rs"]
@@ -41,12 +42,13 @@ use zipf::Zipf;
 mod bare;
 #[path = "../tests/support/rsa_variants.rs"]
 mod rsa_variants;
+#[path = "pool/windows.rs"]
+mod windows;
 #[path = "../tests/support/zipf.rs"]
 mod zipf;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-const FOLDER: &str = "PINTLE_BENCH_FOLDER";
 const LABEL: &str = "bench";
 /// The bare loop's key, which is no record of the catalogue.
 const BARE_KEY: [u8; 16] = [1; 16];
@@ -71,75 +73,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// SoftHSM reads its configuration once, so the bench starts itself again with one of its own.
 fn run() -> Result<bool, AnyError> {
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        let folder = tempfile::tempdir()?;
-        let tokens = folder.path().join("tokens");
-        std::fs::create_dir(&tokens)?;
-        let configuration = folder.path().join("softhsm2.conf");
-        let text = format!(
-            "directories.tokendir = {}\nlog.level = ERROR\n",
-            tokens.display()
-        );
-        std::fs::write(&configuration, text)?;
-        let status = Command::new(std::env::current_exe()?)
-            .args(std::env::args_os().skip(1))
-            .env("SOFTHSM2_CONF", configuration)
-            .env(FOLDER, folder.path())
-            .status()?;
-        return Ok(status.success());
+    let folder = match windows::folder()? {
+        Ok(folder) => folder,
+        Err(went_well) => return Ok(went_well),
     };
-    let options = Options::read()?;
-    let folder = Path::new(&folder);
-    let embedded = Module::Embedded {
-        dir: folder.join("embedded"),
-    };
-    let softhsm = Module::softhsm().ok_or("SoftHSM is missing: run `make setup`")?;
+    let options = Options::read(9, 400)?;
     let mut rows = Vec::new();
-    for (name, module) in [("embedded", embedded), ("SoftHSM", softhsm)] {
-        if options.token.as_deref().is_none_or(|token| token == name) {
-            rows.extend(measure(name, module, folder, &options)?);
-        }
+    for (name, module) in options.tokens(&folder)? {
+        rows.extend(measure(name, module, &folder, &options)?);
     }
     print(&rows, options.json);
     Ok(!options.check || rows.iter().all(Row::is_held))
-}
-
-struct Options {
-    json: bool,
-    check: bool,
-    /// One of the tokens alone.
-    token: Option<String>,
-    windows: usize,
-    window: Duration,
-}
-
-impl Options {
-    fn read() -> Result<Self, AnyError> {
-        let mut options = Self {
-            json: false,
-            check: false,
-            token: None,
-            windows: 9,
-            window: Duration::from_millis(400),
-        };
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or("a value is missing");
-            match word.as_str() {
-                // cargo's own.
-                "--bench" => {}
-                "--check" => options.check = true,
-                "--output" => options.json = value()? == "json",
-                "--token" => options.token = Some(value()?),
-                "--windows" => options.windows = value()?.parse()?,
-                "--millis" => options.window = Duration::from_millis(value()?.parse()?),
-                other => return Err(format!("{other}: not known").into()),
-            }
-        }
-        Ok(options)
-    }
 }
 
 /// One line of the table: a rate, and what part of another it is.
@@ -458,11 +403,6 @@ fn reference(name: &str) -> Result<KeyRef, AnyError> {
 
 fn later() -> Instant {
     Instant::now() + Duration::from_secs(30)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn print(rows: &[Row], as_json: bool) {

@@ -5,8 +5,7 @@
 //! `cargo bench --bench pool -- [--output json] [--check] [--token SoftHSM] [--windows 15] [--millis 300]`
 //! `--check` fails where a ratio is under its bar.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -19,13 +18,15 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use bare::{Bare, Call};
+use windows::{Options, median};
 
 #[path = "pool/bare.rs"]
 mod bare;
+#[path = "pool/windows.rs"]
+mod windows;
 
-type AnyError = Box<dyn std::error::Error>;
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-const FOLDER: &str = "PINTLE_BENCH_FOLDER";
 const LABEL: &str = "bench";
 const RSA_KEY: [u8; 16] = [1; 16];
 /// About as long as a record's header.
@@ -46,74 +47,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// SoftHSM reads its configuration once, so the bench starts itself again with one of its own.
 fn run() -> Result<bool, AnyError> {
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        let folder = tempfile::tempdir()?;
-        let tokens = folder.path().join("tokens");
-        std::fs::create_dir(&tokens)?;
-        let configuration = folder.path().join("softhsm2.conf");
-        let text = format!(
-            "directories.tokendir = {}\nlog.level = ERROR\n",
-            tokens.display()
-        );
-        std::fs::write(&configuration, text)?;
-        let status = Command::new(std::env::current_exe()?)
-            .args(std::env::args_os().skip(1))
-            .env("SOFTHSM2_CONF", configuration)
-            .env(FOLDER, folder.path())
-            .status()?;
-        return Ok(status.success());
+    let folder = match windows::folder()? {
+        Ok(folder) => folder,
+        Err(went_well) => return Ok(went_well),
     };
-    let options = Options::read()?;
-    let embedded = Module::Embedded {
-        dir: Path::new(&folder).join("embedded"),
-    };
-    let softhsm = Module::softhsm().ok_or("SoftHSM is missing: run `make setup`")?;
+    let options = Options::read(15, 300)?;
     let mut rows = Vec::new();
-    for (name, module, bar) in [("embedded", embedded, 0.5), ("SoftHSM", softhsm, 0.8)] {
-        if options.token.as_deref().is_none_or(|token| token == name) {
-            rows.extend(measure(name, module, bar, &options)?);
-        }
+    for (name, module) in options.tokens(&folder)? {
+        let bar = if name == "embedded" { 0.5 } else { 0.8 };
+        rows.extend(measure(name, module, bar, &options)?);
     }
     print(&rows, options.json);
     Ok(!options.check || rows.iter().all(Row::is_held))
-}
-
-struct Options {
-    json: bool,
-    check: bool,
-    /// One of the tokens alone.
-    token: Option<String>,
-    windows: usize,
-    window: Duration,
-}
-
-impl Options {
-    fn read() -> Result<Self, AnyError> {
-        let mut options = Self {
-            json: false,
-            check: false,
-            token: None,
-            windows: 15,
-            window: Duration::from_millis(300),
-        };
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or("a value is missing");
-            match word.as_str() {
-                // cargo's own.
-                "--bench" => {}
-                "--check" => options.check = true,
-                "--output" => options.json = value()? == "json",
-                "--token" => options.token = Some(value()?),
-                "--windows" => options.windows = value()?.parse()?,
-                "--millis" => options.window = Duration::from_millis(value()?.parse()?),
-                other => return Err(format!("{other}: not known").into()),
-            }
-        }
-        Ok(options)
-    }
 }
 
 /// One line of the table: the pool against the bare loop.
@@ -382,11 +328,6 @@ fn later() -> Instant {
 
 fn micros(times: Vec<Duration>) -> f64 {
     median(times.iter().map(|time| time.as_secs_f64() * 1e6).collect())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn print(rows: &[Row], as_json: bool) {
