@@ -88,7 +88,7 @@ fn compute_certificate_serial_accepts_every_vector_and_every_form() {
                         let one = &answer.certificates[0];
                         assert_eq!(one.alipay_serial, sn);
                         assert_eq!(
-                            Some(one.serial_decimal.as_str()),
+                            Some(one.serial_number.as_str()),
                             case["serial_dec"].as_str()
                         );
                     }

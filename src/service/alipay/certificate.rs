@@ -93,7 +93,7 @@ fn in_words(certificate: &Certificate) -> pb::Certificate {
     pb::Certificate {
         subject: certificate.subject().to_owned(),
         issuer: certificate.issuer().to_owned(),
-        serial_decimal: certificate.serial_decimal(),
+        serial_number: certificate.serial_decimal(),
         serial_hex: certificate.serial_hex(),
         alipay_serial: certificate_serial::of(certificate),
         not_before: Some(timestamp(certificate.not_before())),

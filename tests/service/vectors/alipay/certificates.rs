@@ -32,7 +32,7 @@ pub async fn serial(bench: &Bench, case: &Value) -> Verdict {
             return Err(format!("{field}: got {}", answer.serial));
         }
         let decimal = case["serial_dec"].as_str();
-        if decimal.is_some_and(|decimal| decimal != answer.certificates[0].serial_decimal) {
+        if decimal.is_some_and(|decimal| decimal != answer.certificates[0].serial_number) {
             return Err("another serial number".to_owned());
         }
     }
