@@ -420,29 +420,29 @@ mod tests {
         }
     }
 
-    /// Usage, mode and algorithm; the form, whether it is accepted as weak, whether it has a mode too;
-    /// the field at fault.
+    /// Usage, mode, algorithm and form; whether it is accepted as weak, whether it has a mode too; the
+    /// field at fault.
     #[rustfmt::skip]
-    const CONTENT_KEYS: &[([&str; 3], (&str, bool, bool), &str)] = &[
-        (["D0", "B", "AES-128"], ("AES", true, false), ""),
-        (["D0", "E", "AES-128"], ("AES", true, false), ""),
-        (["D0", "B", "AES-128"], ("AES_V2", true, false), ""),
-        (["D0", "E", "AES-128"], ("AES_V2", false, false), ""),
-        (["D0", "B", "SM4"], ("SM4", false, false), ""),
-        (["D0", "B", "AES-128"], ("AES", false, false), "weak"),
-        (["D0", "D", "AES-128"], ("AES_V2", false, false), "weak"),
-        (["D0", "B", "SM4"], ("SM4", true, false), "weak"),
-        (["D0", "B", "AES-256"], ("AES", true, false), "alipay_content.form"),
-        (["D0", "B", "SM4"], ("AES", true, false), "alipay_content.form"),
-        (["D0", "B", "AES-128"], ("SM4", false, false), "alipay_content.form"),
-        (["D0", "B", "AES-128"], ("AES_GCM", false, false), "alipay_content.form"),
-        (["D0", "B", "SM4"], ("SM4", false, true), "alipay_content"),
-        (["K1", "B", "AES-128"], ("AES", true, false), "alipay_content"),
+    const CONTENT_KEYS: &[([&str; 4], [bool; 2], &str)] = &[
+        (["D0", "B", "AES-128", "AES"], [true, false], ""),
+        (["D0", "E", "AES-128", "AES"], [true, false], ""),
+        (["D0", "B", "AES-128", "AES_V2"], [true, false], ""),
+        (["D0", "E", "AES-128", "AES_V2"], [false, false], ""),
+        (["D0", "B", "SM4", "SM4"], [false, false], ""),
+        (["D0", "B", "AES-128", "AES"], [false, false], "weak"),
+        (["D0", "D", "AES-128", "AES_V2"], [false, false], "weak"),
+        (["D0", "B", "SM4", "SM4"], [true, false], "weak"),
+        (["D0", "B", "AES-256", "AES"], [true, false], "alipay_content.form"),
+        (["D0", "B", "SM4", "AES"], [true, false], "alipay_content.form"),
+        (["D0", "B", "AES-128", "SM4"], [false, false], "alipay_content.form"),
+        (["D0", "B", "AES-128", "AES_GCM"], [false, false], "alipay_content.form"),
+        (["D0", "B", "SM4", "SM4"], [false, true], "alipay_content"),
+        (["K1", "B", "AES-128", "AES"], [true, false], "alipay_content"),
     ];
 
     #[test]
     fn a_content_key_is_of_its_forms_cipher_and_for_nothing_else() {
-        for ([usage, mode, algorithm], (form, weak, also_data), field) in CONTENT_KEYS {
+        for ([usage, mode, algorithm, form], [weak, also_data], field) in CONTENT_KEYS {
             let words = KeyWords {
                 name: "content".to_owned(),
                 usage: (*usage).to_owned(),

@@ -67,9 +67,9 @@ fn list_check(group: &str) -> Option<Check> {
     }
 }
 
-type ObjectCheck = fn(&Map<String, Value>) -> Result<(), String>;
+type GroupCheck = fn(&Map<String, Value>) -> Result<(), String>;
 
-fn object_check(group: &str) -> Option<ObjectCheck> {
+fn object_check(group: &str) -> Option<GroupCheck> {
     match group {
         "cert_chain" => Some(alipay_certificates::chain),
         "sm4_gcm_rfc8998" => Some(alipay_content::gcm),
