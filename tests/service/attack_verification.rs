@@ -147,7 +147,7 @@ fn the_decimalisation_attacker_gets_no_handle_on_the_data_plane() {
             let name = field.name().to_lowercase();
             let told = [
                 "table",
-                "decimal",
+                "decimali",
                 "validation",
                 "pvki",
                 "check_length",
