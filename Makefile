@@ -58,6 +58,7 @@ crosscheck: system $(PYTHON)
 	PINTLE_PIN_BLOCKS=100000 cargo test $(TEST_FLAGS) --test psec_pin -- --nocapture
 	PINTLE_CROSSCHECK=100000 cargo test $(TEST_FLAGS) --test crosscheck -- --nocapture
 	PINTLE_PIN_VERIFICATIONS=100000 cargo test $(TEST_FLAGS) --test psec_verification -- --nocapture
+	PINTLE_MAPS=100000 $(MAKE) clients
 
 kills: system
 	PINTLE_KILLS=500 PINTLE_POINT_TIMES=20 cargo test $(TEST_FLAGS) --test kill -- --nocapture

@@ -77,7 +77,10 @@ def main(binaries):
         Program(gateway, where) as plain,
         Program([*gateway, "--tricky"], where) as tricky,
     ):
-        failures = sum(day(*one, served, plain, tricky) for one in plan)
+        environment = environment_of("RSA2", "utf-8", served, plain, tricky)
+        maps = [DAYS[0][1][0], ROOT / "tests/clients/sdk_maps.py"]
+        unequal = subprocess.run(maps, env=environment).returncode != 0
+        failures = unequal + sum(day(*one, served, plain, tricky) for one in plan)
     print(f"{failures} steps failed" if failures else "every step is as expected")
     return 1 if failures else 0
 
