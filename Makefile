@@ -6,6 +6,7 @@
 # make faults  the HSM hangs, goes away 50 times for 30 s, forgets and lies, under load; some 35 minutes
 # make kills   500 kills at random moments and 20 at every failpoint; nothing may be lost
 # make bench  the benches of benches/
+# make clients  Alipay's three real SDKs sign and verify through Pintle, against the local Alipay
 # make lint   the first half of `make test`
 # make setup  what the others need and this machine lacks; they call it themselves
 
@@ -15,12 +16,14 @@ CARGO_FLAGS := --locked --release --features embedded-token
 TEST_FLAGS := --locked --release --features embedded-token,failpoints
 BUF_VERSION := 1.75.0
 PYTHON := target/venv/bin/python
+# Both Python SDKs own the package name alipay.
+SDKS := target/sdk-official/ready target/sdk-third/ready target/npm-clients/ready
 BUF := target/npm/node_modules/.bin/buf
 
 # The outside checks of the demo and of the tests run under this Python.
 export PINTLE_PYTHON := $(CURDIR)/$(PYTHON)
 
-.PHONY: help demo test stories mutants crosscheck faults kills bench lint setup system
+.PHONY: help demo test stories mutants crosscheck faults kills clients bench lint setup system
 .NOTPARALLEL:
 
 help:
@@ -29,9 +32,11 @@ help:
 demo: system $(PYTHON)
 	cargo run $(CARGO_FLAGS) --bin pintle -- demo
 
-test: lint
+test: lint $(SDKS)
 	cargo build --locked --release --package pintle-shim
 	cargo build $(TEST_FLAGS) --bins
+	cargo build --locked --release --package alipay-gateway
+	python3 tests/clients/sdks.py target/release
 	rm -rf target/mechanisms
 	cargo test $(TEST_FLAGS)
 	cargo test --locked --release --package alipay-gateway
@@ -53,9 +58,15 @@ crosscheck: system $(PYTHON)
 	PINTLE_PIN_BLOCKS=100000 cargo test $(TEST_FLAGS) --test psec_pin -- --nocapture
 	PINTLE_CROSSCHECK=100000 cargo test $(TEST_FLAGS) --test crosscheck -- --nocapture
 	PINTLE_PIN_VERIFICATIONS=100000 cargo test $(TEST_FLAGS) --test psec_verification -- --nocapture
+	PINTLE_MAPS=100000 $(MAKE) clients
 
 kills: system
 	PINTLE_KILLS=500 PINTLE_POINT_TIMES=20 cargo test $(TEST_FLAGS) --test kill -- --nocapture
+
+clients: system $(SDKS)
+	cargo build $(CARGO_FLAGS) --bin pintle
+	cargo build --locked --release --package alipay-gateway
+	python3 tests/clients/sdks.py target/release
 
 lint: setup
 	cargo fmt --check
@@ -78,6 +89,17 @@ system:
 $(PYTHON): tests/clients/requirements.txt
 	python3 -m venv --clear target/venv
 	target/venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+target/sdk-%/ready: tests/clients/requirements-sdk-%.txt
+	python3 -m venv --clear target/sdk-$*
+	target/sdk-$*/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+target/npm-clients/ready: tests/clients/npm/package.json tests/clients/npm/package-lock.json
+	mkdir -p target/npm-clients
+	cp $^ target/npm-clients
+	npm ci --silent --no-audit --no-fund --prefix target/npm-clients
 	@touch $@
 
 $(BUF): Makefile

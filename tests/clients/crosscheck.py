@@ -144,6 +144,14 @@ def content_sm4(key, iv, data):
     return base64.b64encode(iv + sealed + encryptor.tag)
 
 
+def alipay_string(*words):
+    """Written from Alipay's description of a v2 request's string-to-sign."""
+    sent = {name.decode(): value.decode() for name, value in zip(words[::2], words[1::2])}
+    charset = sent.get("charset", "utf-8").lower()
+    kept = {name: value for name, value in sent.items() if name != "sign" and value != ""}
+    return "&".join(f"{name}={kept[name]}" for name in sorted(kept)).encode(charset)
+
+
 PLAIN = {"1", "2", "3", "upper", "lower", *HASHES}
 
 

@@ -17,3 +17,4 @@ mod inputs;
 mod mac;
 mod oracle;
 mod sm;
+mod string_to_sign;

@@ -38,9 +38,14 @@ pub fn word(bytes: &[u8]) -> String {
 }
 
 /// Asks as often as `count` says, and holds that both always agree.
-pub fn agree(family: &str, mut ask: impl FnMut(&mut Inputs) -> Asked) {
+pub fn agree(family: &str, ask: impl FnMut(&mut Inputs) -> Asked) {
+    agree_times(family, count(), ask);
+}
+
+/// Asks so often, and holds that both always agree.
+pub fn agree_times(family: &str, times: usize, mut ask: impl FnMut(&mut Inputs) -> Asked) {
     let (mut inputs, mut oracle) = (Inputs::of(family), Oracle::start());
-    let mut left = count();
+    let mut left = times;
     while left > 0 {
         let batch: Vec<Asked> = (0..left.min(BATCH)).map(|_| ask(&mut inputs)).collect();
         left -= batch.len();
@@ -49,7 +54,7 @@ pub fn agree(family: &str, mut ask: impl FnMut(&mut Inputs) -> Asked) {
             assert_eq!(ours, theirs, "{question}");
         }
     }
-    println!("{family}: {} inputs agree", count());
+    println!("{family}: {times} inputs agree (the seed is the family's name)");
 }
 
 struct Oracle {
