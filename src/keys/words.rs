@@ -422,8 +422,10 @@ mod tests {
 
     /// Usage, mode, algorithm and form; whether it is accepted as weak, whether it has a mode too; the
     /// field at fault.
+    type ContentCase = ([&'static str; 4], [bool; 2], &'static str);
+
     #[rustfmt::skip]
-    const CONTENT_KEYS: &[([&str; 4], [bool; 2], &str)] = &[
+    const CONTENT_KEYS: &[ContentCase] = &[
         (["D0", "B", "AES-128", "AES"], [true, false], ""),
         (["D0", "E", "AES-128", "AES"], [true, false], ""),
         (["D0", "B", "AES-128", "AES_V2"], [true, false], ""),

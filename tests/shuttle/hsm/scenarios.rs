@@ -1,5 +1,4 @@
 //! The scenarios. A job is a number; what it was answered is counted in a ledger, and must be one.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
