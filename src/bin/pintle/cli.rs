@@ -98,10 +98,6 @@ pub struct Dev {
 
 /// `pintle demo`.
 #[derive(Args)]
-#[cfg_attr(
-    not(feature = "embedded-token"),
-    expect(dead_code, reason = "without the embedded token there is no demo")
-)]
 pub struct Demo {
     /// The Python that has psec (`make demo` prepares one).
     #[arg(long, env = "PINTLE_PYTHON", default_value = "python3")]
