@@ -22,6 +22,7 @@ use sm2::SecretKey;
 use sm2::dsa::signature::{Signer, Verifier};
 use sm2::dsa::{Signature, SigningKey, VerifyingKey};
 use sm2::pkcs8::DecodePrivateKey;
+use tempfile::NamedTempFile;
 
 /// The identity that Alipay's SM2 signatures are made with.
 const SM2_ID: &str = "1234567812345678";
@@ -212,12 +213,12 @@ impl AlipayKeys {
 
     fn sign_with_sha1(&self, message: &[u8]) -> Result<Vec<u8>> {
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&self.rsa)?;
-        let name = format!("alipay-gateway-{}-{:p}.der", std::process::id(), self);
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, pkcs8.as_ref())?;
+        // Each call has a file of its own, for this user alone, that goes with it.
+        let mut file = NamedTempFile::new()?;
+        file.write_all(pkcs8.as_ref())?;
         let mut child = Command::new("openssl")
             .args(["dgst", "-sha1", "-keyform", "DER", "-sign"])
-            .arg(&path)
+            .arg(file.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -226,7 +227,6 @@ impl AlipayKeys {
         stdin.write_all(message)?;
         drop(stdin);
         let done = child.wait_with_output()?;
-        let _ = std::fs::remove_file(&path);
         if !done.status.success() {
             bail!("openssl does not sign with SHA-1");
         }
