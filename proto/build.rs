@@ -16,6 +16,8 @@ const FILES: &[&str] = &[
     "pintle/v1/alipay_content.proto",
     "pintle/v1/alipay_page.proto",
     "pintle/v1/alipay_service.proto",
+    "pintle/v1/wechat_pay_service.proto",
+    "pintle/v1/union_pay_gateway_service.proto",
     "pintle/v1/random_service.proto",
     "pintle/admin/v1/key.proto",
     "pintle/admin/v1/key_service.proto",

@@ -24,6 +24,8 @@ use crate::service::pb::v1::pin_service_client::PinServiceClient;
 use crate::service::pb::v1::random_service_client::RandomServiceClient;
 use crate::service::pb::v1::signing_service_client::SigningServiceClient;
 use crate::service::pb::v1::terminal_service_client::TerminalServiceClient;
+use crate::service::pb::v1::union_pay_gateway_service_client::UnionPayGatewayServiceClient;
+use crate::service::pb::v1::wechat_pay_service_client::WechatPayServiceClient;
 
 /// One connection to one server.
 #[derive(Clone)]
@@ -162,6 +164,21 @@ calls! {
     diff_sign_string: AlipayServiceClient, DiffSignStringRequest => DiffSignStringResponse;
     /// `AlipayService.CheckProfile`
     check_profile: AlipayServiceClient, CheckProfileRequest => CheckProfileResponse;
+    /// `WechatPayService.SignWechatRequest`
+    sign_wechat_request: WechatPayServiceClient,
+        SignWechatRequestRequest => SignWechatRequestResponse;
+    /// `WechatPayService.SignWechatPayment`
+    sign_wechat_payment: WechatPayServiceClient,
+        SignWechatPaymentRequest => SignWechatPaymentResponse;
+    /// `WechatPayService.VerifyWechatMessage`
+    verify_wechat_message: WechatPayServiceClient,
+        VerifyWechatMessageRequest => VerifyWechatMessageResponse;
+    /// `UnionPayGatewayService.SignGatewayRequest`
+    sign_gateway_request: UnionPayGatewayServiceClient,
+        SignGatewayRequestRequest => SignGatewayRequestResponse;
+    /// `UnionPayGatewayService.VerifyGatewayResponse`
+    verify_gateway_response: UnionPayGatewayServiceClient,
+        VerifyGatewayResponseRequest => VerifyGatewayResponseResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

@@ -20,4 +20,6 @@ pub mod pin_verification;
 pub mod rsa;
 pub mod sm2;
 pub mod track;
+pub mod union_pay_gateway;
 pub mod unionpay;
+pub mod wechat_pay;

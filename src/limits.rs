@@ -23,6 +23,16 @@ pub const RANDOM_BYTES_MAX: usize = 1024;
 pub const ALIPAY_PARAMETERS_MAX: usize = 64;
 /// Longest name of an Alipay parameter, bytes.
 pub const ALIPAY_NAME_BYTES_MAX: usize = 128;
+/// Most parameters of one message of UnionPay's gateway.
+pub const UNIONPAY_PARAMETERS_MAX: usize = 128;
+/// Longest name of a UnionPay gateway parameter, bytes.
+pub const UNIONPAY_NAME_BYTES_MAX: usize = 64;
+/// Longest merchant id, app id, nonce or serial number of WeChat Pay, bytes.
+pub const WECHAT_PAY_WORD_BYTES_MAX: usize = 64;
+/// Most keys that one answer of WeChat Pay may be signed by: certificates and public keys of a migration.
+pub const WECHAT_PAY_KEYS_MAX: usize = 8;
+/// An answer of WeChat Pay whose time is further off is stale.
+pub const WECHAT_PAY_AGE_MAX: Duration = Duration::from_secs(300);
 /// Bytes on each side of the place where two strings part that are shown.
 pub const COMPARISON_WINDOW_BYTES: usize = 40;
 /// How long before a key's time is over a check of its profile says so.

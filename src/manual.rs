@@ -28,6 +28,9 @@ pub mod ceremony {}
 #[doc = include_str!("manual/failures.md")]
 pub mod failures {}
 
+#[doc = include_str!("manual/neighbours.md")]
+pub mod neighbours {}
+
 #[doc = include_str!("manual/rotation.md")]
 pub mod rotation {}
 

@@ -22,6 +22,8 @@ pub mod random;
 pub mod signing;
 pub mod terminal;
 pub mod track;
+pub mod union_pay_gateway;
+pub mod wechat_pay;
 
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
 use crate::domain::track::TrackError;
+use crate::domain::union_pay_gateway::GatewayError;
+use crate::domain::wechat_pay::WechatPayError;
 use crate::hsm;
 use crate::keys::entry::Fault;
 
@@ -126,6 +130,15 @@ pub enum Error {
     /// `sign_type` is not the key's scheme.
     #[error("sign_type is not the key's scheme")]
     SignTypeMismatch,
+    /// What is to be signed for WeChat Pay, or came from it, is malformed.
+    #[error(transparent)]
+    WechatPay(#[from] WechatPayError),
+    /// The parameters of UnionPay's gateway.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The key's scheme is not that of the message's version.
+    #[error("the key's scheme is not that of the parameter version")]
+    GatewayScheme,
     /// The subject of a certificate request is no distinguished name.
     #[error("the subject is not a distinguished name")]
     Subject,

@@ -40,6 +40,8 @@ pub mod stack;
 pub mod status;
 pub mod terminal;
 pub mod tls;
+pub mod union_pay_gateway;
+pub mod wechat_pay;
 mod wire;
 
 use thiserror::Error;

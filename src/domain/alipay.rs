@@ -4,7 +4,7 @@
 //! the v3 protocol have other rules, each in a module of its own.
 
 pub mod certificate_serial;
-mod charset;
+pub(in crate::domain) mod charset;
 pub mod comparison;
 pub mod content;
 pub mod diagnosis;

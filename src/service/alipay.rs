@@ -5,7 +5,7 @@ mod comparison;
 mod content;
 mod diagnosis;
 mod page;
-mod v3;
+pub(in crate::service) mod v3;
 mod verification;
 
 use base64::Engine;

@@ -19,6 +19,8 @@ use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
 use crate::service::pb::v1::signing_service_server::SigningServiceServer;
 use crate::service::pb::v1::terminal_service_server::TerminalServiceServer;
+use crate::service::pb::v1::union_pay_gateway_service_server::UnionPayGatewayServiceServer;
+use crate::service::pb::v1::wechat_pay_service_server::WechatPayServiceServer;
 use crate::service::stack::Stack;
 
 /// What the listeners answer to health checks. Not serving until the first probe succeeds.
@@ -93,7 +95,7 @@ enum NotReady {
 }
 
 /// The server as a whole, and each service.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 10] = [
     "",
     PinServiceServer::<()>::NAME,
     MacServiceServer::<()>::NAME,
@@ -101,5 +103,7 @@ const SERVICES: [&str; 8] = [
     DataServiceServer::<()>::NAME,
     SigningServiceServer::<()>::NAME,
     AlipayServiceServer::<()>::NAME,
+    WechatPayServiceServer::<()>::NAME,
+    UnionPayGatewayServiceServer::<()>::NAME,
     RandomServiceServer::<()>::NAME,
 ];

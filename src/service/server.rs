@@ -35,12 +35,16 @@ use crate::service::pb::v1::pin_service_server::PinServiceServer;
 use crate::service::pb::v1::random_service_server::RandomServiceServer;
 use crate::service::pb::v1::signing_service_server::SigningServiceServer;
 use crate::service::pb::v1::terminal_service_server::TerminalServiceServer;
+use crate::service::pb::v1::union_pay_gateway_service_server::UnionPayGatewayServiceServer;
+use crate::service::pb::v1::wechat_pay_service_server::WechatPayServiceServer;
 use crate::service::pin::Pin;
 use crate::service::random::Random;
 use crate::service::signing::Signing;
 use crate::service::stack::Stack;
 use crate::service::terminal::Terminal;
 use crate::service::tls::Tls;
+use crate::service::union_pay_gateway::UnionPayGateway;
+use crate::service::wechat_pay::WechatPay;
 
 /// Whether a listener tells strangers what it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +104,13 @@ pub fn data_routes(
         .add_service(guarded!(stack, context, DataServiceServer, Data))
         .add_service(guarded!(stack, context, SigningServiceServer, Signing))
         .add_service(guarded!(stack, context, AlipayServiceServer, Alipay))
+        .add_service(guarded!(stack, context, WechatPayServiceServer, WechatPay))
+        .add_service(guarded!(
+            stack,
+            context,
+            UnionPayGatewayServiceServer,
+            UnionPayGateway
+        ))
         .add_service(guarded!(stack, context, RandomServiceServer, Random));
     with_reflection(routes, reflection)
 }

@@ -18,6 +18,8 @@ use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
 use crate::domain::track::TrackError;
+use crate::domain::union_pay_gateway::GatewayError;
+use crate::domain::wechat_pay::WechatPayError;
 use crate::hsm;
 use crate::keys;
 use crate::keys::dukpt::KsnFault;
@@ -125,6 +127,9 @@ impl Fault {
                 ResponseError::NodeMissing => Self::at(Reason::ResponseNodeMissing, "body"),
                 ResponseError::Twice => Self::at(Reason::ResponseNodeTwice, "body"),
             },
+            Operation::WechatPay(error) => Self::of_wechat_pay(error),
+            Operation::Gateway(error) => Self::of_gateway(error),
+            Operation::GatewayScheme => Self::at(Reason::KeyUsageRefused, "key"),
             Operation::Subject => Self::at(Reason::SubjectMalformed, "subject"),
             Operation::FormTooLong => Self::at(Reason::MessageTooLarge, "form"),
             Operation::Form(error) => match error {
@@ -169,6 +174,33 @@ impl Fault {
             AlipayError::LineBreakInForm => {
                 Self::at(Reason::ParameterMalformed, "parameters.biz_content")
             }
+        }
+    }
+
+    const fn of_wechat_pay(error: &WechatPayError) -> Self {
+        match error {
+            WechatPayError::Method => Self::at(Reason::FieldMalformed, "method"),
+            WechatPayError::Url => Self::at(Reason::FieldMalformed, "target"),
+            WechatPayError::Word(field) => Self::at(Reason::FieldMalformed, field),
+            WechatPayError::PrepayId => Self::at(Reason::FieldMalformed, "prepay_id"),
+            WechatPayError::TooLong => Self::at(Reason::MessageTooLarge, "body"),
+            WechatPayError::Scheme => Self::at(Reason::KeyUsageRefused, "key"),
+        }
+    }
+
+    const fn of_gateway(error: &GatewayError) -> Self {
+        match error {
+            GatewayError::TooManyParameters => Self::at(Reason::ParameterTooMany, PARAMETERS),
+            GatewayError::TooLong => Self::at(Reason::MessageTooLarge, PARAMETERS),
+            GatewayError::Name
+            | GatewayError::DuplicateParameter { .. }
+            | GatewayError::Unmappable { .. } => Self::at(Reason::ParameterMalformed, PARAMETERS),
+            GatewayError::Version => Self::at(Reason::ParameterMalformed, "parameters.version"),
+            GatewayError::SignMethod => {
+                Self::at(Reason::ParameterMalformed, "parameters.signMethod")
+            }
+            GatewayError::Encoding => Self::at(Reason::CharsetUnknown, "parameters.encoding"),
+            GatewayError::CertId => Self::at(Reason::ParameterMalformed, "parameters.certId"),
         }
     }
 

@@ -45,7 +45,7 @@ class Program:
 def environment_of(scheme, charset, pintle, plain, tricky):
     return os.environ | {
         "PINTLE": pintle, "GATEWAY": f"http://{plain}", "TRICKY": f"http://{tricky}", "SCHEME": scheme,
-        "CHARSET": charset, "APP_KEY": f"alipay-app-{scheme.lower()}", "ALIPAY_KEY": "alipay-rsa2" if scheme == "RSA2" else "",
+        "CHARSET": charset, "APP_KEY": f"alipay-app-{scheme.lower()}", "ALIPAY_KEY": f"alipay-{scheme.lower()}",
         "PROTO": str(ROOT / "proto"), "NODE_PATH": str(TARGET / "npm-clients/node_modules"),
         "PYTHONPATH": f"{ROOT / 'proto'}:{ROOT / 'examples/clients'}", "PYTHONWARNINGS": "ignore",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -50,6 +50,8 @@ mod signing;
 mod softhsm;
 mod terminal;
 mod track;
+mod union_pay_gateway;
 mod vectors;
 mod weak_translator;
+mod wechat_pay;
 mod world;

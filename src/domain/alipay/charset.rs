@@ -4,7 +4,7 @@
 
 /// A charset that requests are signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Charset {
+pub(in crate::domain) enum Charset {
     Utf8,
     Gbk,
     Gb2312,
@@ -13,11 +13,11 @@ pub(super) enum Charset {
 
 /// A character that the charset does not have.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unmappable;
+pub(in crate::domain) struct Unmappable;
 
 impl Charset {
     /// Reads a `charset` value, in any case.
-    pub(super) fn parse(label: &str) -> Option<Self> {
+    pub(in crate::domain) fn parse(label: &str) -> Option<Self> {
         let charsets = [Self::Utf8, Self::Gbk, Self::Gb2312, Self::Gb18030];
         let named = charsets
             .into_iter()
@@ -26,7 +26,7 @@ impl Charset {
     }
 
     /// The usual spelling.
-    pub(super) fn label(self) -> &'static str {
+    pub(in crate::domain) fn label(self) -> &'static str {
         match self {
             Self::Utf8 => "utf-8",
             Self::Gbk => "gbk",
@@ -36,7 +36,11 @@ impl Charset {
     }
 
     /// Appends `text` to `bytes`.
-    pub(super) fn encode(self, text: &str, bytes: &mut Vec<u8>) -> Result<(), Unmappable> {
+    pub(in crate::domain) fn encode(
+        self,
+        text: &str,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Unmappable> {
         let encoding = match self {
             Self::Utf8 => encoding_rs::UTF_8,
             Self::Gbk | Self::Gb2312 => encoding_rs::GBK,
@@ -51,7 +55,7 @@ impl Charset {
     }
 
     /// What `bytes` say, where they are of this charset.
-    pub(super) fn decode(self, bytes: &[u8]) -> Option<String> {
+    pub(in crate::domain) fn decode(self, bytes: &[u8]) -> Option<String> {
         let encoding = match self {
             Self::Utf8 => encoding_rs::UTF_8,
             Self::Gbk | Self::Gb2312 | Self::Gb18030 => encoding_rs::GB18030,

@@ -77,6 +77,16 @@ pub enum Rpc {
     DiffSignString,
     /// `AlipayService.CheckProfile`
     CheckProfile,
+    /// `WechatPayService.SignWechatRequest`
+    SignWechatRequest,
+    /// `WechatPayService.SignWechatPayment`
+    SignWechatPayment,
+    /// `WechatPayService.VerifyWechatMessage`
+    VerifyWechatMessage,
+    /// `UnionPayGatewayService.SignGatewayRequest`
+    SignGatewayRequest,
+    /// `UnionPayGatewayService.VerifyGatewayResponse`
+    VerifyGatewayResponse,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
@@ -354,6 +364,41 @@ pub const RPCS: &[RpcRow] = &[
         metric: "check_profile",
     },
     RpcRow {
+        rpc: Rpc::SignWechatRequest,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/SignWechatRequest",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_wechat_request",
+    },
+    RpcRow {
+        rpc: Rpc::SignWechatPayment,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/SignWechatPayment",
+        message_bytes_max: limits::SMALL_MESSAGE_BYTES_MAX,
+        metric: "sign_wechat_payment",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyWechatMessage,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/VerifyWechatMessage",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_wechat_message",
+    },
+    RpcRow {
+        rpc: Rpc::SignGatewayRequest,
+        plane: Plane::Data,
+        path: "/pintle.v1.UnionPayGatewayService/SignGatewayRequest",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "sign_gateway_request",
+    },
+    RpcRow {
+        rpc: Rpc::VerifyGatewayResponse,
+        plane: Plane::Data,
+        path: "/pintle.v1.UnionPayGatewayService/VerifyGatewayResponse",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "verify_gateway_response",
+    },
+    RpcRow {
         rpc: Rpc::GenerateRandom,
         plane: Plane::Data,
         path: "/pintle.v1.RandomService/GenerateRandom",
@@ -524,6 +569,11 @@ impl Rpc {
             | Self::VerifyNotification
             | Self::DiffSignString
             | Self::CheckProfile
+            | Self::SignWechatRequest
+            | Self::SignWechatPayment
+            | Self::VerifyWechatMessage
+            | Self::SignGatewayRequest
+            | Self::VerifyGatewayResponse
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys

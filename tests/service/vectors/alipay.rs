@@ -3,6 +3,7 @@
 
 mod certificates;
 mod content;
+mod neighbours;
 mod page;
 mod v3;
 mod verification;
@@ -59,6 +60,8 @@ async fn of_list(bench: &Bench, groups: &Value, group: &str, case: &Value) -> Ve
         "page_pay" => page::page_pay(bench, groups, case).await,
         "cert_sn" => certificates::serial(bench, case).await,
         "content_encryption" => content::content(bench, case).await,
+        "wechat_v3" => neighbours::wechat(bench, groups, case).await,
+        "unionpay_5_1_0" => neighbours::union_pay(bench, groups, case).await,
         _ => Ok(Outcome::Unsupported(
             "library only, or not an operation of this version",
         )),

@@ -1,0 +1,93 @@
+//! `UnionPayGatewayService`: wire to domain and back.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tonic::{Request, Response, Status};
+
+use crate::ops::context::Context;
+use crate::ops::union_pay_gateway::{self, Checked, Signed};
+use crate::service::alipay::v3::signed_string;
+use crate::service::authorize::Rpc;
+use crate::service::pb::v1 as pb;
+use crate::service::pb::v1::union_pay_gateway_service_server::UnionPayGatewayService;
+use crate::service::signing::scheme;
+use crate::service::wire::{key_ref, key_use};
+use crate::service::{Error, admitted};
+
+/// `pintle.v1.UnionPayGatewayService`.
+pub struct UnionPayGateway(pub Context);
+
+#[tonic::async_trait]
+impl UnionPayGatewayService for UnionPayGateway {
+    async fn sign_gateway_request(
+        &self,
+        request: Request<pb::SignGatewayRequestRequest>,
+    ) -> Result<Response<pb::SignGatewayRequestResponse>, Status> {
+        admitted::handle(Rpc::SignGatewayRequest, request, async |call, message| {
+            let pb::SignGatewayRequestRequest {
+                key,
+                parameters,
+                return_string_to_sign,
+            } = message;
+            let key = key_ref(key, "key")?;
+            if parameters.is_empty() {
+                return Err(Error::FieldMissing("parameters"));
+            }
+            let pairs = parameters
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            let signed = union_pay_gateway::sign_request(&self.0, call, &key, pairs).await?;
+            let Signed {
+                signature,
+                scheme: made_by,
+                key,
+                string_to_sign,
+            } = signed;
+            Ok(pb::SignGatewayRequestResponse {
+                signature: STANDARD.encode(signature),
+                scheme: scheme(made_by).into(),
+                key: Some(key_use(key)),
+                signed_string: return_string_to_sign.then(|| signed_string(string_to_sign)),
+            })
+        })
+        .await
+    }
+
+    async fn verify_gateway_response(
+        &self,
+        request: Request<pb::VerifyGatewayResponseRequest>,
+    ) -> Result<Response<pb::VerifyGatewayResponseResponse>, Status> {
+        admitted::handle(
+            Rpc::VerifyGatewayResponse,
+            request,
+            async |call, message| {
+                let pb::VerifyGatewayResponseRequest { key, parameters } = message;
+                let key = key_ref(key, "key")?;
+                if parameters.is_empty() {
+                    return Err(Error::FieldMissing("parameters"));
+                }
+                let pairs: Vec<(&str, &str)> = parameters
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect();
+                let checked =
+                    union_pay_gateway::verify_response(&self.0, call, &key, &pairs).await?;
+                let Checked {
+                    valid,
+                    scheme: made_by,
+                    key,
+                    signed,
+                    empty_values_signed,
+                } = checked;
+                Ok(pb::VerifyGatewayResponseResponse {
+                    valid,
+                    scheme: scheme(made_by).into(),
+                    key: Some(key_use(key)),
+                    signed,
+                    empty_values_signed,
+                })
+            },
+        )
+        .await
+    }
+}

@@ -1,0 +1,80 @@
+//! The vectors of WeChat Pay and of UnionPay's gateway.
+
+use std::collections::HashMap;
+
+use pintle::domain::alipay::SignType;
+use pintle::service::pb::v1::{
+    SignGatewayRequestRequest, SignWechatRequestRequest, VerifyGatewayResponseRequest,
+};
+use serde_json::Value;
+
+use crate::vectors::alipay::import;
+use crate::vectors::{Bench, Outcome, Verdict};
+
+/// WeChat Pay: the string, and the signature to the byte.
+pub async fn wechat(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
+    let string = case["string_to_sign"].as_str().ok_or("no string")?;
+    let parts: Vec<&str> = string.split('\n').collect();
+    let [method, target, timestamp, nonce, body, ""] = parts[..] else {
+        return Err("not five lines".to_owned());
+    };
+    let asked = SignWechatRequestRequest {
+        key: Some(import(bench, groups, SignType::Rsa2, "app_rsa_pkcs8").await?),
+        method: method.to_owned(),
+        target: target.to_owned(),
+        body: body.as_bytes().to_vec(),
+        mchid: "1900000001".to_owned(),
+        serial_no: "01".to_owned(),
+        nonce: nonce.to_owned(),
+        timestamp: timestamp.parse().map_err(|_| "no time")?,
+        return_string_to_sign: true,
+    };
+    let answer = bench.client.sign_wechat_request(asked).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    if answer
+        .signed_string
+        .is_none_or(|signed| signed.text != string)
+    {
+        return Err("another string-to-sign".to_owned());
+    }
+    let scheme = case["auth_type"]["RSA"].as_str().ok_or("no scheme")?;
+    let sign = case["sign_rsa2048_sha256"].as_str().ok_or("no signature")?;
+    let ends = answer
+        .authorization
+        .ends_with(&format!("signature=\"{sign}\""));
+    if ends && answer.authorization.starts_with(&format!("{scheme} ")) {
+        return Ok(Outcome::Ran);
+    }
+    Err(answer.authorization)
+}
+
+/// UnionPay, signMethod 01: the string, the signature to the byte, and its verification.
+pub async fn union_pay(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
+    let key = Some(import(bench, groups, SignType::Rsa2, "app_rsa_pkcs8").await?);
+    let parameters = case["params"].as_object().ok_or("no params")?;
+    let mut parameters: HashMap<String, String> = parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+        .collect();
+    let asked = SignGatewayRequestRequest {
+        key: key.clone(),
+        parameters: parameters.clone(),
+        return_string_to_sign: true,
+    };
+    let answer = bench.client.sign_gateway_request(asked).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    let signed = answer.signed_string.unwrap_or_default();
+    if Some(signed.text.as_str()) != case["string"].as_str() {
+        return Err("another string-to-sign".to_owned());
+    }
+    if Some(answer.signature.as_str()) != case["signature_signMethod01"].as_str() {
+        return Err("another signature".to_owned());
+    }
+    parameters.insert("signature".to_owned(), answer.signature);
+    let asked = VerifyGatewayResponseRequest { key, parameters };
+    let answer = bench.client.verify_gateway_response(asked).await;
+    match answer.map_err(|error| error.to_string())?.valid {
+        true => Ok(Outcome::Ran),
+        false => Err("not valid".to_owned()),
+    }
+}
