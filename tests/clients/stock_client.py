@@ -18,6 +18,8 @@ EXPECTED = {
     "pintle.v1.PinService",
     "pintle.v1.RandomService",
     "pintle.v1.SigningService",
+    "pintle.v1.UnionPayGatewayService",
+    "pintle.v1.WechatPayService",
 }
 
 
