@@ -22,6 +22,7 @@ mod scripts;
 #[expect(dead_code, reason = "shared with the example, which uses more of it")]
 mod till;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,7 +36,7 @@ use process::{Server, pintle};
 /// Stories that run at the same time.
 const AT_ONCE: usize = 6;
 
-fn main() {
+fn main() -> ExitCode {
     let began = Instant::now();
     let folder = tempfile::tempdir().unwrap();
     let mut dev = pintle();
@@ -78,7 +79,8 @@ fn main() {
         filter().is_some() || told.len() >= 40,
         "there are fewer than 40 stories"
     );
-    std::process::exit(i32::from(wrong > 0));
+    // Not by exit(): the server is to end with its owner.
+    ExitCode::from(u8::from(wrong > 0))
 }
 
 /// The stories asked for on the command line, as of any test; all without it.
