@@ -439,14 +439,10 @@ const _: () = assert!(
     "a disabled key stops within 2 s"
 );
 
-/// Jobs a worker of symmetric calls takes from its queue at once.
+/// Jobs a worker takes from its queue at once.
 pub const POOL_BATCH_MAX: usize = 16;
-/// Jobs a worker of asymmetric calls takes at once: one that hangs takes the other with it.
-pub const ASYMMETRIC_BATCH_MAX: usize = 2;
 /// A worker with more to do keeps the answers it has so long: each is a wake-up of another thread.
 pub const HAND_OVER_INTERVAL: Duration = Duration::from_micros(100);
-/// The same of asymmetric calls: two RSA-2048 signatures are handed over together, longer calls each.
-pub const ASYMMETRIC_HAND_OVER_INTERVAL: Duration = Duration::from_millis(1);
 /// A call to the token that takes longer hangs: it is given up and the token probed.
 pub const TOKEN_CALL_TIMEOUT: Duration = Duration::from_millis(750);
 /// How short and how long an operator may make that.
@@ -500,7 +496,7 @@ pub const SUBJECT_BYTES_MAX: usize = 512;
 pub const PKCS8_BYTES_MAX: usize = 4096;
 
 const _: () = assert!(WRAPPED_BYTES_MAX < SEALED_BYTES_MAX);
-const _: () = assert!(ASYMMETRIC_BATCH_MAX <= POOL_BATCH_MAX && POOL_BATCH_MAX <= POOL_QUEUE_MAX);
+const _: () = assert!(POOL_BATCH_MAX <= POOL_QUEUE_MAX);
 const _: () = assert!(
     TOKEN_CALL_TIMEOUT.as_millis() + SUPERVISE_INTERVAL.as_millis() < 1000,
     "a hung token is known within a second"

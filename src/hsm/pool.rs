@@ -161,8 +161,8 @@ struct Staff {
 }
 
 impl Pool {
-    /// A queue without workers yet. Each worker takes up to `batch` jobs at a time and hands their
-    /// answers over together: each wake-up of a caller costs the workers' cores.
+    /// A queue without workers yet. Each worker takes up to `batch` jobs at a time: more than one pays
+    /// only where a job is shorter than a thread's wake-up.
     pub fn new(workers: usize, batch: usize) -> Self {
         let workers = workers.clamp(1, limits::POOL_WORKERS_MAX);
         Self {

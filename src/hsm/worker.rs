@@ -43,10 +43,6 @@ pub(in crate::hsm) fn work(works: &Arc<Works>, class: PoolClass, desk: &WorkerDe
 
 /// Does what lies on the desk; false where the worker was written off.
 fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) -> bool {
-    let interval = match class {
-        PoolClass::Symmetric => limits::HAND_OVER_INTERVAL,
-        PoolClass::Asymmetric => limits::ASYMMETRIC_HAND_OVER_INTERVAL,
-    };
     let mut handed_over = Instant::now();
     while let Some(job) = desk.begin(|job| Doing::of(job, works.call_timeout)) {
         let begun = Instant::now();
@@ -72,7 +68,7 @@ fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) ->
         if !desk.end() {
             return false;
         }
-        if ended - handed_over >= interval {
+        if ended - handed_over >= limits::HAND_OVER_INTERVAL {
             pool::give(desk.hand_over());
             handed_over = ended;
         }

@@ -60,7 +60,7 @@ impl Works {
             stats: Stats::new(),
             call_timeout,
             symmetric: Pool::new(workers[0], limits::POOL_BATCH_MAX),
-            asymmetric: Pool::new(workers[1], limits::ASYMMETRIC_BATCH_MAX),
+            asymmetric: Pool::new(workers[1], 1),
             label: label.to_owned(),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
