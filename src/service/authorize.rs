@@ -16,10 +16,12 @@ use crate::service::caller::Caller;
 
 mod calls;
 mod row;
+mod rpc;
 
-pub use self::calls::{RPCS, Rpc};
+pub use self::calls::RPCS;
 use self::row::meant_by;
 pub use self::row::{Plane, RpcRow};
+pub use self::rpc::Rpc;
 
 /// The policy file, resolved.
 pub struct Policy {

@@ -2,7 +2,8 @@
 //! places among the calls in flight, and whether a pattern of the policy file means it.
 
 use crate::limits;
-use crate::service::authorize::calls::{RPCS, Rpc};
+use crate::service::authorize::calls::RPCS;
+use crate::service::authorize::rpc::Rpc;
 
 /// The two listeners. A call stands on one of them and does not exist on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
