@@ -16,6 +16,8 @@ pub struct Options {
     pub check: bool,
     /// One of the tokens alone.
     token: Option<String>,
+    /// The signatures' row alone, where a bench has one.
+    pub signatures: bool,
     /// How many windows.
     pub windows: usize,
     /// How long each is.
@@ -29,6 +31,7 @@ impl Options {
             json: false,
             check: false,
             token: None,
+            signatures: false,
             windows,
             window: Duration::from_millis(millis),
         };
@@ -39,6 +42,7 @@ impl Options {
                 // cargo's own.
                 "--bench" => {}
                 "--check" => options.check = true,
+                "--signatures" => options.signatures = true,
                 "--output" => options.json = value()? == "json",
                 "--token" => options.token = Some(value()?),
                 "--windows" => options.windows = value()?.parse()?,

@@ -112,21 +112,29 @@ impl Function {
         }
     }
 
-    /// How long it may take: what makes keys, brings one in or reads the whole token is slow by
-    /// nature; anything else has the token's call timeout.
+    /// How long it may take: what is slow by nature more than the token's call timeout.
     pub fn patience(self, call_timeout: Duration) -> Duration {
-        match self {
-            Self::Report
-            | Self::Trial
-            | Self::FollowSeals
-            | Self::GenerateRsa
-            | Self::ImportRsa
-            | Self::GenerateWrappedRsa
-            | Self::ImportWrappedRsa
-            | Self::GenerateSecret
-            | Self::ImportSecret
-            | Self::GenerateTransport => limits::TOKEN_SLOW_CALL.max(call_timeout),
-            _ => call_timeout,
+        if self.is_slow() {
+            limits::TOKEN_SLOW_CALL.max(call_timeout)
+        } else {
+            call_timeout
         }
+    }
+
+    /// Whether it makes a key, brings one in or reads the whole token.
+    pub const fn is_slow(self) -> bool {
+        matches!(
+            self,
+            Self::Report
+                | Self::Trial
+                | Self::FollowSeals
+                | Self::GenerateRsa
+                | Self::ImportRsa
+                | Self::GenerateWrappedRsa
+                | Self::ImportWrappedRsa
+                | Self::GenerateSecret
+                | Self::ImportSecret
+                | Self::GenerateTransport
+        )
     }
 }

@@ -3,7 +3,6 @@
 //! a worker that hangs in one is written off: its caller is answered, and the thread, should it come
 //! back, goes home. No async here: a job's answer travels by a oneshot channel.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -148,6 +147,8 @@ pub(in crate::hsm) type WorkerDesk = Desk<Queued, Doing>;
 /// One class of workers.
 pub(in crate::hsm) struct Pool {
     pub queue: Queue<Queued>,
+    /// How long a worker that has more to do keeps an answer.
+    pub keep: Duration,
     workers: usize,
     staff: Mutex<Staff>,
     left: Condvar,
@@ -163,10 +164,11 @@ struct Staff {
 impl Pool {
     /// A queue without workers yet. Each worker takes up to `batch` jobs at a time: more than one pays
     /// only where a job is shorter than a thread's wake-up.
-    pub fn new(workers: usize, batch: usize) -> Self {
+    pub fn new(workers: usize, batch: usize, keep: Duration) -> Self {
         let workers = workers.clamp(1, limits::POOL_WORKERS_MAX);
         Self {
             queue: Queue::new(limits::POOL_QUEUE_MAX, workers, batch),
+            keep,
             workers,
             staff: Mutex::new(Staff {
                 desks: Vec::with_capacity(workers),
@@ -365,13 +367,4 @@ pub(in crate::hsm) fn refuse(jobs: impl IntoIterator<Item = Queued>, error: &Err
     for job in jobs {
         job.answer.refuse(error.clone());
     }
-}
-
-/// Moves a worker's share to its desk.
-pub(in crate::hsm) fn take(pool: &Pool, desk: &WorkerDesk, share: &mut VecDeque<Queued>) -> bool {
-    if !pool.queue.take(share) {
-        return false;
-    }
-    desk.lay(share);
-    true
 }

@@ -88,9 +88,18 @@ impl<J> Queue<J> {
             state = waited.unwrap_or_else(PoisonError::into_inner);
             state.asleep -= 1;
         }
+        self.share(&mut state, share)
+    }
+
+    /// The same without waiting; `false` when there is nothing.
+    pub fn try_take(&self, share: &mut VecDeque<J>) -> bool {
+        self.share(&mut self.lock(), share)
+    }
+
+    fn share(&self, state: &mut State<J>, share: &mut VecDeque<J>) -> bool {
         let count = state.jobs.len().div_ceil(self.workers).min(self.batch);
         share.extend(state.jobs.drain(..count));
-        true
+        count > 0
     }
 
     /// Takes no more until opened; hands back what waits.

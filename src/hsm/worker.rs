@@ -22,7 +22,6 @@ use crate::hsm::seal;
 use crate::hsm::session::{Epoch, WorkerSession};
 use crate::hsm::stats::{Fault, PoolClass};
 use crate::hsm::works::Works;
-use crate::limits;
 
 /// A thread's work, until the queue is closed or it is written off.
 pub(in crate::hsm) fn work(works: &Arc<Works>, class: PoolClass, desk: &WorkerDesk) {
@@ -32,8 +31,13 @@ pub(in crate::hsm) fn work(works: &Arc<Works>, class: PoolClass, desk: &WorkerDe
         session: None,
     };
     let mut share = VecDeque::new();
-    while pool::take(pool, desk, &mut share) {
-        if !clear(works, class, desk, &mut seat) {
+    let mut kept = Kept { since: None };
+    while pool.queue.try_take(&mut share) || {
+        kept.hand_over(desk);
+        pool.queue.take(&mut share)
+    } {
+        desk.lay(&mut share);
+        if !clear(works, class, desk, &mut seat, &mut kept) {
             break;
         }
     }
@@ -41,10 +45,33 @@ pub(in crate::hsm) fn work(works: &Arc<Works>, class: PoolClass, desk: &WorkerDe
     pool.leave(desk);
 }
 
+/// Answers that lie on the desk: each is a wake-up of another thread, and several together are one.
+struct Kept {
+    /// When the first of their jobs began.
+    since: Option<Instant>,
+}
+
+impl Kept {
+    fn hand_over(&mut self, desk: &WorkerDesk) {
+        if self.since.take().is_some() {
+            pool::give(desk.hand_over());
+        }
+    }
+}
+
 /// Does what lies on the desk; false where the worker was written off.
-fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) -> bool {
-    let mut handed_over = Instant::now();
+fn clear(
+    works: &Works,
+    class: PoolClass,
+    desk: &WorkerDesk,
+    seat: &mut Seat,
+    kept: &mut Kept,
+) -> bool {
+    let keep = works.pool(class).keep;
     while let Some(job) = desk.begin(|job| Doing::of(job, works.call_timeout)) {
+        if job.function.is_slow() {
+            kept.hand_over(desk);
+        }
         let begun = Instant::now();
         works.stats.waited(class, begun - job.submitted);
         let mut ended = begun;
@@ -68,12 +95,10 @@ fn clear(works: &Works, class: PoolClass, desk: &WorkerDesk, seat: &mut Seat) ->
         if !desk.end() {
             return false;
         }
-        if ended - handed_over >= limits::HAND_OVER_INTERVAL {
-            pool::give(desk.hand_over());
-            handed_over = ended;
+        if ended - *kept.since.get_or_insert(begun) >= keep {
+            kept.hand_over(desk);
         }
     }
-    pool::give(desk.hand_over());
     true
 }
 

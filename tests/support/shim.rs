@@ -24,11 +24,16 @@ impl Shim {
         Self::new(Path::new("self"), folder, name, &reserved)
     }
 
+    /// The one whose module this is, made by another process.
+    pub fn at(library: &Path) -> Self {
+        Self {
+            library: library.to_path_buf(),
+            socket: library.with_extension("sock"),
+        }
+    }
+
     fn new(real: &Path, folder: &Path, name: &str, more: &str) -> Self {
-        let shim = Self {
-            library: folder.join(format!("{name}.so")),
-            socket: folder.join(format!("{name}.sock")),
-        };
+        let shim = Self::at(&folder.join(format!("{name}.so")));
         std::fs::copy(built(), &shim.library).unwrap();
         let record = recorded();
         std::fs::create_dir_all(record.parent().unwrap()).unwrap();

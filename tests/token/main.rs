@@ -39,7 +39,7 @@ macro_rules! scenarios {
         fn run(name: &str, place: &Place) {
             match name {
                 $(stringify!($name) => $module::$name(place),)*
-                _ => panic!("no scenario {name}"),
+                _ => shimmed::run(name, place),
             }
         }
     };
@@ -109,7 +109,8 @@ scenarios! {
     exports::softhsm_keeps_debians_libcrypto,
 }
 
-/// What each operation asks of the embedded token, recorded by a shim before it.
+/// What each operation asks of the embedded token, recorded by a shim before it; and what needs a shim
+/// before either token.
 mod shimmed {
     macro_rules! again {
         ($($name:ident),* $(,)?) => {
@@ -129,6 +130,22 @@ mod shimmed {
         a_generated_secret_is_of_its_kind_and_does_one_thing,
         a_wrapped_key_signs_and_nothing_stays,
         what_a_partner_wraps_opens,
+        an_idle_worker_signs_while_another_makes_a_key,
+    }
+
+    #[test]
+    fn an_idle_worker_signs_while_another_makes_a_key_on_softhsm() {
+        let name = "an_idle_worker_signs_while_another_makes_a_key";
+        super::spawn(super::Kind::SoftHsm, name);
+    }
+
+    pub fn run(name: &str, place: &super::Place) {
+        match name {
+            "an_idle_worker_signs_while_another_makes_a_key" => {
+                super::queue::an_idle_worker_signs_while_another_makes_a_key(place);
+            }
+            _ => panic!("no scenario {name}"),
+        }
     }
 }
 

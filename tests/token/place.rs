@@ -32,7 +32,6 @@ pub struct Place {
 }
 
 #[path = "../support/shim.rs"]
-#[expect(dead_code, reason = "these suites give it no commands")]
 mod shim;
 
 const KIND: &str = "PINTLE_TEST_TOKEN";
@@ -100,6 +99,11 @@ impl Place {
             },
             Kind::SoftHsm => softhsm(),
         }
+    }
+
+    /// Gives the shim a command; the module must be loaded.
+    pub fn tell_shim(&self, command: &str) {
+        Shim::at(self.shim.as_ref().unwrap()).tell(command);
     }
 
     /// Whether the token has CKM_EXTRACT_KEY_FROM_KEY; SoftHSM 2.6.1 has not.

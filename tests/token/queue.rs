@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pintle::hsm::{Error, Token};
+use pintle::hsm::{Error, RsaHash, Token, TokenConfig};
 use pintle::limits;
 
 use crate::place::{Place, refusal, soon};
@@ -74,6 +74,44 @@ pub fn a_dropped_token_answers_what_waits(place: &Place) {
         .probe(soon())
         .wait()
         .unwrap();
+}
+
+/// No job is bound to a worker before it begins: none waits for a key's making while a worker is idle.
+pub fn an_idle_worker_signs_while_another_makes_a_key(place: &Place) {
+    place.initialize();
+    let config = TokenConfig {
+        asymmetric_workers: 2,
+        ..place.config()
+    };
+    let token = Token::open(&config).unwrap();
+    token.generate_rsa(soon(), [1; 16], 2048).wait().unwrap();
+    // Both workers are at something for a while: first one is free, and then the other.
+    place.tell_shim("delay C_FindObjectsInit 100 1");
+    place.tell_shim("delay C_FindObjectsInit 200 1");
+    let busy = [9, 10].map(|id| token.has_rsa(soon(), [id; 16]));
+    while token.pool_depth().asymmetric > 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    place.tell_shim("hang C_GenerateKeyPair 1");
+    let made = token.generate_rsa(soon(), [2; 16], 2048);
+    let signed = [(); 5].map(|()| {
+        let message = b"which waits for no key".to_vec();
+        token.sign_rsa(soon(), [1; 16], RsaHash::Sha256, message)
+    });
+    for job in busy {
+        assert!(!job.wait().unwrap());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    for job in signed {
+        let answer = async { tokio::time::timeout(Duration::from_secs(10), job).await };
+        // None waits behind the key.
+        runtime.block_on(answer).unwrap().unwrap();
+    }
+    place.tell_shim("release");
+    made.wait().unwrap();
 }
 
 /// Gives the one asymmetric worker work for a while.
