@@ -5,6 +5,7 @@ Usage: sdks.py FOLDER_OF_BINARIES. `make clients` prepares target/sdk-official, 
 target/npm-clients and target/venv (or PINTLE_PYTHON). Prints a table; fails where any step fails.
 """
 
+import base64
 import os
 import pathlib
 import re
@@ -44,11 +45,18 @@ class Program:
         self.child.wait()
 
 
+def content_key():
+    """The published key of `pintle dev` for content encryption, as Alipay's console shows such a key: base64."""
+    keys = (ROOT / "src/bin/pintle/demo/test_keys.toml").read_text()
+    value = re.search(r'name = "alipay-content"[^\[]*?value = "(\w+)"', keys).group(1)
+    return base64.b64encode(bytes.fromhex(value)).decode()
+
+
 def environment_of(scheme, charset, pintle, plain, tricky):
     return os.environ | {
         "PINTLE": pintle, "GATEWAY": f"http://{plain}", "TRICKY": f"http://{tricky}", "SCHEME": scheme,
         "CHARSET": charset, "APP_KEY": f"alipay-app-{scheme.lower()}", "ALIPAY_KEY": f"alipay-{scheme.lower()}",
-        "PROTO": str(ROOT / "proto"), "NODE_PATH": str(TARGET / "npm-clients/node_modules"),
+        "CONTENT_AES": content_key(), "PROTO": str(ROOT / "proto"), "NODE_PATH": str(TARGET / "npm-clients/node_modules"),
         "PYTHONPATH": f"{ROOT / 'proto'}:{ROOT / 'examples/clients'}", "PYTHONWARNINGS": "ignore",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
@@ -59,7 +67,7 @@ def day(name, command, scheme, charset, *addresses):
     subprocess.run([*DAYS[0][1][:2], "register"], env=environment, check=True)
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     steps = [line.split("\t", 1) for line in run.stdout.splitlines() if "\t" in line]
-    if run.returncode or len(steps) < 6:
+    if run.returncode or len(steps) < 9:
         steps.append(("the whole day", f"FAILED {run.stderr[-1500:]}"))
     for step, result in steps:
         print(f"{name:27} {scheme:5} {charset:6} {step:20} {result}", flush=True)
