@@ -2,8 +2,8 @@
 // it privateKey: 'in Pintle', and guard(sdk). PINTLE, PROTO, APP_KEY, ALIPAY_KEY: where, and with which keys.
 const { call } = require('./pintle_sync.cjs');
 
-const appKey = { name: process.env.APP_KEY ?? 'alipay-app-rsa2' };
-const key = { name: process.env.ALIPAY_KEY ?? 'alipay-rsa2' };
+const { APP_KEY = 'alipay-app-rsa2', ALIPAY_KEY = 'alipay-rsa2' } = process.env;
+const key = { name: ALIPAY_KEY };
 const believe = (method, request) => {
   const answer = call('AlipayService', method, { key, ...request });
   if (!answer.valid) throw new Error("Alipay's signature does not verify");
@@ -11,13 +11,11 @@ const believe = (method, request) => {
 };
 require('node:crypto').createSign = () => {
   const parts = [];
-  return {
-    update(data, encoding) { parts.push(Buffer.from(data, encoding)); return this; },
-    sign(_key, encoding) {
-      const { signature } = call('SigningService', 'Sign', { key: appKey, message: Buffer.concat(parts) });
-      return encoding ? Buffer.from(signature).toString(encoding) : Buffer.from(signature);
-    },
+  const sign = (_privateKey, encoding) => {
+    const { signature } = call('SigningService', 'Sign', { key: { name: APP_KEY }, message: Buffer.concat(parts) });
+    return encoding ? Buffer.from(signature).toString(encoding) : Buffer.from(signature);
   };
+  return { sign, update(data, encoding) { parts.push(Buffer.from(data, encoding)); return this; } };
 };
 let request;
 // Pintle first, then the SDK's own check, wherever the SDK makes one: exec with validateSign, and curl (v3).
@@ -32,8 +30,8 @@ exports.guard = (sdk) => {
   sdk.config.urllib.request = async (...what) => {
     const answer = await request(...what);
     const [timestamp, nonce, signature] = ['timestamp', 'nonce', 'signature'].map((n) => answer.headers[`alipay-${n}`]);
-    const body = typeof answer.data === 'string' && Buffer.from(answer.data); // of a stream the SDK checks nothing either
-    if (signature && body) believe('VerifyV3Response', { timestamp, nonce, signature, body });
+    if (!signature || typeof answer.data !== 'string') return answer; // of a stream the SDK checks nothing either
+    believe('VerifyV3Response', { timestamp, nonce, signature, body: Buffer.from(answer.data) });
     return answer;
   };
   return sdk;
