@@ -12,9 +12,11 @@ use crate::ops::{Error, KeyRole};
 pub(in crate::ops) struct Versions<O: Operation> {
     active: Grant<O>,
     others: Vec<Grant<O>>,
-    /// Why one more could not be asked.
-    away: Option<Error>,
+    away: Away,
 }
+
+/// Why a version could not be asked, if one could not.
+struct Away(Option<Error>);
 
 impl<O: Operation> Versions<O> {
     /// Those of one key. A version that no token can open now is told only where nothing else is right.
@@ -22,7 +24,7 @@ impl<O: Operation> Versions<O> {
         let mut versions = Self {
             active: call.key(context, key).await?,
             others: Vec::new(),
-            away: None,
+            away: Away(None),
         };
         if let KeyRef::Named(NamedKey {
             name,
@@ -37,28 +39,11 @@ impl<O: Operation> Versions<O> {
                     name: name.clone(),
                     version: Some(version),
                 });
-                versions.add(call.key(context, &key).await)?;
+                let other = call.key(context, &key).await;
+                versions.others.extend(versions.away.set_aside(other)?);
             }
         }
         Ok(versions)
-    }
-
-    fn add(&mut self, other: Result<Grant<O>, Error>) -> Result<(), Error> {
-        match other {
-            Ok(other) => self.others.push(other),
-            Err(Error::Key(_, KeyError::StateRefused { .. })) => {}
-            Err(
-                away @ Error::Key(
-                    _,
-                    KeyError::TokenUnavailable(_)
-                    | KeyError::TokenAway { .. }
-                    | KeyError::TokenNotAtHand { .. }
-                    | KeyError::NoTokenServes { .. },
-                ),
-            ) => self.away = Some(away),
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     /// What is used where one is enough.
@@ -83,9 +68,74 @@ impl<O: Operation> Versions<O> {
     /// # Errors
     /// Why it was not.
     pub fn settle(&mut self, valid: bool) -> Result<(), Error> {
-        match self.away.take() {
+        self.away.settle(valid)
+    }
+}
+
+impl Away {
+    /// A version that was asked; none where it does not count, or may count when its token is back.
+    fn set_aside<T>(&mut self, asked: Result<T, Error>) -> Result<Option<T>, Error> {
+        match asked {
+            Ok(version) => Ok(Some(version)),
+            Err(Error::Key(_, KeyError::StateRefused { .. })) => Ok(None),
+            Err(
+                away @ Error::Key(
+                    _,
+                    KeyError::TokenUnavailable(_)
+                    | KeyError::TokenAway { .. }
+                    | KeyError::TokenNotAtHand { .. }
+                    | KeyError::NoTokenServes { .. },
+                ),
+            ) => {
+                self.0 = Some(away);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn settle(&mut self, valid: bool) -> Result<(), Error> {
+        match self.0.take() {
             Some(away) if !valid => Err(away),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hsm;
+    use crate::keys::attributes::State;
+    use crate::keys::grant::OperationKind;
+
+    fn refused(error: KeyError) -> Result<(), Error> {
+        Err(Error::Key(KeyRole::Only, error))
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_asked_is_told_only_where_nothing_is_right() {
+        for right in [true, false] {
+            let mut away = Away(None);
+            assert!(matches!(away.set_aside(Ok(())), Ok(Some(()))));
+            let gone = refused(KeyError::TokenUnavailable(hsm::Error::Abandoned));
+            assert!(matches!(away.set_aside(gone), Ok(None)));
+            assert_eq!(away.settle(right).is_ok(), right);
+        }
+    }
+
+    #[test]
+    fn a_version_whose_life_is_over_is_passed_over_and_any_other_refusal_stands() {
+        let mut away = Away(None);
+        let over = refused(KeyError::StateRefused {
+            name: "ant".to_owned(),
+            version: 1,
+            state: State::Disabled,
+        });
+        assert!(matches!(away.set_aside(over), Ok(None)));
+        assert!(away.settle(false).is_ok());
+        let what = OperationKind::VerifySignature;
+        let other = refused(KeyError::UsageRefused { what });
+        assert!(away.set_aside(other).is_err());
     }
 }
