@@ -173,6 +173,9 @@ calls! {
     /// `WechatPayService.VerifyWechatMessage`
     verify_wechat_message: WechatPayServiceClient,
         VerifyWechatMessageRequest => VerifyWechatMessageResponse;
+    /// `WechatPayService.DecryptWechatResource`
+    decrypt_wechat_resource: WechatPayServiceClient,
+        DecryptWechatResourceRequest => DecryptWechatResourceResponse;
     /// `UnionPayGatewayService.SignGatewayRequest`
     sign_gateway_request: UnionPayGatewayServiceClient,
         SignGatewayRequestRequest => SignGatewayRequestResponse;

@@ -1,5 +1,7 @@
 //! WeChat Pay APIv3: requests and payments signed, answers and callbacks verified.
 
+pub mod resource;
+
 use std::time::SystemTime;
 
 use base64::Engine;

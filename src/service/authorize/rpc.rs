@@ -77,6 +77,8 @@ pub enum Rpc {
     SignWechatPayment,
     /// `WechatPayService.VerifyWechatMessage`
     VerifyWechatMessage,
+    /// `WechatPayService.DecryptWechatResource`
+    DecryptWechatResource,
     /// `UnionPayGatewayService.SignGatewayRequest`
     SignGatewayRequest,
     /// `UnionPayGatewayService.VerifyGatewayResponse`
