@@ -19,6 +19,7 @@ pub mod pin;
 pub mod pin_engine;
 pub mod pin_verification;
 pub mod random;
+pub mod sensitive_field;
 pub mod signing;
 pub mod terminal;
 pub mod track;
@@ -109,6 +110,12 @@ pub enum Error {
     /// Everything that depends on the content's clear text, and its base64.
     #[error("the content was rejected")]
     ContentRejected,
+    /// A sensitive field is empty, or longer than the key's scheme takes.
+    #[error("a field is empty or longer than the key's scheme takes")]
+    FieldLength,
+    /// Everything that depends on clear sensitive fields, and their base64.
+    #[error("the fields were rejected")]
+    FieldsRejected,
     /// The response is longer than one may be.
     #[error("the body is too long")]
     BodyTooLong,
@@ -200,6 +207,9 @@ pub enum Error {
     /// A signature just made does not verify. It is not released.
     #[error("a signature just made does not verify")]
     SignatureFault,
+    /// A partner's key that was brought in encrypts nothing.
+    #[error("a partner's key does not encrypt")]
+    FieldEncryption,
     /// The error of several items of one batch: they name the same key.
     #[error(transparent)]
     Shared(Arc<Self>),

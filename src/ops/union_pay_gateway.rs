@@ -1,16 +1,20 @@
-//! UnionPay's gateway, signMethod 01: requests signed, answers verified.
+//! UnionPay's gateway, signMethod 01: requests signed, answers verified; sensitive fields
+//! encrypted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::alipay::SignType;
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::union_pay_gateway::{GatewayError, SignMethod, StringToSign};
 use crate::keys::grant::{Grant, Sign};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::KeyUse;
 use crate::ops::Error;
 use crate::ops::context::{Call, Context};
+use crate::ops::sensitive_field::{self, Encrypted};
 use crate::ops::signing::{self, Verifiers};
+use crate::secret::Secret;
 
 /// A signed request.
 pub struct Signed {
@@ -59,6 +63,20 @@ pub async fn sign_request<'a>(
         key: grant.key_use().clone(),
         string_to_sign: string.as_bytes().to_vec(),
     })
+}
+
+/// Encrypts sensitive fields to UnionPay.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn encrypt_fields(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    fields: &[Secret<Vec<u8>>],
+) -> Result<Encrypted, Error> {
+    let schemes = [EncryptionScheme::RsaPkcs1];
+    sensitive_field::encrypt(context, call, key, &schemes, fields).await
 }
 
 /// Checks an answer: without its empty values, then with them. One that does not match is an answer.

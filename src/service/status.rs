@@ -120,6 +120,8 @@ impl Fault {
             Operation::RootsMissing => Self::at(Reason::CertificateFamilyMissing, "sign_type"),
             Operation::ContentTooLong => Self::at(Reason::MessageTooLarge, "content"),
             Operation::ContentRejected => Self::at(Reason::DataRejected, "content"),
+            Operation::FieldLength => Self::at(Reason::FieldLength, "fields"),
+            Operation::FieldsRejected => Self::at(Reason::DataRejected, "fields"),
             Operation::BodyTooLong => Self::at(Reason::MessageTooLarge, "body"),
             Operation::Response(error) => match error {
                 ResponseError::Node => Self::at(Reason::FieldMalformed, "node"),
@@ -153,9 +155,10 @@ impl Fault {
             Operation::Tokens(_) => Self::plain(Reason::TokenUnavailable),
             Operation::Fill(fill::Exhausted) => Self::plain(Reason::TokenUnavailable),
             Operation::PinDraw => Self::plain(Reason::TokenUnavailable),
-            Operation::MacKeyMismatch | Operation::PinKeyMismatch | Operation::SignatureFault => {
-                Self::plain(Reason::Internal)
-            }
+            Operation::MacKeyMismatch
+            | Operation::PinKeyMismatch
+            | Operation::SignatureFault
+            | Operation::FieldEncryption => Self::plain(Reason::Internal),
         }
     }
 

@@ -269,6 +269,20 @@ pub const RPCS: &[RpcRow] = &[
         metric: "verify_wechat_message",
     },
     RpcRow {
+        rpc: Rpc::EncryptWechatFields,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/EncryptWechatFields",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_wechat_fields",
+    },
+    RpcRow {
+        rpc: Rpc::DecryptWechatFields,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/DecryptWechatFields",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "decrypt_wechat_fields",
+    },
+    RpcRow {
         rpc: Rpc::SignGatewayRequest,
         plane: Plane::Data,
         path: "/pintle.v1.UnionPayGatewayService/SignGatewayRequest",
@@ -281,6 +295,13 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.UnionPayGatewayService/VerifyGatewayResponse",
         message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
         metric: "verify_gateway_response",
+    },
+    RpcRow {
+        rpc: Rpc::EncryptGatewayFields,
+        plane: Plane::Data,
+        path: "/pintle.v1.UnionPayGatewayService/EncryptGatewayFields",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_gateway_fields",
     },
     RpcRow {
         rpc: Rpc::GenerateRandom,
@@ -456,8 +477,11 @@ impl Rpc {
             | Self::SignWechatRequest
             | Self::SignWechatPayment
             | Self::VerifyWechatMessage
+            | Self::EncryptWechatFields
+            | Self::DecryptWechatFields
             | Self::SignGatewayRequest
             | Self::VerifyGatewayResponse
+            | Self::EncryptGatewayFields
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys

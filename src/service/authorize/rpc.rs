@@ -77,10 +77,16 @@ pub enum Rpc {
     SignWechatPayment,
     /// `WechatPayService.VerifyWechatMessage`
     VerifyWechatMessage,
+    /// `WechatPayService.EncryptWechatFields`
+    EncryptWechatFields,
+    /// `WechatPayService.DecryptWechatFields`
+    DecryptWechatFields,
     /// `UnionPayGatewayService.SignGatewayRequest`
     SignGatewayRequest,
     /// `UnionPayGatewayService.VerifyGatewayResponse`
     VerifyGatewayResponse,
+    /// `UnionPayGatewayService.EncryptGatewayFields`
+    EncryptGatewayFields,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`
