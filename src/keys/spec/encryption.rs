@@ -57,3 +57,80 @@ fn check_own(spec: &KeySpec, scheme: EncryptionScheme, faults: &mut Faults) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::keys::attributes::Residence;
+    use crate::keys::words::{KeyWords, PolicyWords};
+
+    /// Usage, mode, algorithm; signature and encryption scheme; the residence asked for; whether weak is
+    /// written; the field at fault.
+    type Case = (
+        [&'static str; 3],
+        [&'static str; 2],
+        Option<Residence>,
+        bool,
+        &'static str,
+    );
+
+    const WRAPPED: Option<Residence> = Some(Residence::TokenWrapped);
+
+    #[rustfmt::skip]
+    const KEYS: &[Case] = &[
+        (["D1", "E", "RSA-2048"], ["", "RSA_OAEP_SHA1"], None, false, ""),
+        (["D1", "E", "RSA-4096"], ["", "RSA_PKCS1"], None, true, ""),
+        (["D1", "E", "SM2"], ["", "SM2"], None, false, ""),
+        (["S0", "T", "RSA-3072"], ["RSA2", "RSA_OAEP_SHA1"], None, false, ""),
+        (["S0", "T", "SM2"], ["SM2", "SM2"], None, false, ""),
+        // Without a scheme it signs, as before.
+        (["S0", "T", "RSA-2048"], ["RSA", ""], WRAPPED, true, ""),
+        (["D1", "E", "RSA-2048"], ["", ""], None, false, "encryption"),
+        (["D1", "E", "RSA-2048"], ["", "RSA_PKCS1"], None, false, "weak"),
+        (["D1", "E", "RSA-2048"], ["", "RSA_OAEP_SHA1"], None, true, "weak"),
+        (["D1", "E", "RSA-2048"], ["", "SM2"], None, false, "encryption.scheme"),
+        (["D1", "E", "SM2"], ["", "RSA_OAEP_SHA1"], None, false, "encryption.scheme"),
+        (["D1", "E", "RSA-2048"], ["", "RSA_OAEP_SHA256"], None, false, "encryption.scheme"),
+        (["D1", "E", "RSA-2048"], ["RSA2", "RSA_OAEP_SHA1"], None, false, "signature"),
+        (["D1", "E", "RSA-2048"], ["", "RSA_OAEP_SHA1"], Some(Residence::Token), false, "residence"),
+        (["D1", "D", "RSA-2048"], ["", "RSA_OAEP_SHA1"], None, false, "mode"),
+        (["D1", "E", "AES-128"], ["", "RSA_OAEP_SHA1"], None, false, "algorithm"),
+        (["S0", "S", "RSA-2048"], ["RSA2", "RSA_OAEP_SHA1"], None, false, "encryption"),
+        (["S0", "V", "RSA-2048"], ["RSA2", "RSA_OAEP_SHA1"], None, false, "encryption"),
+        (["S0", "T", "RSA-2048"], ["RSA2", "RSA_PKCS1"], None, true, "encryption.scheme"),
+        (["S0", "T", "RSA-2048"], ["RSA", "RSA_OAEP_SHA1"], None, true, "signature.scheme"),
+        (["S0", "T", "RSA-2048"], ["RSA2", "RSA_OAEP_SHA1"], WRAPPED, false, "residence"),
+        (["S0", "T", "RSA-2048"], ["RSA2", "SM2"], None, false, "encryption.scheme"),
+        (["K3", "D", "RSA-2048"], ["", "RSA_OAEP_SHA1"], None, false, "encryption"),
+    ];
+
+    #[test]
+    fn a_key_encrypts_or_decrypts_fields_by_a_scheme_of_its_own_or_not_at_all() {
+        for ([usage, mode, algorithm], [signature, encryption], residence, weak, field) in KEYS {
+            let words = KeyWords {
+                name: "fields".to_owned(),
+                usage: (*usage).to_owned(),
+                mode: (*mode).to_owned(),
+                algorithm: (*algorithm).to_owned(),
+                residence: *residence,
+                policy: PolicyWords {
+                    signature_scheme: (*signature).to_owned(),
+                    encryption_scheme: (*encryption).to_owned(),
+                    weak: *weak,
+                    ..PolicyWords::default()
+                },
+                ..KeyWords::default()
+            };
+            match words.spec() {
+                Err(fault) => assert_eq!(fault.field, *field, "{words:?}"),
+                Ok(spec) => {
+                    assert_eq!("", *field, "{words:?}");
+                    let again = KeyWords {
+                        policy: spec.policy.words(),
+                        ..words
+                    };
+                    assert_eq!(again.spec().unwrap(), spec);
+                }
+            }
+        }
+    }
+}
