@@ -37,6 +37,7 @@ use crate::domain::alipay::v3;
 use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
+use crate::domain::sensitive_field::FieldError;
 use crate::domain::track::TrackError;
 use crate::domain::union_pay_gateway::GatewayError;
 use crate::domain::wechat_pay::WechatPayError;
@@ -110,12 +111,9 @@ pub enum Error {
     /// Everything that depends on the content's clear text, and its base64.
     #[error("the content was rejected")]
     ContentRejected,
-    /// A sensitive field is empty, or longer than the key's scheme takes.
-    #[error("a field is empty or longer than the key's scheme takes")]
-    FieldLength,
-    /// Everything that depends on clear sensitive fields, and their base64.
-    #[error("the fields were rejected")]
-    FieldsRejected,
+    /// The sensitive fields.
+    #[error(transparent)]
+    Fields(#[from] FieldError),
     /// The response is longer than one may be.
     #[error("the body is too long")]
     BodyTooLong,
@@ -207,9 +205,6 @@ pub enum Error {
     /// A signature just made does not verify. It is not released.
     #[error("a signature just made does not verify")]
     SignatureFault,
-    /// A partner's key that was brought in encrypts nothing.
-    #[error("a partner's key does not encrypt")]
-    FieldEncryption,
     /// The error of several items of one batch: they name the same key.
     #[error(transparent)]
     Shared(Arc<Self>),

@@ -30,6 +30,20 @@ impl EncryptionScheme {
     }
 }
 
+/// Why fields are not encrypted, or not decrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// Empty, or longer than the key's scheme takes.
+    #[error("a field is empty or longer than the key's scheme takes")]
+    Length,
+    /// Everything that depends on clear fields, and their base64.
+    #[error("the fields were rejected")]
+    Rejected,
+    /// A partner's key that was brought in encrypts nothing.
+    #[error("a partner's key does not encrypt")]
+    Encryption,
+}
+
 /// The block's two leading bytes, eight of padding at least, and the zero after them.
 const PKCS1_BYTES: usize = 11;
 const SHA1_BYTES: usize = 20;

@@ -389,14 +389,6 @@ impl PolicyEntries<'_> {
             complete &= usages.is_some();
             policy.cryptograms = usages.unwrap_or_default();
         }
-        if let Some(data) = &self.data {
-            policy.data = data.rule(faults);
-            complete &= policy.data.is_some();
-        }
-        if let Some(track) = &self.track {
-            policy.track = faults.named("track.layout", &track.layout, TRACK_LAYOUTS);
-            complete &= policy.track.is_some();
-        }
         if let Some(sign_in) = &self.sign_in {
             policy.sign_in = sign_in.read(faults);
             complete &= policy.sign_in.is_some();
@@ -409,6 +401,22 @@ impl PolicyEntries<'_> {
             policy.pin_verification = verification.read(faults);
             complete &= policy.pin_verification.is_some();
         }
+        complete &= self.read_encryption(&mut policy, faults);
+        complete.then_some(policy)
+    }
+
+    /// How data, tracks, content and fields are encrypted; false, with the reasons in `faults`, where that
+    /// is wrong.
+    fn read_encryption(&self, policy: &mut KeyPolicy, faults: &mut Faults<'_>) -> bool {
+        let mut complete = true;
+        if let Some(data) = &self.data {
+            policy.data = data.rule(faults);
+            complete &= policy.data.is_some();
+        }
+        if let Some(track) = &self.track {
+            policy.track = faults.named("track.layout", &track.layout, TRACK_LAYOUTS);
+            complete &= policy.track.is_some();
+        }
         if let Some(content) = &self.alipay_content {
             let form = faults.named("alipay_content.form", &content.form, CONTENT_FORMS);
             policy.alipay_content = form;
@@ -419,7 +427,7 @@ impl PolicyEntries<'_> {
             policy.encryption = scheme;
             complete &= scheme.is_some();
         }
-        complete.then_some(policy)
+        complete
     }
 }
 

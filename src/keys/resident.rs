@@ -28,7 +28,6 @@ impl Resident {
     }
 
     /// Opens sensitive fields, all of them or none.
-    #[must_use]
     pub fn open_fields(
         &self,
         deadline: Instant,

@@ -1,7 +1,7 @@
 //! Sensitive fields: each of a message's encrypted to a partner, or decrypted by one's own key. How is
 //! the key's policy; a call says which schemes its protocol has. All of a call's fields or none.
 //!
-//! Whatever does not decrypt is [`Error::FieldsRejected`], and nothing tells which field or why.
+//! Whatever does not decrypt is [`FieldError::Rejected`], and nothing tells which field or why.
 
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey, PublicEncryptingKey,
@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::rsa;
-use crate::domain::sensitive_field::EncryptionScheme;
+use crate::domain::sensitive_field::{EncryptionScheme, FieldError};
 use crate::domain::sm2::{self, encryption};
 use crate::hsm;
 use crate::keys;
@@ -98,13 +98,13 @@ pub(in crate::ops) async fn decrypt(
         bounded.and_then(|field| STANDARD.decode(field).ok())
     };
     let sealed: Option<Vec<Vec<u8>>> = fields.iter().map(read).collect();
-    let sealed = sealed.ok_or(Error::FieldsRejected)?;
+    let sealed = sealed.ok_or(FieldError::Rejected)?;
     let grant: Grant<DecryptFields> = call.key(context, key).await?;
     let fields = match grant.opener() {
         FieldOpener::Rsa(key) => {
             let opened = key.open_fields(call.deadline(), sealed).await;
             opened.map_err(|error| match error {
-                hsm::Error::NotOpened => Error::FieldsRejected,
+                hsm::Error::NotOpened => FieldError::Rejected.into(),
                 error => Error::Token(error),
             })?
         }
@@ -113,7 +113,7 @@ pub(in crate::ops) async fn decrypt(
                 encryption::decrypt(key, &encryption::Ciphertext::from_der(sealed)?)
             };
             let opened: Result<_, encryption::Rejected> = sealed.iter().map(open).collect();
-            opened.map_err(|encryption::Rejected| Error::FieldsRejected)?
+            opened.map_err(|encryption::Rejected| FieldError::Rejected)?
         }
     };
     Ok(Decrypted {
@@ -125,7 +125,7 @@ pub(in crate::ops) async fn decrypt(
 
 fn by_rsa(key: &rsa::PublicKey, scheme: EncryptionScheme, field: &[u8]) -> Result<Vec<u8>, Error> {
     if !(1..=scheme.field_bytes_max(key.modulus_bytes())).contains(&field.len()) {
-        return Err(Error::FieldLength);
+        return Err(FieldError::Length.into());
     }
     let mut sealed = vec![0; key.modulus_bytes()];
     let done = public_encrypting(key).and_then(|key| match scheme {
@@ -138,7 +138,7 @@ fn by_rsa(key: &rsa::PublicKey, scheme: EncryptionScheme, field: &[u8]) -> Resul
         EncryptionScheme::Sm2 => Err(aws_lc_rs::error::Unspecified),
     });
     // The key was checked when it was brought in, the length above.
-    done.map_err(|_| Error::FieldEncryption)?;
+    done.map_err(|_| FieldError::Encryption)?;
     Ok(sealed)
 }
 
@@ -158,11 +158,11 @@ fn by_sm2(context: &Context, key: &sm2::PublicKey, field: &[u8]) -> Result<Vec<u
         let nonce = Secret::new(context.fill.draw()?);
         match encryption::encrypt(key, field, nonce.expose_secret()) {
             Ok(sealed) => return Ok(sealed.to_der()),
-            Err(encryption::EncryptError::Length) => return Err(Error::FieldLength),
+            Err(encryption::EncryptError::Length) => return Err(FieldError::Length.into()),
             Err(encryption::EncryptError::Nonce) => {}
         }
     }
-    Err(Error::FieldEncryption)
+    Err(FieldError::Encryption.into())
 }
 
 /// A key of another protocol's scheme is not for this call.
