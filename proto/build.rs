@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "pintle/v1/mac_service.proto",
     "pintle/v1/terminal_service.proto",
     "pintle/v1/data_service.proto",
+    "pintle/v1/sensitive_field.proto",
     "pintle/v1/signing_service.proto",
     "pintle/v1/certificate.proto",
     "pintle/v1/alipay_content.proto",

@@ -176,12 +176,21 @@ calls! {
     /// `WechatPayService.DecryptWechatResource`
     decrypt_wechat_resource: WechatPayServiceClient,
         DecryptWechatResourceRequest => DecryptWechatResourceResponse;
+    /// `WechatPayService.EncryptWechatFields`
+    encrypt_wechat_fields: WechatPayServiceClient,
+        EncryptWechatFieldsRequest => EncryptWechatFieldsResponse;
+    /// `WechatPayService.DecryptWechatFields`
+    decrypt_wechat_fields: WechatPayServiceClient,
+        DecryptWechatFieldsRequest => DecryptWechatFieldsResponse;
     /// `UnionPayGatewayService.SignGatewayRequest`
     sign_gateway_request: UnionPayGatewayServiceClient,
         SignGatewayRequestRequest => SignGatewayRequestResponse;
     /// `UnionPayGatewayService.VerifyGatewayResponse`
     verify_gateway_response: UnionPayGatewayServiceClient,
         VerifyGatewayResponseRequest => VerifyGatewayResponseResponse;
+    /// `UnionPayGatewayService.EncryptGatewayFields`
+    encrypt_gateway_fields: UnionPayGatewayServiceClient,
+        EncryptGatewayFieldsRequest => EncryptGatewayFieldsResponse;
     /// `RandomService.GenerateRandom`
     generate_random: RandomServiceClient, GenerateRandomRequest => GenerateRandomResponse;
 }

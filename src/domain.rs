@@ -18,6 +18,7 @@ pub mod pin;
 pub mod pin_block;
 pub mod pin_verification;
 pub mod rsa;
+pub mod sensitive_field;
 pub mod sm2;
 pub mod track;
 pub mod union_pay_gateway;

@@ -148,6 +148,12 @@ pub const KEY_BLOCK_PADDING_BYTES_MAX: usize = 48;
 pub const SM2_ID_BYTES_MAX: usize = 0x1FFF;
 /// Longest message that SM2 encrypts, bytes: keys, not files.
 pub const SM2_ENCRYPTED_BYTES_MAX: usize = 1024;
+/// How often a nonce of SM2 encryption is drawn: one byte has a void key stream once in 256.
+pub const SM2_ENCRYPTION_NONCES_MAX: usize = 16;
+/// Sensitive fields of one call, at most.
+pub const SENSITIVE_FIELDS_MAX: usize = 16;
+/// Longest encrypted sensitive field, characters of base64: SM2's, in its ASN.1 form.
+pub const SENSITIVE_FIELD_CHARACTERS_MAX: usize = 2048;
 /// Shortest RSA modulus that signs or verifies as RSA2, bits.
 pub const RSA_MODULUS_BITS_MIN: usize = 2048;
 /// Shortest RSA modulus accepted at all, bits: only to verify what partners signed long ago.
@@ -412,6 +418,10 @@ const _: () = assert!(COMPONENTS_MAX * COMPONENT_BYTES_MAX < SEALED_BYTES_MAX);
 const _: () = assert!(SEALED_DOCUMENT_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(KEY_MESSAGE_BYTES_MAX > KEY_BLOCK_CHARS_MAX);
 const _: () = assert!(SMALL_MESSAGE_BYTES_MAX <= GRPC_MESSAGE_BYTES_MAX);
+const _: () =
+    assert!(SENSITIVE_FIELD_CHARACTERS_MAX > SM2_ENCRYPTED_BYTES_MAX.div_ceil(3) * 4 + 160);
+const _: () =
+    assert!(SENSITIVE_FIELDS_MAX * SENSITIVE_FIELD_CHARACTERS_MAX < GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(2 * KEY_REF_BLOCK_CHARS_MAX < SMALL_MESSAGE_BYTES_MAX);
 const _: () = assert!(HTTP2_STREAM_WINDOW_BYTES as usize >= GRPC_MESSAGE_BYTES_MAX);
 const _: () = assert!(PAN_DIGITS_MIN <= PAN_DIGITS_MAX);

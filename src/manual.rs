@@ -74,6 +74,8 @@ pub mod decisions {
     pub mod d0018 {}
     #[doc = include_str!("manual/decisions/0019-several-tokens-share-a-store.md")]
     pub mod d0019 {}
+    #[doc = include_str!("manual/decisions/0020-a-key-that-signs-and-decrypts.md")]
+    pub mod d0020 {}
     #[doc = include_str!("manual/decisions/0021-a-gate-a-breaker-and-a-mender.md")]
     pub mod d0021 {}
 }

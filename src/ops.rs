@@ -19,6 +19,7 @@ pub mod pin;
 pub mod pin_engine;
 pub mod pin_verification;
 pub mod random;
+pub mod sensitive_field;
 pub mod signing;
 pub mod terminal;
 pub mod track;
@@ -37,6 +38,7 @@ use crate::domain::alipay::v3;
 use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::pin_block::Rejected;
+use crate::domain::sensitive_field::FieldError;
 use crate::domain::track::TrackError;
 use crate::domain::union_pay_gateway::GatewayError;
 use crate::domain::wechat_pay::WechatPayError;
@@ -110,6 +112,9 @@ pub enum Error {
     /// Everything that depends on the content's clear text, and its base64.
     #[error("the content was rejected")]
     ContentRejected,
+    /// The sensitive fields.
+    #[error(transparent)]
+    Fields(#[from] FieldError),
     /// The response is longer than one may be.
     #[error("the body is too long")]
     BodyTooLong,

@@ -34,6 +34,7 @@ mod outcome;
 pub mod pb;
 pub mod pin;
 pub mod random;
+mod sensitive_field;
 pub mod server;
 pub mod signing;
 pub mod stack;

@@ -39,11 +39,12 @@ pub enum Function {
     OpenTransport,
     DestroyTransport,
     FindTransport,
+    OpenFields,
 }
 
 impl Function {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Seal,
         Self::Unseal,
         Self::Probe,
@@ -74,6 +75,7 @@ impl Function {
         Self::OpenTransport,
         Self::DestroyTransport,
         Self::FindTransport,
+        Self::OpenFields,
     ];
 
     /// Its name in metrics.
@@ -109,6 +111,7 @@ impl Function {
             Self::OpenTransport => "open_transport",
             Self::DestroyTransport => "destroy_transport",
             Self::FindTransport => "find_transport",
+            Self::OpenFields => "open_fields",
         }
     }
 

@@ -39,7 +39,8 @@ pub enum Allowed {
     Sha256Hmac,
     /// Audit checkpoints, over a digest made here: SoftHSM has no ECDSA that hashes.
     Ecdsa,
-    /// Opens what partners wrapped: RSAES-OAEP, with SHA-256 only. A token lists no hashes.
+    /// RSAES-OAEP: opens what partners wrapped, with SHA-256 only, and WeChat Pay's sensitive fields, with
+    /// SHA-1. A token lists no hashes.
     RsaOaep,
     /// Makes two-key TDES keys.
     Des2KeyGen,

@@ -18,9 +18,9 @@ use cryptoki::slot::Slot;
 use cryptoki_sys::{
     CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_BYTE, CK_FUNCTION_LIST, CK_GCM_PARAMS, CK_MECHANISM,
     CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RV, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
-    CKA_ALLOWED_MECHANISMS, CKA_UNWRAP_TEMPLATE, CKG_MGF1_SHA256, CKM_AES_GCM, CKM_RSA_PKCS_OAEP,
-    CKM_SHA256, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_BUFFER_TOO_SMALL,
-    CKZ_DATA_SPECIFIED,
+    CKA_ALLOWED_MECHANISMS, CKA_UNWRAP_TEMPLATE, CKG_MGF1_SHA1, CKG_MGF1_SHA256, CKM_AES_GCM,
+    CKM_RSA_PKCS_OAEP, CKM_SHA_1, CKM_SHA256, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID,
+    CKR_BUFFER_TOO_SMALL, CKZ_DATA_SPECIFIED,
 };
 
 /// Bits of a GCM tag.
@@ -36,6 +36,15 @@ const SOME_UNREAD: [CK_RV; 3] = [
     CKR_ATTRIBUTE_SENSITIVE,
     CKR_BUFFER_TOO_SMALL,
 ];
+
+/// The hash of RSAES-OAEP and of its MGF1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::hsm) enum OaepHash {
+    /// WeChat Pay's sensitive fields.
+    Sha1,
+    /// Keys that come in.
+    Sha256,
+}
 
 /// Which way a cipher runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,17 +205,22 @@ impl Calls {
         self.run(session, key, &mut mechanism, direction, input, output)
     }
 
-    /// RSAES-OAEP decryption with SHA-256, MGF1 of SHA-256 and an empty label.
-    pub fn oaep_sha256_decrypt(
+    /// RSAES-OAEP decryption with a hash, MGF1 of the same and an empty label.
+    pub fn oaep_decrypt(
         &self,
         session: &Session,
         key: ObjectHandle,
+        hash: OaepHash,
         wrapped: &[u8],
         clear: &mut [u8],
     ) -> Result<usize, CryptokiError> {
+        let (hash, mgf) = match hash {
+            OaepHash::Sha1 => (CKM_SHA_1, CKG_MGF1_SHA1),
+            OaepHash::Sha256 => (CKM_SHA256, CKG_MGF1_SHA256),
+        };
         let mut parameters = CK_RSA_PKCS_OAEP_PARAMS {
-            hashAlg: CKM_SHA256,
-            mgf: CKG_MGF1_SHA256,
+            hashAlg: hash,
+            mgf,
             source: CKZ_DATA_SPECIFIED,
             pSourceData: ptr::null_mut(),
             ulSourceDataLen: 0,

@@ -23,7 +23,7 @@ use crate::hsm::error::{Class, Error};
 use crate::hsm::mechanism::Use;
 use crate::hsm::profile::Profile;
 use crate::hsm::raw::Calls;
-use crate::hsm::{kept, master};
+use crate::hsm::{kept, master, sensitive_field};
 use crate::limits;
 
 /// A key whose template is unsafe, and the rule that says so.
@@ -168,15 +168,16 @@ const RULES: [Rule; 18] = [
         broken: |key, _| key.class == CKO_SECRET_KEY && key.is(CKA_DERIVE),
     },
     // Raw RSA is one operation: a decryption is a signature of a chosen number, a signature opens
-    // what was encrypted.
+    // what was encrypted. Not so where the token lets it sign over a hash and decrypt by OAEP only, as the
+    // keys of `sensitive_field`: neither takes a chosen number.
     Rule {
         name: "sign+open",
         fault: "both signs and opens: a signature of a chosen block opens what was encrypted",
         broken: |key, _| {
-            let opens = [CKA_DECRYPT, CKA_UNWRAP, CKA_DERIVE];
-            key.class == CKO_PRIVATE_KEY
-                && key.is(CKA_SIGN)
-                && opens.iter().any(|usage| key.is(*usage))
+            let opens = key.is(CKA_UNWRAP)
+                || key.is(CKA_DERIVE)
+                || (key.is(CKA_DECRYPT) && !sensitive_field::is_bound(&key.allowed));
+            key.class == CKO_PRIVATE_KEY && key.is(CKA_SIGN) && opens
         },
     },
     // C_SetAttributeValue turns on whatever the rules above forbid.

@@ -8,7 +8,8 @@
 use std::time::Instant;
 
 use aws_lc_rs::rsa::{
-    OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey, PublicKeyComponents,
+    OAEP_SHA256_MGF1SHA256, OaepAlgorithm, OaepPublicEncryptingKey, PublicEncryptingKey,
+    PublicKeyComponents,
 };
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use zeroize::Zeroize;
@@ -18,6 +19,7 @@ use crate::hsm::error::{Class, Error};
 use crate::hsm::kept::{self, Kept};
 use crate::hsm::mechanism::Allowed;
 use crate::hsm::pool::{Job, Retry};
+use crate::hsm::raw::OaepHash;
 use crate::hsm::session::WorkerSession;
 use crate::hsm::{RsaPublic, Token, object, rsa};
 use crate::limits;
@@ -56,7 +58,7 @@ impl Token {
         }
         let open = move |worker: &_| {
             let key = kept::handle(worker, Kept::TransportRsa, object_id)?;
-            open(worker, key, &wrapped)
+            open(worker, key, OaepHash::Sha256, &wrapped)
         };
         self.asymmetric(Function::OpenTransport, deadline, Retry::Once, open)
     }
@@ -108,10 +110,26 @@ fn admit(worker: &WorkerSession, key: ObjectHandle) -> Result<RsaPublic, Error> 
         return Err(Error::KeyUnsafe("CKA_ALLOWED_MECHANISMS"));
     }
     let public = rsa::public_of(session, key)?;
+    try_oaep(worker, key, public, &OAEP)
+}
+
+/// RSAES-OAEP with one hash, there and here.
+pub(in crate::hsm) struct Oaep {
+    pub hash: OaepHash,
+    pub ours: &'static OaepAlgorithm,
+}
+
+/// Opens with a new key what is wrapped here under its public half.
+pub(in crate::hsm) fn try_oaep(
+    worker: &WorkerSession,
+    key: ObjectHandle,
+    public: RsaPublic,
+    oaep: &Oaep,
+) -> Result<RsaPublic, Error> {
     let mut value = vec![0; TRIAL_BYTES];
-    session.generate_random_slice(&mut value)?;
-    let wrapped = wrap(&public, &value).ok_or(Error::KeyUnsafe("CKA_MODULUS"))?;
-    let opened = open(worker, key, &wrapped)?;
+    worker.session().generate_random_slice(&mut value)?;
+    let wrapped = wrap_by(oaep.ours, &public, &value).ok_or(Error::KeyUnsafe("CKA_MODULUS"))?;
+    let opened = open(worker, key, oaep.hash, &wrapped)?;
     // Not a secret: a random number of this very call.
     if *opened.expose_secret() == value {
         Ok(public)
@@ -120,15 +138,17 @@ fn admit(worker: &WorkerSession, key: ObjectHandle) -> Result<RsaPublic, Error> 
     }
 }
 
-fn open(
+/// Decrypts; [`Error::NotOpened`] whatever is wrong with the blob.
+pub(in crate::hsm) fn open(
     worker: &WorkerSession,
     key: ObjectHandle,
+    hash: OaepHash,
     wrapped: &[u8],
 ) -> Result<Secret<Vec<u8>>, Error> {
     let mut clear = Secret::new(vec![0; limits::RSA_SIGNATURE_BYTES_MAX]);
     let calls = &worker.loaded().calls;
     let out = clear.expose_secret_mut();
-    let written = match calls.oaep_sha256_decrypt(worker.session(), key, wrapped, out) {
+    let written = match calls.oaep_decrypt(worker.session(), key, hash, wrapped, out) {
         Ok(written) => written,
         Err(error) => return Err(refusal(worker, error.into())),
     };
@@ -153,6 +173,10 @@ fn refusal(worker: &WorkerSession, error: Error) -> Error {
 
 /// RSAES-OAEP with SHA-256, as a partner does it.
 pub(in crate::hsm) fn wrap(public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
+    wrap_by(OAEP.ours, public, value)
+}
+
+fn wrap_by(algorithm: &'static OaepAlgorithm, public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
     let components = PublicKeyComponents {
         n: &public.n,
         e: &public.e,
@@ -160,8 +184,7 @@ pub(in crate::hsm) fn wrap(public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> 
     let key: PublicEncryptingKey = components.try_into().ok()?;
     let key = OaepPublicEncryptingKey::new(key).ok()?;
     let mut wrapped = vec![0; key.ciphertext_size()];
-    key.encrypt(&OAEP_SHA256_MGF1SHA256, value, &mut wrapped, None)
-        .ok()?;
+    key.encrypt(algorithm, value, &mut wrapped, None).ok()?;
     Some(wrapped)
 }
 
@@ -202,5 +225,10 @@ const WANTED: [(&str, AttributeType, bool); 11] = [
     ("CKA_UNWRAP", AttributeType::Unwrap, false),
     ("CKA_DERIVE", AttributeType::Derive, false),
 ];
+
+const OAEP: Oaep = Oaep {
+    hash: OaepHash::Sha256,
+    ours: &OAEP_SHA256_MGF1SHA256,
+};
 
 const TRIAL_BYTES: usize = 32;

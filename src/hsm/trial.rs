@@ -213,8 +213,8 @@ impl Bench<'_> {
         let (private, public) = self.rsa_pair(&template)?;
         let wrapped = transport::wrap(&public, MESSAGE).ok_or(raw::nonsense())?;
         let mut clear = vec![0; limits::RSA_SIGNATURE_BYTES_MAX];
-        let calls = self.calls;
-        let written = calls.oaep_sha256_decrypt(self.session, private, &wrapped, &mut clear)?;
+        let (calls, hash) = (self.calls, raw::OaepHash::Sha256);
+        let written = calls.oaep_decrypt(self.session, private, hash, &wrapped, &mut clear)?;
         Ok(clear.get(..written) == Some(MESSAGE))
     }
 

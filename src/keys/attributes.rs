@@ -60,6 +60,8 @@ attribute! {
         BaseDerivation = *b"B0", "base_derivation";
         /// D0: data encryption.
         DataEncryption = *b"D0", "data_encryption";
+        /// D1: a partner's public key, under which data go to it.
+        DataEncryptionAsymmetric = *b"D1", "data_encryption_asymmetric";
         /// K0: encryption of other keys.
         KeyEncryption = *b"K0", "key_encryption";
         /// K1: protection of TR-31 key blocks.
@@ -374,10 +376,13 @@ impl Usage {
         matches!(self, Self::PinEncryption | Self::DataEncryption) || self.makes_macs()
     }
 
-    /// The same where the mode is known: what only verifies signatures is a partner's public key.
+    /// The same where the mode is known: what only verifies signatures, or only encrypts under one half
+    /// of a pair, is a partner's public key.
     pub const fn usual_residence(self, mode: Option<Mode>, algorithm: Algorithm) -> Residence {
         match (self, mode) {
-            (Self::Signature, Some(Mode::Verify)) => Residence::Public,
+            (Self::Signature, Some(Mode::Verify)) | (Self::DataEncryptionAsymmetric, _) => {
+                Residence::Public
+            }
             _ => self.residence(algorithm),
         }
     }

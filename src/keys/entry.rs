@@ -13,8 +13,8 @@ use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::key_policy::verification::PinVerificationEntry;
 use crate::keys::key_policy::vocabulary::{
-    self, CONTENT_FORMS, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, KEY_TYPES, LAYOUTS,
-    MACS_BY_NAME, Named, SCHEMES, SIGNATURES, TRACK_LAYOUTS,
+    self, CONTENT_FORMS, DATA_MODES, DATA_PADDINGS, ENCRYPTIONS, FORMATS, IV_RULES, KEY_TYPES,
+    LAYOUTS, MACS_BY_NAME, Named, SCHEMES, SIGNATURES, TRACK_LAYOUTS,
 };
 use crate::keys::key_policy::{DukptPolicy, FormatSet, KeyPolicy, UsageSet};
 use crate::keys::key_ref::KeyName;
@@ -38,7 +38,7 @@ pub(in crate::keys) struct KeyEntry {
     weak: bool,
     pin: Option<PinEntry>,
     mac: Option<MacEntry>,
-    signature: Option<SignatureEntry>,
+    signature: Option<SchemeEntry>,
     key_block: Option<KeyBlockEntry>,
     cryptogram: Option<CryptogramEntry>,
     data: Option<DataEntry>,
@@ -49,6 +49,7 @@ pub(in crate::keys) struct KeyEntry {
     dukpt: Option<DukptEntry>,
     pin_verification: Option<PinVerificationEntry>,
     alipay_content: Option<AlipayContentEntry>,
+    encryption: Option<SchemeEntry>,
     /// Import files only: the key in hex.
     pub(in crate::keys) value: Option<SecretText>,
     /// Import files only: a PEM file with the private key.
@@ -77,7 +78,7 @@ pub(in crate::keys) struct MacEntry {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::keys) struct SignatureEntry {
+pub(in crate::keys) struct SchemeEntry {
     pub(in crate::keys) scheme: String,
 }
 
@@ -319,6 +320,7 @@ impl KeyEntry {
             dukpt: self.dukpt.as_ref(),
             pin_verification: self.pin_verification.as_ref(),
             alipay_content: self.alipay_content.as_ref(),
+            encryption: self.encryption.as_ref(),
         }
     }
 }
@@ -328,7 +330,7 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) weak: bool,
     pub(in crate::keys) pin: Option<&'a PinEntry>,
     pub(in crate::keys) mac: Option<&'a MacEntry>,
-    pub(in crate::keys) signature: Option<&'a SignatureEntry>,
+    pub(in crate::keys) signature: Option<&'a SchemeEntry>,
     pub(in crate::keys) key_block: Option<&'a KeyBlockEntry>,
     pub(in crate::keys) cryptogram: Option<&'a CryptogramEntry>,
     pub(in crate::keys) data: Option<&'a DataEntry>,
@@ -338,6 +340,7 @@ pub(in crate::keys) struct PolicyEntries<'a> {
     pub(in crate::keys) dukpt: Option<&'a DukptEntry>,
     pub(in crate::keys) pin_verification: Option<&'a PinVerificationEntry>,
     pub(in crate::keys) alipay_content: Option<&'a AlipayContentEntry>,
+    pub(in crate::keys) encryption: Option<&'a SchemeEntry>,
 }
 
 impl PolicyEntries<'_> {
@@ -386,14 +389,6 @@ impl PolicyEntries<'_> {
             complete &= usages.is_some();
             policy.cryptograms = usages.unwrap_or_default();
         }
-        if let Some(data) = &self.data {
-            policy.data = data.rule(faults);
-            complete &= policy.data.is_some();
-        }
-        if let Some(track) = &self.track {
-            policy.track = faults.named("track.layout", &track.layout, TRACK_LAYOUTS);
-            complete &= policy.track.is_some();
-        }
         if let Some(sign_in) = &self.sign_in {
             policy.sign_in = sign_in.read(faults);
             complete &= policy.sign_in.is_some();
@@ -406,12 +401,33 @@ impl PolicyEntries<'_> {
             policy.pin_verification = verification.read(faults);
             complete &= policy.pin_verification.is_some();
         }
+        complete &= self.read_encryption(&mut policy, faults);
+        complete.then_some(policy)
+    }
+
+    /// How data, tracks, content and fields are encrypted; false, with the reasons in `faults`, where that
+    /// is wrong.
+    fn read_encryption(&self, policy: &mut KeyPolicy, faults: &mut Faults<'_>) -> bool {
+        let mut complete = true;
+        if let Some(data) = &self.data {
+            policy.data = data.rule(faults);
+            complete &= policy.data.is_some();
+        }
+        if let Some(track) = &self.track {
+            policy.track = faults.named("track.layout", &track.layout, TRACK_LAYOUTS);
+            complete &= policy.track.is_some();
+        }
         if let Some(content) = &self.alipay_content {
             let form = faults.named("alipay_content.form", &content.form, CONTENT_FORMS);
             policy.alipay_content = form;
             complete &= form.is_some();
         }
-        complete.then_some(policy)
+        if let Some(encryption) = &self.encryption {
+            let scheme = faults.named("encryption.scheme", &encryption.scheme, ENCRYPTIONS);
+            policy.encryption = scheme;
+            complete &= scheme.is_some();
+        }
+        complete
     }
 }
 

@@ -51,7 +51,10 @@ use crate::keys::record::Header;
 use crate::keys::resident::{Resident, RsaKey};
 use crate::secret::Locked;
 
+mod field;
 mod signature;
+
+pub use self::field::{FieldDecryption, FieldEncryption, FieldOpener};
 
 /// A key that was checked for the operation `Op`, and what that operation needs of it.
 pub struct Grant<Op: Operation> {
@@ -385,6 +388,10 @@ operations! {
     DecryptData: "decrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Request);
     /// Encrypting data.
     EncryptData: "encrypt data", Arc<Locked<PinCipher>> = |key| data_cipher(key, Way::Response);
+    /// Encrypting sensitive fields to a partner.
+    EncryptFields: "encrypt fields", FieldEncryption = field::encryption;
+    /// Decrypting sensitive fields.
+    DecryptFields: "decrypt fields", FieldDecryption = field::decryption;
     /// Taking keys out of key blocks.
     UnwrapKeyBlock: "open key blocks", ProtectionPart = protection_part;
     /// Putting keys into key blocks.

@@ -189,7 +189,7 @@ fn given_public(
 ) -> Option<Given> {
     let fault = match (&entry.public_key, &entry.value, &entry.pkcs8) {
         (Some(_), None, None) if spec.residence != Residence::Public => {
-            "only of keys that only verify signatures"
+            "only of keys that only verify signatures, or encrypt for a partner"
         }
         (Some(file), None, None) => match read_text(&beside(path, file)) {
             Ok(text) => match partner::read(spec.algorithm, text.as_bytes()) {
@@ -199,7 +199,7 @@ fn given_public(
             },
             Err(_) => "the file cannot be read",
         },
-        _ => "a key that only verifies comes as public_key, and nothing else",
+        _ => "a partner's key comes as public_key, and nothing else",
     };
     faults.add("public_key", fault);
     None

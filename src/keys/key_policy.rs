@@ -10,6 +10,7 @@ use crate::domain::alipay::content::ContentForm;
 use crate::domain::data;
 use crate::domain::mac;
 use crate::domain::pin_block::Format;
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::track;
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Side, Usage};
@@ -23,8 +24,8 @@ pub(in crate::keys) mod vocabulary;
 pub use self::dukpt::{DukptPolicy, DukptWords};
 pub use self::verification::{PinVerification, PinVerificationWords};
 use self::vocabulary::{
-    CONTENT_FORMS, DATA_MODES, DATA_PADDINGS, FORMATS, IV_RULES, LAYOUTS, Named, PADDINGS, SCHEMES,
-    SIGNATURES, TRACK_LAYOUTS, form,
+    CONTENT_FORMS, DATA_MODES, DATA_PADDINGS, ENCRYPTIONS, FORMATS, IV_RULES, LAYOUTS, Named,
+    PADDINGS, SCHEMES, SIGNATURES, TRACK_LAYOUTS, form,
 };
 pub use self::vocabulary::{FormatSet, UsageSet};
 
@@ -66,6 +67,8 @@ pub struct KeyPolicy {
     pub pin_verification: Option<PinVerification>,
     /// How this key encrypts what goes to Alipay and comes from there; it is for nothing else.
     pub alipay_content: Option<ContentForm>,
+    /// How sensitive fields are encrypted to this key.
+    pub encryption: Option<EncryptionScheme>,
 }
 
 impl KeyPolicy {
@@ -122,6 +125,10 @@ impl KeyPolicy {
                 self.alipay_content
                     .map(|form| Named::word_of(CONTENT_FORMS, form)),
             ),
+            encryption_scheme: word(
+                self.encryption
+                    .map(|scheme| Named::word_of(ENCRYPTIONS, scheme)),
+            ),
         }
     }
 
@@ -170,6 +177,9 @@ impl KeyPolicy {
         writer.put_some(TAG_SIGN_IN, sign_in.as_ref().map(<[u8; 3]>::as_slice));
         if let Some(form) = self.alipay_content {
             writer.put(TAG_ALIPAY_CONTENT, &[Named::code_of(CONTENT_FORMS, form)]);
+        }
+        if let Some(scheme) = self.encryption {
+            writer.put(TAG_ENCRYPTION, &[Named::code_of(ENCRYPTIONS, scheme)]);
         }
         writer.finish()
     }
@@ -226,6 +236,9 @@ impl KeyPolicy {
         }
         if let Some(value) = reader.take_if(TAG_ALIPAY_CONTENT)? {
             policy.alipay_content = Some(Named::of_code(CONTENT_FORMS, single(value)?)?);
+        }
+        if let Some(value) = reader.take_if(TAG_ENCRYPTION)? {
+            policy.encryption = Some(Named::of_code(ENCRYPTIONS, single(value)?)?);
         }
         reader.end()?;
         if policy.encode() == bytes {
@@ -293,6 +306,9 @@ impl KeyPolicy {
         if let Some(form) = self.alipay_content {
             let form = Named::word_of(CONTENT_FORMS, form);
             parts.push(format!("Alipay content {form}"));
+        }
+        if let Some(scheme) = self.encryption {
+            parts.push(format!("fields {}", Named::word_of(ENCRYPTIONS, scheme)));
         }
     }
 }
@@ -376,6 +392,7 @@ const TAG_TRACK: u8 = 26;
 const TAG_TRANSLATE_ONLY: u8 = 27;
 const TAG_SIGN_IN: u8 = 28;
 const TAG_ALIPAY_CONTENT: u8 = 32;
+const TAG_ENCRYPTION: u8 = 34;
 
 #[cfg(test)]
 mod tests;

@@ -162,7 +162,10 @@ impl Maker<'_> {
                     return self.wrapped_record(spec, origin, brought).await;
                 }
                 let object_id = self.intend(spec).await?;
-                let public = token.import_rsa(deadline(), object_id, pkcs8).await?;
+                let public = match spec.policy.encryption {
+                    None => token.import_rsa(deadline(), object_id, pkcs8).await?,
+                    Some(_) => token.import_field_rsa(deadline(), object_id, pkcs8).await?,
+                };
                 self.rsa_record(spec, origin, object_id, &public).await
             }
         }
@@ -183,7 +186,14 @@ impl Maker<'_> {
                 .await?;
             return self.transport_record(spec, object_id, &public).await;
         }
-        let public = token.generate_rsa(deadline(), object_id, bits).await?;
+        let public = match spec.policy.encryption {
+            None => token.generate_rsa(deadline(), object_id, bits).await?,
+            Some(_) => {
+                token
+                    .generate_field_rsa(deadline(), object_id, bits)
+                    .await?
+            }
+        };
         self.rsa_record(spec, origin, object_id, &public).await
     }
 

@@ -82,7 +82,7 @@ impl Material {
                 lock(key).map(Self::PinVerification)
             }
             (Usage::KeyBlockProtection, _) => Protection::of_value(header, value),
-            (Usage::KeyTransport, _) => Err(mismatch),
+            (Usage::KeyTransport | Usage::DataEncryptionAsymmetric, _) => Err(mismatch),
             (Usage::Signature, Algorithm::Sm2) => {
                 let scalar = Secret::init_with_mut(|scalar: &mut [u8; SM2_BYTES]| {
                     scalar.copy_from_slice(value);

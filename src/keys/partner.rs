@@ -120,7 +120,10 @@ pub async fn import(
     check_expiry(extras.expiry)?;
     let refused = |field, why| Error::Exchange(ExchangeError::Spec { field, why });
     if spec.residence != Residence::Public {
-        return Err(refused("mode", "a partner's public key verifies only"));
+        return Err(refused(
+            "mode",
+            "a partner's public key only verifies or only encrypts",
+        ));
     }
     let key = read(spec.algorithm, given).ok_or_else(|| {
         refused(

@@ -65,10 +65,10 @@ fn without_part(key: &OpenKey, what: OperationKind) -> Error {
 /// public half and ask for its certificate, so that a partner can be told before the first signature.
 const fn state_allows(state: State, operation: OperationKind) -> bool {
     use OperationKind::{
-        DecryptData, DecryptPin, DecryptPinToReference, DecryptPinToVerify, EncryptData,
-        EncryptPin, GenerateMac, GiveCryptogram, ImportCryptogram, MakePinReference, OpenTransport,
-        ReadPublicKey, RequestCertificate, Sign, UnwrapKeyBlock, VerifyMac, VerifyPin,
-        VerifySignature, WrapKeyBlock,
+        DecryptData, DecryptFields, DecryptPin, DecryptPinToReference, DecryptPinToVerify,
+        EncryptData, EncryptFields, EncryptPin, GenerateMac, GiveCryptogram, ImportCryptogram,
+        MakePinReference, OpenTransport, ReadPublicKey, RequestCertificate, Sign, UnwrapKeyBlock,
+        VerifyMac, VerifyPin, VerifySignature, WrapKeyBlock,
     };
     match (state, operation) {
         (State::Active, _) => true,
@@ -83,14 +83,15 @@ const fn state_allows(state: State, operation: OperationKind) -> bool {
             | ReadPublicKey
             | RequestCertificate
             | DecryptData
+            | DecryptFields
             | UnwrapKeyBlock
             | ImportCryptogram
             | OpenTransport,
         ) => true,
         (
             State::Retiring,
-            EncryptPin | MakePinReference | GenerateMac | Sign | EncryptData | WrapKeyBlock
-            | GiveCryptogram,
+            EncryptPin | MakePinReference | GenerateMac | Sign | EncryptData | EncryptFields
+            | WrapKeyBlock | GiveCryptogram,
         ) => false,
         (State::Pending, operation) => matches!(operation, ReadPublicKey | RequestCertificate),
         (State::Disabled | State::Destroying | State::Destroyed, _) => false,

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use crate::hsm::{Job, RsaHash, Token, Wrapped};
+use crate::secret::Secret;
 
 /// A key object in its token.
 #[derive(Clone)]
@@ -24,6 +25,15 @@ impl Resident {
     #[must_use]
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// Opens sensitive fields, all of them or none.
+    pub fn open_fields(
+        &self,
+        deadline: Instant,
+        sealed: Vec<Vec<u8>>,
+    ) -> Job<Vec<Secret<Vec<u8>>>> {
+        self.token.open_fields(deadline, self.object_id, sealed)
     }
 
     /// Its `CKA_ID`.

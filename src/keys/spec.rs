@@ -5,11 +5,13 @@
 //! weak needs `weak = true`, and `weak` on a key that is not is refused too.
 
 mod base;
+mod encryption;
 
 use crate::domain::alipay::SignType;
 use crate::domain::cipher::BlockAlgorithm;
 use crate::domain::mac::{Padding, Rule, Scheme};
 use crate::domain::pin_block::{Binding, Format};
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Exportability, Mode, Residence, Side, Usage};
 use crate::keys::grant::OperationKind;
@@ -66,11 +68,12 @@ impl KeySpec {
             | Usage::MacCmac
             | Usage::MacHmac => self.check_mac(&mut faults),
             Usage::DataEncryption => self.check_data(&mut faults),
-            Usage::KeyTransport => {}
+            Usage::KeyTransport | Usage::DataEncryptionAsymmetric => {}
             Usage::KeyEncryption => self.check_cryptograms(&mut faults),
             Usage::KeyBlockProtection => self.check_key_blocks(&mut faults),
             Usage::BaseDerivation => base::check(self, &mut faults),
         }
+        encryption::check(self, &mut faults);
         self.refuse_others(&mut faults);
         if let Err(fault) = sign_in::check(self) {
             faults.add(fault.field, fault.why);
@@ -82,8 +85,8 @@ impl KeySpec {
             faults.add(
                 "weak",
                 "SHA-1, single DES, CBC-MACs padded with zeros only, MACs of sums (UNIONPAY_ECB, \
-                 SM4_POS), PIN blocks without PAN (X98_NO_PAN), ECB, an IV that is not made here \
-                 and decryption of padded CBC are weak: write weak = true",
+                 SM4_POS), PIN blocks without PAN (X98_NO_PAN), ECB, an IV that is not made here, \
+                 decryption of padded CBC and RSA_PKCS1 are weak: write weak = true",
             );
         }
         faults.0
@@ -141,6 +144,7 @@ impl KeySpec {
                 "alipay_content.form",
                 own.alipay_content != other.alipay_content,
             ),
+            ("encryption.scheme", own.encryption != other.encryption),
         ]
         .into_iter()
         .filter_map(|(field, differs)| differs.then_some(field))
@@ -175,7 +179,7 @@ impl KeySpec {
                 "residence",
                 "keys that protect others live in the TOKEN (or, where that is allowed, in the \
                  PROCESS), RSA signing keys in the TOKEN or TOKEN_WRAPPED, others in the PROCESS; \
-                 signature keys that only verify are PUBLIC",
+                 signature keys that only verify, and partners' keys that encrypt, are PUBLIC",
             );
         }
     }
@@ -504,6 +508,7 @@ pub(in crate::keys) fn is_weak(
             .is_some_and(|form| form.is_weak(decrypts))
         || policy.sign_in.is_some_and(Layout::has_single_des)
         || policy.signature == Some(SignType::Rsa)
+        || policy.encryption == Some(EncryptionScheme::RsaPkcs1)
         || policy.pin_inputs.contains(Format::X98NoPan)
 }
 

@@ -7,7 +7,7 @@ use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::{Algorithm, Mode, Residence, Side, Usage};
 use crate::keys::entry::{
     AlipayContentEntry, CryptogramEntry, DataEntry, DukptEntry, Fault, Faults, KeyBlockEntry,
-    MacEntry, PinEntry, PolicyEntries, SignInEntry, SignatureEntry, TrackEntry,
+    MacEntry, PinEntry, PolicyEntries, SchemeEntry, SignInEntry, TrackEntry,
 };
 use crate::keys::exchange::Wanted;
 use crate::keys::key_policy::vocabulary::{self, LAYOUTS, Named, form};
@@ -75,6 +75,8 @@ pub struct PolicyWords {
     pub pin_verification: PinVerificationWords,
     /// How it encrypts what goes to Alipay; empty where it is not for that.
     pub alipay_content: String,
+    /// How sensitive fields are encrypted to it; empty where they are not.
+    pub encryption_scheme: String,
 }
 
 /// A data rule in words.
@@ -213,7 +215,7 @@ impl PolicyWords {
             padding: (self.mac_padding != 0).then_some(self.mac_padding),
             length: self.mac_length,
         });
-        let signature = some(&self.signature_scheme).map(|scheme| SignatureEntry { scheme });
+        let signature = some(&self.signature_scheme).map(|scheme| SchemeEntry { scheme });
         let sm4_code = match self.sm4_block_code.as_bytes() {
             [] => None,
             // What is no digit becomes a number that is none either.
@@ -249,6 +251,7 @@ impl PolicyWords {
         });
         let pin_verification = self.pin_verification.entry();
         let alipay_content = some(&self.alipay_content).map(|form| AlipayContentEntry { form });
+        let encryption = some(&self.encryption_scheme).map(|scheme| SchemeEntry { scheme });
         let entries = PolicyEntries {
             weak: self.weak,
             pin: Some(&pin),
@@ -263,6 +266,7 @@ impl PolicyWords {
             dukpt: dukpt.as_ref(),
             pin_verification: pin_verification.as_ref(),
             alipay_content: alipay_content.as_ref(),
+            encryption: encryption.as_ref(),
         };
         let mut policy = entries.read(faults)?;
         policy.legacy_blocks_until = self.legacy_blocks_until;

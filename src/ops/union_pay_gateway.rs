@@ -1,5 +1,5 @@
-//! UnionPay's gateway: requests signed, answers verified. Under signMethod 01 by key pairs; 11 and 12 are
-//! MACs under what both sides know.
+//! UnionPay's gateway: requests signed, answers verified, sensitive fields encrypted. Under signMethod 01
+//! by key pairs; 11 and 12 are MACs under what both sides know.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,15 +8,18 @@ use crate::domain::alipay::SignType;
 use crate::domain::certificate::Certificate;
 use crate::domain::certificate::chain::Broken;
 use crate::domain::mac::{self, Rule};
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::union_pay_gateway::StringToSign;
 use crate::keys::grant::{GenerateMac, Grant, Sign, VerifyMac};
 use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::{KeyUse, PublicKey};
 use crate::ops::certificate::{self, Chain};
 use crate::ops::context::{Call, Context};
+use crate::ops::sensitive_field::{self, Encrypted};
 use crate::ops::signing::{self, Verifiers};
 use crate::ops::versions::Versions;
 use crate::ops::{Error, mac as macs};
+use crate::secret::Secret;
 
 /// By what a message is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +109,20 @@ pub async fn sign_request<'a>(
         key,
         string_to_sign: string.as_bytes().to_vec(),
     })
+}
+
+/// Encrypts sensitive fields to UnionPay.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn encrypt_fields(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    fields: &[Secret<Vec<u8>>],
+) -> Result<Encrypted, Error> {
+    let schemes = [EncryptionScheme::RsaPkcs1];
+    sensitive_field::encrypt(context, call, key, &schemes, fields).await
 }
 
 /// Checks an answer: without its empty values, then with them. One that does not match is an answer.

@@ -1,4 +1,5 @@
-//! WeChat Pay APIv3: requests and payments signed, answers and callbacks verified.
+//! WeChat Pay APIv3: requests and payments signed, answers and callbacks verified,
+//! sensitive fields encrypted and decrypted.
 
 pub mod resource;
 
@@ -9,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::domain::alipay::SignType;
 use crate::domain::alipay::v3::nonce;
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::wechat_pay::{self, Merchant, Request};
 use crate::keys::grant::{Grant, Sign};
 use crate::keys::key_ref::KeyRef;
@@ -16,7 +18,9 @@ use crate::keys::open_key::KeyUse;
 use crate::limits;
 use crate::ops::Error;
 use crate::ops::context::{Call, Context};
+use crate::ops::sensitive_field::{self, Decrypted, Encrypted};
 use crate::ops::signing::{self, Verifiers};
+use crate::secret::Secret;
 
 /// What is to be signed; nonce and time are made here where they are not given.
 pub struct Asked<'a> {
@@ -153,6 +157,33 @@ pub async fn sign_payment(
         key: grant.key_use().clone(),
         string_to_sign,
     })
+}
+
+/// Encrypts sensitive fields to WeChat Pay.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn encrypt_fields(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    fields: &[Secret<Vec<u8>>],
+) -> Result<Encrypted, Error> {
+    let schemes = [EncryptionScheme::RsaOaepSha1, EncryptionScheme::Sm2];
+    sensitive_field::encrypt(context, call, key, &schemes, fields).await
+}
+
+/// Decrypts sensitive fields that WeChat Pay encrypted to the merchant's certificate.
+///
+/// # Errors
+/// See [`enum@Error`].
+pub async fn decrypt_fields(
+    context: &Context,
+    call: &Call,
+    key: &KeyRef,
+    fields: &[String],
+) -> Result<Decrypted, Error> {
+    sensitive_field::decrypt(context, call, key, fields).await
 }
 
 /// Checks an answer or a callback by the key that it names.

@@ -17,6 +17,7 @@ use crate::domain::alipay::v3;
 use crate::domain::certificate::CertificateError;
 use crate::domain::data::DataError;
 use crate::domain::dukpt::KsnError;
+use crate::domain::sensitive_field::FieldError;
 use crate::domain::track::TrackError;
 use crate::domain::union_pay_gateway::GatewayError;
 use crate::domain::wechat_pay::WechatPayError;
@@ -106,11 +107,7 @@ impl Fault {
             Operation::DataTooLong => Self::at(Reason::MessageTooLarge, "data"),
             Operation::AssociatedDataTooLong => Self::at(Reason::MessageTooLarge, ASSOCIATED_DATA),
             Operation::Data(role, error) => Self::of_data(*role, *error),
-            Operation::Track(error) => match error {
-                TrackError::Digits => Self::at(Reason::TrackLength, "digits"),
-                TrackError::Length => Self::at(Reason::TrackLength, "track"),
-                TrackError::Rejected => Self::at(Reason::TrackRejected, "track"),
-            },
+            Operation::Track(error) => Self::of_track(error),
             Operation::ClearDataRefused(role) => {
                 Self::at(Reason::ClearDataRefused, Self::key_field(*role))
             }
@@ -120,6 +117,7 @@ impl Fault {
             Operation::RootsMissing => Self::at(Reason::CertificateFamilyMissing, "sign_type"),
             Operation::ContentTooLong => Self::at(Reason::MessageTooLarge, "content"),
             Operation::ContentRejected => Self::at(Reason::DataRejected, "content"),
+            Operation::Fields(error) => Self::of_fields(*error),
             Operation::BodyTooLong => Self::at(Reason::MessageTooLarge, "body"),
             Operation::Response(error) => match error {
                 ResponseError::Node => Self::at(Reason::FieldMalformed, "node"),
@@ -156,6 +154,23 @@ impl Fault {
             Operation::MacKeyMismatch | Operation::PinKeyMismatch | Operation::SignatureFault => {
                 Self::plain(Reason::Internal)
             }
+        }
+    }
+
+    const fn of_track(error: &TrackError) -> Self {
+        match error {
+            TrackError::Digits => Self::at(Reason::TrackLength, "digits"),
+            TrackError::Length => Self::at(Reason::TrackLength, "track"),
+            TrackError::Rejected => Self::at(Reason::TrackRejected, "track"),
+        }
+    }
+
+    /// Everything that depends on clear fields is one reason and one field.
+    const fn of_fields(error: FieldError) -> Self {
+        match error {
+            FieldError::Length => Self::at(Reason::FieldLength, "fields"),
+            FieldError::Rejected => Self::at(Reason::DataRejected, "fields"),
+            FieldError::Encryption => Self::plain(Reason::Internal),
         }
     }
 

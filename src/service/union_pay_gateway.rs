@@ -3,12 +3,14 @@
 use tonic::{Request, Response, Status};
 
 use crate::ops::context::Context;
+use crate::ops::sensitive_field::Encrypted;
 use crate::ops::union_pay_gateway::{self, Checked, Named, Scheme, Signed, Trusted};
 use crate::service::alipay::certificate::{fault, in_words};
 use crate::service::alipay::v3::signed_string;
 use crate::service::authorize::Rpc;
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::union_pay_gateway_service_server::UnionPayGatewayService;
+use crate::service::sensitive_field::{self, encryption_scheme};
 use crate::service::wire::{key_ref, key_use};
 use crate::service::{Error, admitted, mac, signing};
 
@@ -47,6 +49,30 @@ impl UnionPayGatewayService for UnionPayGateway {
                 mac_scheme: mac_scheme(made_by).into(),
                 key: Some(key_use(key)),
                 signed_string: return_string_to_sign.then(|| signed_string(string_to_sign)),
+            })
+        })
+        .await
+    }
+
+    async fn encrypt_gateway_fields(
+        &self,
+        request: Request<pb::EncryptGatewayFieldsRequest>,
+    ) -> Result<Response<pb::EncryptGatewayFieldsResponse>, Status> {
+        admitted::handle(Rpc::EncryptGatewayFields, request, async |call, message| {
+            let pb::EncryptGatewayFieldsRequest { key, fields } = message;
+            let fields = sensitive_field::clear(fields)?;
+            let key = key_ref(key, "key")?;
+            let Encrypted {
+                fields,
+                serial,
+                scheme,
+                key,
+            } = union_pay_gateway::encrypt_fields(&self.0, call, &key, &fields).await?;
+            Ok(pb::EncryptGatewayFieldsResponse {
+                fields,
+                encrypt_cert_id: serial,
+                scheme: encryption_scheme(scheme).into(),
+                key: Some(key_use(key)),
             })
         })
         .await

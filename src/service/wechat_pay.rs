@@ -8,11 +8,13 @@ use crate::domain::alipay::SignType;
 use crate::domain::wechat_pay::Merchant;
 use crate::limits;
 use crate::ops::context::Context;
+use crate::ops::sensitive_field::{Decrypted, Encrypted};
 use crate::ops::wechat_pay::{self, Asked, Checked, Message, Once, Payment, Signed};
 use crate::service::alipay::v3::signed_string;
 use crate::service::authorize::Rpc;
 use crate::service::pb::v1 as pb;
 use crate::service::pb::v1::wechat_pay_service_server::WechatPayService;
+use crate::service::sensitive_field::{self, encryption_scheme};
 use crate::service::signing::scheme;
 use crate::service::wire::{key_ref, key_use};
 use crate::service::{Error, admitted};
@@ -110,6 +112,52 @@ impl WechatPayService for WechatPay {
                     SignType::Rsa | SignType::Rsa2 => "RSA".to_owned(),
                 },
                 scheme: scheme(made_by).into(),
+                key: Some(key_use(key)),
+            })
+        })
+        .await
+    }
+
+    async fn encrypt_wechat_fields(
+        &self,
+        request: Request<pb::EncryptWechatFieldsRequest>,
+    ) -> Result<Response<pb::EncryptWechatFieldsResponse>, Status> {
+        admitted::handle(Rpc::EncryptWechatFields, request, async |call, message| {
+            let pb::EncryptWechatFieldsRequest { key, fields } = message;
+            let fields = sensitive_field::clear(fields)?;
+            let key = key_ref(key, "key")?;
+            let Encrypted {
+                fields,
+                serial,
+                scheme,
+                key,
+            } = wechat_pay::encrypt_fields(&self.0, call, &key, &fields).await?;
+            Ok(pb::EncryptWechatFieldsResponse {
+                fields,
+                serial,
+                scheme: encryption_scheme(scheme).into(),
+                key: Some(key_use(key)),
+            })
+        })
+        .await
+    }
+
+    async fn decrypt_wechat_fields(
+        &self,
+        request: Request<pb::DecryptWechatFieldsRequest>,
+    ) -> Result<Response<pb::DecryptWechatFieldsResponse>, Status> {
+        admitted::handle(Rpc::DecryptWechatFields, request, async |call, message| {
+            let pb::DecryptWechatFieldsRequest { key, fields } = message;
+            sensitive_field::check_count(&fields)?;
+            let key = key_ref(key, "key")?;
+            let Decrypted {
+                fields,
+                scheme,
+                key,
+            } = wechat_pay::decrypt_fields(&self.0, call, &key, &fields).await?;
+            Ok(pb::DecryptWechatFieldsResponse {
+                fields: sensitive_field::bare(fields),
+                scheme: encryption_scheme(scheme).into(),
                 key: Some(key_use(key)),
             })
         })

@@ -46,6 +46,7 @@ mod pin_table;
 mod pin_verification;
 mod random;
 mod refusal;
+mod sensitive_field;
 mod signing;
 mod softhsm;
 mod terminal;

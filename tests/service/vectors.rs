@@ -12,6 +12,7 @@ mod keys;
 mod mac;
 mod pin;
 mod pin_verification;
+mod sensitive_field;
 mod signing;
 #[path = "../vectors/unsupported.rs"]
 mod unsupported;
@@ -222,6 +223,8 @@ const EXPRESSIBLE: &[&str] = &[
     "sm4_gcm_decrypt",
     "unionpay_track_encipher",
     "sm2_verify",
+    "sm2_decrypt_asn1",
+    "rsa_oaep_sha1_decrypt",
     "alipay.v2_request",
     "alipay.v2_response",
     "alipay.notify",
@@ -261,7 +264,10 @@ async fn verdicts(bench: &Bench, case: &Case<'_>) -> Vec<(String, Verdict)> {
         Some(verdict) => verdict,
         None => match signing::run(bench, case).await {
             Some(verdict) => verdict,
-            None => Ok(Outcome::Unsupported(reason(op))),
+            None => match sensitive_field::run(bench, case).await {
+                Some(verdict) => verdict,
+                None => Ok(Outcome::Unsupported(reason(op))),
+            },
         },
     };
     vec![(op.to_owned(), verdict)]
@@ -276,9 +282,8 @@ fn reason(op: &str) -> &'static str {
         _ if op.starts_with("tr31_") => "no call takes a key block yet: library only",
         "sm4_retail_alg3" => "no key policy has this scheme: library only",
         "tdes_key_under_tmk" | "sm4_key_under_tmk" => "no call shows a key: library only",
-        "sm2_encrypt" | "sm2_decrypt" | "sm2_decrypt_asn1" => {
-            "no call encrypts under SM2: library only"
-        }
+        "sm2_encrypt" => "needs a forced nonce: library only",
+        "sm2_decrypt" => "fields are in ASN.1: library only",
         "sm2_verify_digest" => "no call takes a digest: library only",
         "rsa_pkcs1v15_verify" => "a key is imported with its private half: library only",
         _ => unsupported::reason(op),

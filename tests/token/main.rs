@@ -20,6 +20,7 @@ mod rsa;
 mod rsa_variants;
 mod seal;
 mod secret_key;
+mod sensitive_field;
 mod together;
 mod transport;
 mod trial;
@@ -82,6 +83,9 @@ scenarios! {
     transport::what_a_partner_wraps_opens,
     transport::what_does_not_open_gets_one_answer,
     transport::a_transport_key_does_one_thing,
+    sensitive_field::a_field_key_signs_and_opens,
+    sensitive_field::fields_that_do_not_open_get_one_answer,
+    sensitive_field::a_field_key_does_two_things_and_a_signing_key_one,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,
@@ -130,6 +134,7 @@ mod shimmed {
         a_generated_secret_is_of_its_kind_and_does_one_thing,
         a_wrapped_key_signs_and_nothing_stays,
         what_a_partner_wraps_opens,
+        a_field_key_signs_and_opens,
         an_idle_worker_signs_while_another_makes_a_key,
     }
 

@@ -53,6 +53,8 @@ pub fn a_planted_key_keeps_the_token_from_being_opened(place: &Place) {
 /// Keys of every kind that this service makes and keeps.
 fn ours(token: &Token) {
     token.generate_rsa(soon(), [1; 16], 2048).wait().unwrap();
+    let field_key = token.generate_field_rsa(soon(), [4; 16], 2048);
+    field_key.wait().unwrap();
     let (_, _wrapped) = token.generate_wrapped_rsa(soon(), 2048).wait().unwrap();
     for (id, usage) in [([2; 16], SecretUse::Cmac), ([3; 16], SecretUse::Ecb)] {
         let made = token.generate_secret(soon(), id, SecretKind::Aes256, usage);
@@ -208,7 +210,28 @@ fn bad_pairs() -> Vec<(&'static str, Plant)> {
         };
         (rule, Box::new(plant))
     });
-    planted.into_iter().collect()
+    planted.into_iter().chain(bad_lists()).collect()
+}
+
+/// Keys that sign and decrypt by more than the two mechanisms that make it safe.
+fn bad_lists() -> Vec<(&'static str, Plant)> {
+    let (sign, open) = (MechanismType::SHA256_RSA_PKCS, MechanismType::RSA_PKCS_OAEP);
+    let lists = [
+        vec![sign, open, MechanismType::RSA_PKCS],
+        vec![open, MechanismType::RSA_X_509],
+        vec![MechanismType::RSA_PKCS],
+    ];
+    let plants = lists.map(|list| -> (&'static str, Plant) {
+        let with = [Attribute::Decrypt(true), Attribute::AllowedMechanisms(list)];
+        let plant = move |attacker: &Attacker, label: &str| pair(attacker, label, &with, &[]);
+        ("sign+open", Box::new(plant))
+    });
+    let both = [
+        Attribute::Unwrap(true),
+        Attribute::AllowedMechanisms(vec![sign, open]),
+    ];
+    let unwraps: Plant = Box::new(move |attacker, label| pair(attacker, label, &both, &[]));
+    plants.into_iter().chain([("sign+open", unwraps)]).collect()
 }
 
 fn bad_names() -> Vec<(&'static str, Plant)> {

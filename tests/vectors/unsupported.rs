@@ -33,6 +33,10 @@ const REASONS: &[(&str, &str)] = &[
     ),
     ("sm4_ccm_", "CCM is not offered: GCM is"),
     (
+        "rsa_oaep_sha1_decrypt",
+        "RSA private keys are used in the token only",
+    ),
+    (
         "rsa_pkcs1v15_sign",
         "RSA private keys are used in the token only",
     ),

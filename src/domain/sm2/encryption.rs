@@ -3,8 +3,8 @@
 //!
 //! The nonce is an argument. Decryption has one error: whether it was the point, the length or C3
 //! is not told, and C3 is compared in constant time. It deliberately has neither the old order
-//! C1 ‖ C2 ‖ C3 nor compressed points. No call offers it: it is for what keys come in, and for
-//! known answers.
+//! C1 ‖ C2 ‖ C3 nor compressed points. Sensitive fields go and come in the ASN.1 form; the bare one is
+//! for known answers.
 
 use ::sm2::elliptic_curve::PrimeField;
 use ::sm2::elliptic_curve::group::Group;

@@ -63,6 +63,12 @@ fn named_policies() -> Vec<KeyPolicy> {
             ..KeyPolicy::default()
         });
     }
+    for row in ENCRYPTIONS {
+        policies.push(KeyPolicy {
+            encryption: Some(row.value),
+            ..KeyPolicy::default()
+        });
+    }
     for row in SIGNATURES {
         policies.push(KeyPolicy {
             signature: Some(row.value),

@@ -7,6 +7,7 @@ use crate::domain::data;
 use crate::domain::dukpt::KeyType;
 use crate::domain::mac::{Padding, Scheme};
 use crate::domain::pin_block::Format;
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::track;
 use crate::domain::unionpay::sign_in::Layout;
 use crate::keys::attributes::Usage;
@@ -226,6 +227,11 @@ pub(in crate::keys) const SIGNATURES: &[Named<SignType>] = &[
     Named::new(SignType::Rsa, 1, "RSA"),
     Named::new(SignType::Rsa2, 2, "RSA2"),
     Named::new(SignType::Sm2, 3, "SM2"),
+];
+pub(in crate::keys) const ENCRYPTIONS: &[Named<EncryptionScheme>] = &[
+    Named::new(EncryptionScheme::RsaPkcs1, 1, "RSA_PKCS1"),
+    Named::new(EncryptionScheme::RsaOaepSha1, 2, "RSA_OAEP_SHA1"),
+    Named::new(EncryptionScheme::Sm2, 3, "SM2"),
 ];
 /// Layouts of a sign-in's answer, by their form: the numbers in them stand beside.
 pub(in crate::keys) const LAYOUTS: &[Named<Layout>] = &[

@@ -56,7 +56,7 @@ fn faults(text: &str) -> Vec<&'static str> {
 
 #[test]
 fn every_template_of_the_tree_is_sound() {
-    for file in ["dev", "acquirer", "alipay", "terminal"] {
+    for file in ["dev", "acquirer", "alipay", "neighbours", "terminal"] {
         let path = format!("{}/keys-template/{file}.toml", env!("CARGO_MANIFEST_DIR"));
         let template = Template::read(Path::new(&path)).unwrap();
         assert!(!template.keys().is_empty(), "{file}");

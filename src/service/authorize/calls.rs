@@ -276,6 +276,20 @@ pub const RPCS: &[RpcRow] = &[
         metric: "decrypt_wechat_resource",
     },
     RpcRow {
+        rpc: Rpc::EncryptWechatFields,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/EncryptWechatFields",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_wechat_fields",
+    },
+    RpcRow {
+        rpc: Rpc::DecryptWechatFields,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/DecryptWechatFields",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "decrypt_wechat_fields",
+    },
+    RpcRow {
         rpc: Rpc::SignGatewayRequest,
         plane: Plane::Data,
         path: "/pintle.v1.UnionPayGatewayService/SignGatewayRequest",
@@ -288,6 +302,13 @@ pub const RPCS: &[RpcRow] = &[
         path: "/pintle.v1.UnionPayGatewayService/VerifyGatewayResponse",
         message_bytes_max: limits::CHAIN_MESSAGE_BYTES_MAX,
         metric: "verify_gateway_response",
+    },
+    RpcRow {
+        rpc: Rpc::EncryptGatewayFields,
+        plane: Plane::Data,
+        path: "/pintle.v1.UnionPayGatewayService/EncryptGatewayFields",
+        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        metric: "encrypt_gateway_fields",
     },
     RpcRow {
         rpc: Rpc::GenerateRandom,
@@ -464,8 +485,11 @@ impl Rpc {
             | Self::SignWechatPayment
             | Self::VerifyWechatMessage
             | Self::DecryptWechatResource
+            | Self::EncryptWechatFields
+            | Self::DecryptWechatFields
             | Self::SignGatewayRequest
             | Self::VerifyGatewayResponse
+            | Self::EncryptGatewayFields
             | Self::GenerateRandom
             | Self::GetKey
             | Self::ListKeys

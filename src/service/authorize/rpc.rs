@@ -79,10 +79,16 @@ pub enum Rpc {
     VerifyWechatMessage,
     /// `WechatPayService.DecryptWechatResource`
     DecryptWechatResource,
+    /// `WechatPayService.EncryptWechatFields`
+    EncryptWechatFields,
+    /// `WechatPayService.DecryptWechatFields`
+    DecryptWechatFields,
     /// `UnionPayGatewayService.SignGatewayRequest`
     SignGatewayRequest,
     /// `UnionPayGatewayService.VerifyGatewayResponse`
     VerifyGatewayResponse,
+    /// `UnionPayGatewayService.EncryptGatewayFields`
+    EncryptGatewayFields,
     /// `RandomService.GenerateRandom`
     GenerateRandom,
     /// `KeyService.CreateKey`

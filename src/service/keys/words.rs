@@ -76,6 +76,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         dukpt,
         pin_verification,
         alipay_content,
+        encryption_scheme,
     } = policy;
     let small = |number: u32, field| u8::try_from(number).map_err(|_| Error::EnumUnknown(field));
     Ok(PolicyWords {
@@ -97,6 +98,7 @@ fn policy_words(policy: pb::KeyPolicy) -> Result<PolicyWords, Error> {
         dukpt: dukpt.map(dukpt_words),
         pin_verification: verification_words(pin_verification.unwrap_or_default())?,
         alipay_content,
+        encryption_scheme,
     })
 }
 
@@ -263,6 +265,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         dukpt,
         pin_verification,
         alipay_content,
+        encryption_scheme,
     } = words;
     let said = pin_verification != PinVerificationWords::default();
     pb::KeyPolicy {
@@ -303,6 +306,7 @@ fn key_policy(policy: &KeyPolicy) -> pb::KeyPolicy {
         }),
         pin_verification: said.then(|| verification_policy(pin_verification)),
         alipay_content,
+        encryption_scheme,
     }
 }
 

@@ -88,6 +88,8 @@ reasons! {
         "the tag's length is not the one the key's policy names";
     AssociatedDataRefused, "ASSOCIATED_DATA_REFUSED", InvalidArgument,
         "the key's mode has no associated data";
+    FieldLength, "FIELD_LENGTH", InvalidArgument,
+        "a sensitive field is empty, or longer than the key's scheme takes";
     TrackLength, "TRACK_LENGTH", InvalidArgument,
         "the track's length is not one that the keys' layouts take";
     RandomLength, "RANDOM_LENGTH", InvalidArgument,
@@ -186,7 +188,7 @@ reasons! {
     KeyVersionsFull, "KEY_VERSIONS_FULL", FailedPrecondition,
         "the key has as many versions as a key may";
     KeyOfPartner, "KEY_OF_PARTNER", InvalidArgument,
-        "a key that only verifies is a partner's public key: it is imported, not made";
+        "a key that only verifies, or encrypts for a partner, is its public key: it is imported, not made";
     KeyNotGeneratedHere, "KEY_NOT_GENERATED_HERE", FailedPrecondition,
         "new versions are made of keys that were generated here";
     ProcessKekRefused, "PROCESS_KEK_REFUSED", FailedPrecondition,

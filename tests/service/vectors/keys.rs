@@ -7,6 +7,7 @@ use pintle::domain::alipay::SignType;
 use pintle::domain::cipher::BlockAlgorithm;
 use pintle::domain::mac::{Rule, Scheme};
 use pintle::domain::pin_block::Format;
+use pintle::domain::sensitive_field::EncryptionScheme;
 use pintle::keys::attributes::{Algorithm, Exportability, Mode, Side, Usage};
 use pintle::keys::import;
 use pintle::keys::key_policy::{KeyPolicy, PinVerification};
@@ -160,6 +161,28 @@ impl Keys {
             ..KeyPolicy::default()
         };
         let wanted = (Usage::Signature, Mode::Sign, None, algorithm, policy);
+        self.pkcs8(wanted, pem).await
+    }
+
+    /// A key that signs and decrypts fields, from PKCS #8, PEM.
+    pub async fn fields(&self, scheme: EncryptionScheme, pem: &str) -> Result<KeyRef, String> {
+        let (algorithm, signature) = match scheme {
+            EncryptionScheme::Sm2 => (Algorithm::Sm2, SignType::Sm2),
+            EncryptionScheme::RsaOaepSha1 | EncryptionScheme::RsaPkcs1 => {
+                (Algorithm::Rsa2048, SignType::Rsa2)
+            }
+        };
+        let policy = KeyPolicy {
+            signature: Some(signature),
+            encryption: Some(scheme),
+            ..KeyPolicy::default()
+        };
+        let (usage, mode) = (Usage::Signature, Mode::SignAndDecrypt);
+        self.pkcs8((usage, mode, None, algorithm, policy), pem)
+            .await
+    }
+
+    async fn pkcs8(&self, wanted: Wanted, pem: &str) -> Result<KeyRef, String> {
         let (name, spec) = match self.known(&wanted, pem.as_bytes()) {
             Ok(known) => return known.ok_or_else(|| "the key was refused".to_owned()),
             Err(new) => *new,

@@ -83,16 +83,22 @@ async fn ask(
 }
 
 async fn import(bench: &Bench, private: &str) -> Result<KeyRef, String> {
+    bench.keys.signing(SignType::Sm2, &sm2_pem(private)?).await
+}
+
+/// PKCS #8 of a scalar in hex, PEM.
+pub fn sm2_pem(private: &str) -> Result<String, String> {
     let value = hex::decode(private).map_err(|error| error.to_string())?;
     let value = value.as_slice().try_into().map_err(|_| "not 32 bytes")?;
     let pair = PrivateKey::from_bytes(value).map_err(|error| error.to_string())?;
     let der = pair.to_pkcs8().map_err(|error| error.to_string())?;
-    let document = pkcs8::SecretDocument::try_from(der.expose_secret().as_slice());
-    let pem = document
-        .map_err(|error| error.to_string())?
-        .to_pem("PRIVATE KEY", LineEnding::LF);
-    bench
-        .keys
-        .signing(SignType::Sm2, &pem.map_err(|error| error.to_string())?)
-        .await
+    pem(der.expose_secret())
+}
+
+/// PKCS #8 in PEM.
+pub fn pem(der: &[u8]) -> Result<String, String> {
+    let document = pkcs8::SecretDocument::try_from(der).map_err(|error| error.to_string())?;
+    let pem = document.to_pem("PRIVATE KEY", LineEnding::LF);
+    pem.map(|pem| pem.to_string())
+        .map_err(|error| error.to_string())
 }
