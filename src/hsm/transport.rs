@@ -21,7 +21,7 @@ use crate::hsm::mechanism::Allowed;
 use crate::hsm::pool::{Job, Retry};
 use crate::hsm::raw::OaepHash;
 use crate::hsm::session::WorkerSession;
-use crate::hsm::{RsaPublic, Token, object, rsa};
+use crate::hsm::{RsaPublic, Token, object, rsa, seal};
 use crate::limits;
 use crate::secret::Secret;
 
@@ -166,7 +166,10 @@ fn refusal(worker: &WorkerSession, error: Error) -> Error {
     }
     match error.class() {
         Class::Request => Error::NotOpened,
-        _ if error.is_vague() && !worker.login_is_lost() => Error::NotOpened,
+        // A broken token says the same as of a blob that does not open.
+        _ if error.is_vague() && !worker.login_is_lost() && seal::probe(worker).is_ok() => {
+            Error::NotOpened
+        }
         Class::Pool | Class::Session | Class::Object | Class::Token | Class::Module => error,
     }
 }

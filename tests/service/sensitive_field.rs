@@ -9,11 +9,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pintle::client::Client;
 use pintle::service::pb::admin::v1::import_key_request::Source;
-use pintle::service::pb::admin::v1::{ImportKeyRequest, KeyPolicy, KeySpec, Label};
+use pintle::service::pb::admin::v1::{
+    ImportKeyRequest, KeyPolicy, KeySpec, KeyState, Label, RotateKeyRequest, SetKeyStateRequest,
+};
 use pintle::service::pb::v1::{
     DecryptWechatFieldsRequest, DecryptWechatFieldsResponse, EncryptGatewayFieldsRequest,
-    EncryptWechatFieldsRequest, EncryptionScheme, GetPublicKeyRequest, Residence, SignRequest,
-    VerifyRequest,
+    EncryptWechatFieldsRequest, EncryptionScheme, GetPublicKeyRequest, KeyRef, Residence,
+    SignRequest, VerifyRequest,
 };
 use tonic::Code;
 
@@ -45,6 +47,22 @@ fn partner(name: &str, algorithm: &str, scheme: &str) -> KeySpec {
             name: "serial".to_owned(),
             text: format!("SERIAL-OF-{name}"),
         }],
+        ..KeySpec::default()
+    }
+}
+
+/// A merchant's own key, which signs and decrypts.
+fn own(name: &str, algorithm: &str, scheme: &str, signature: &str) -> KeySpec {
+    KeySpec {
+        name: name.to_owned(),
+        usage: "S0".to_owned(),
+        mode: "T".to_owned(),
+        algorithm: algorithm.to_owned(),
+        policy: Some(KeyPolicy {
+            signature_scheme: signature.to_owned(),
+            encryption_scheme: scheme.to_owned(),
+            ..KeyPolicy::default()
+        }),
         ..KeySpec::default()
     }
 }
@@ -287,28 +305,17 @@ fn decrypt_wechat_fields_accepts_what_openssl_encrypted_to_the_signing_key() {
 fn decrypt_wechat_fields_accepts_an_imported_key_and_a_fresh_one() {
     world().run(async |world| {
         let client = world.client().await;
-        let mut own = Vec::new();
+        let mut all = Vec::new();
         for (algorithm, scheme) in [("RSA-2048", "RSA_OAEP_SHA1"), ("SM2", "SM2")] {
             let name = format!("sign-made-{}", algorithm.to_lowercase());
             let signature = if algorithm == "SM2" { "SM2" } else { "RSA2" };
-            let spec = KeySpec {
-                name: name.clone(),
-                usage: "S0".to_owned(),
-                mode: "T".to_owned(),
-                algorithm: algorithm.to_owned(),
-                policy: Some(KeyPolicy {
-                    signature_scheme: signature.to_owned(),
-                    encryption_scheme: scheme.to_owned(),
-                    ..KeyPolicy::default()
-                }),
-                ..KeySpec::default()
-            };
+            let spec = own(&name, algorithm, scheme, signature);
             let version = made(&world.admin_client().await, spec).await;
             let policy = version.spec.unwrap().policy.unwrap();
             assert_eq!(policy.encryption_scheme, scheme);
-            own.push((name, algorithm, scheme));
+            all.push((name, algorithm, scheme));
         }
-        for (name, algorithm, scheme) in own {
+        for (name, algorithm, scheme) in all {
             let theirs = format!("sign-as-{}", algorithm.to_lowercase());
             let info = public_key(&client, &name).await;
             import(world, partner(&theirs, algorithm, scheme), info).await;
@@ -392,6 +399,110 @@ fn decrypt_wechat_fields_refuses_keys_that_only_sign_and_too_many_fields() {
             let answer = client.decrypt_wechat_fields(from_wechat("sign-fields-rsa", fields));
             assert_refused(answer.await, Code::InvalidArgument, reason, "fields");
         }
+    });
+}
+
+async fn set_state(admin: &Client, name: &str, version: u32, state: KeyState) {
+    let request = SetKeyStateRequest {
+        request_id: format!("fields-{name}-{version}-{}", state.as_str_name()),
+        name: name.to_owned(),
+        version,
+        state: state.into(),
+    };
+    admin.set_key_state(request).await.unwrap();
+}
+
+fn of_version(name: &str, version: u32) -> Option<KeyRef> {
+    Some(KeyRef {
+        version,
+        ..key(name).unwrap()
+    })
+}
+
+/// Fields are encrypted to the certificate that signed the request, which may just have been replaced.
+#[test]
+fn decrypt_wechat_fields_accepts_a_retiring_version_by_its_number() {
+    world().run(async |world| {
+        let (admin, client) = (world.admin_client().await, world.client().await);
+        let folder = tempfile::tempdir().unwrap();
+        for (algorithm, scheme, signature) in
+            [("RSA-2048", "RSA_OAEP_SHA1", "RSA2"), ("SM2", "SM2", "SM2")]
+        {
+            let name = format!("sign-turned-{}", algorithm.to_lowercase());
+            made(&admin, own(&name, algorithm, scheme, signature)).await;
+            let options = if algorithm == "SM2" { &[][..] } else { OAEP };
+            let old = public_key(&client, &name).await;
+            let old = openssl_encrypts(folder.path(), &old, options, b"old");
+            let rotate = RotateKeyRequest {
+                request_id: format!("fields-rotate-{name}"),
+                name: name.clone(),
+                ..RotateKeyRequest::default()
+            };
+            admin.rotate_key(rotate).await.unwrap();
+            set_state(&admin, &name, 2, KeyState::Active).await;
+            let new = public_key(&client, &name).await;
+            let new = openssl_encrypts(folder.path(), &new, options, b"new");
+            assert!(opened(&client, &name, vec![new]).await.fields == [b"new"]);
+            let asked = || DecryptWechatFieldsRequest {
+                key: of_version(&name, 1),
+                fields: vec![old.clone()],
+            };
+            let answer = client.decrypt_wechat_fields(asked()).await.unwrap();
+            assert!(answer.fields == [b"old"] && answer.key.unwrap().version == 1);
+            let answer = client.decrypt_wechat_fields(from_wechat(&name, vec![old.clone()]));
+            assert_refused(
+                answer.await,
+                Code::InvalidArgument,
+                "DATA_REJECTED",
+                "fields",
+            );
+            set_state(&admin, &name, 1, KeyState::Disabled).await;
+            let answer = client.decrypt_wechat_fields(asked()).await;
+            assert_refused(answer, Code::FailedPrecondition, "KEY_STATE_REFUSED", "key");
+        }
+    });
+}
+
+#[test]
+fn encrypt_wechat_fields_accepts_the_next_certificate_once_it_is_active() {
+    world().run(async |world| {
+        let (admin, client) = (world.admin_client().await, world.client().await);
+        let name = "sign-next-fields";
+        let serials = ["5157F09EFDC0", "PUB_KEY_ID_0114"];
+        for (own, serial) in ["sign-fields-rsa", "sign-rsa2"].into_iter().zip(serials) {
+            let mut spec = partner(name, "RSA-2048", "RSA_OAEP_SHA1");
+            spec.labels[0].text = serial.to_owned();
+            let request = ImportKeyRequest {
+                request_id: format!("fields-next-{own}"),
+                spec: Some(spec),
+                source: Some(Source::PublicKey(public_key(&client, own).await)),
+                ..ImportKeyRequest::default()
+            };
+            admin.import_key(request).await.unwrap();
+        }
+        let encrypted = async |version, serial| {
+            let asked = to_wechat(name, fields(&["x"]));
+            let answer = client.encrypt_wechat_fields(asked).await.unwrap();
+            assert_eq!(answer.serial, serial);
+            assert_eq!(answer.key.unwrap().version, version);
+        };
+        encrypted(1, serials[0]).await;
+        // To a pending version nothing is encrypted, nor to one that retires.
+        let by = async |version| {
+            let key = of_version(name, version);
+            let fields = fields(&["x"]);
+            let answer = client.encrypt_wechat_fields(EncryptWechatFieldsRequest { key, fields });
+            assert_refused(
+                answer.await,
+                Code::FailedPrecondition,
+                "KEY_STATE_REFUSED",
+                "key",
+            );
+        };
+        by(2).await;
+        set_state(&admin, name, 2, KeyState::Active).await;
+        encrypted(2, serials[1]).await;
+        by(1).await;
     });
 }
 
