@@ -6,7 +6,8 @@
 # make faults  the HSM hangs, goes away 50 times for 30 s, forgets and lies, under load; some 35 minutes
 # make kills   500 kills at random moments and 20 at every failpoint; nothing may be lost
 # make bench  the benches of benches/
-# make clients  Alipay's three real SDKs sign and verify through Pintle, against the local Alipay
+# make clients  Alipay's three real SDKs sign and verify through Pintle, against the local Alipay; SM2 by
+#               OpenSSL, gmssl, sm-crypto and, where there is a JDK and libbcprov-java, BouncyCastle
 # make lint   the first half of `make test`
 # make setup  what the others need and this machine lacks; they call it themselves
 
@@ -63,7 +64,7 @@ crosscheck: system $(PYTHON)
 kills: system
 	PINTLE_KILLS=500 PINTLE_POINT_TIMES=20 cargo test $(TEST_FLAGS) --test kill -- --nocapture
 
-clients: system $(SDKS)
+clients: system $(PYTHON) $(SDKS)
 	cargo build $(CARGO_FLAGS) --bin pintle
 	cargo build --locked --release --package alipay-gateway
 	python3 tests/clients/sdks.py target/release

@@ -179,6 +179,9 @@ calls! {
     /// `WechatPayService.DecryptWechatFields`
     decrypt_wechat_fields: WechatPayServiceClient,
         DecryptWechatFieldsRequest => DecryptWechatFieldsResponse;
+    /// `WechatPayService.DecryptWechatResource`
+    decrypt_wechat_resource: WechatPayServiceClient,
+        DecryptWechatResourceRequest => DecryptWechatResourceResponse;
     /// `UnionPayGatewayService.SignGatewayRequest`
     sign_gateway_request: UnionPayGatewayServiceClient,
         SignGatewayRequestRequest => SignGatewayRequestResponse;

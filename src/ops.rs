@@ -24,6 +24,7 @@ pub mod signing;
 pub mod terminal;
 pub mod track;
 pub mod union_pay_gateway;
+mod versions;
 pub mod wechat_pay;
 
 use std::sync::Arc;
@@ -141,8 +142,8 @@ pub enum Error {
     /// The parameters of UnionPay's gateway.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The key's scheme is not that of the message's version.
-    #[error("the key's scheme is not that of the parameter version")]
+    /// The key's scheme is not that of the message's version and signMethod.
+    #[error("the key's scheme is not that of the parameters version and signMethod")]
     GatewayScheme,
     /// The subject of a certificate request is no distinguished name.
     #[error("the subject is not a distinguished name")]

@@ -96,16 +96,16 @@ fn mac_rules() -> impl Strategy<Value = (Scheme, Option<Padding>, u8, Vec<u8>)> 
         select(&Scheme::ALL[..]),
         paddings,
         any::<Index>(),
-        vec(any::<u8>(), 16),
+        vec(any::<u8>(), 32),
     )
         .prop_map(|(scheme, padding, length, key)| {
             let (shortest, longest) = scheme.lengths();
             let length = shortest + length.index(longest - shortest + 1);
             let padding = scheme.needs_padding().then_some(padding);
-            let key_bytes = if scheme == Scheme::Iso9797Alg1Des {
-                8
-            } else {
-                16
+            let key_bytes = match scheme {
+                Scheme::Iso9797Alg1Des => 8,
+                Scheme::UnionPayGatewaySha256 | Scheme::UnionPayGatewaySm3 => 32,
+                _ => 16,
             };
             (
                 scheme,

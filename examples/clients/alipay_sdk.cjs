@@ -1,57 +1,39 @@
-// npm alipay-sdk signs through Pintle: there is no private key in this process. Load this file before
-// the SDK, and give it privateKey: 'in Pintle'. Its hook is synchronous, so a worker thread makes the
-// call while this one waits. PINTLE, APP_KEY, ALIPAY_KEY, PROTO: where, and with which keys.
-const { Worker, MessageChannel, receiveMessageOnPort, isMainThread, workerData } = require('node:worker_threads');
+// npm alipay-sdk signs through Pintle: there is no private key in this process. Load this file before the SDK, give
+// it privateKey: 'in Pintle', and guard(sdk). PINTLE, PROTO, APP_KEY, ALIPAY_KEY: where, and with which keys.
+const { call } = require('./pintle_sync.cjs');
 
-if (isMainThread) {
-  const gate = new Int32Array(new SharedArrayBuffer(4));
-  const { port1, port2 } = new MessageChannel();
-  const worker = new Worker(__filename, { workerData: { gate, port: port2 }, transferList: [port2] });
-  worker.unref();
-  const call = (service, method, request) => {
-    Atomics.store(gate, 0, 0);
-    port1.postMessage({ service, method, request });
-    if (Atomics.wait(gate, 0, 0, 10_000) === 'timed-out') throw new Error('Pintle did not answer');
-    const { error, answer } = receiveMessageOnPort(port1).message;
-    if (error) throw new Error(error);
+const { APP_KEY = 'alipay-app-rsa2', ALIPAY_KEY = 'alipay-rsa2' } = process.env;
+const key = { name: ALIPAY_KEY };
+const believe = (method, request) => {
+  const answer = call('AlipayService', method, { key, ...request });
+  if (!answer.valid) throw new Error("Alipay's signature does not verify");
+  return answer;
+};
+require('node:crypto').createSign = () => {
+  const parts = [];
+  const sign = (_privateKey, encoding) => {
+    const { signature } = call('SigningService', 'Sign', { key: { name: APP_KEY }, message: Buffer.concat(parts) });
+    return encoding ? Buffer.from(signature).toString(encoding) : Buffer.from(signature);
+  };
+  return { sign, update(data, encoding) { parts.push(Buffer.from(data, encoding)); return this; } };
+};
+let request;
+// Pintle first, then the SDK's own check, wherever the SDK makes one: exec with validateSign, and curl (v3).
+exports.guard = (sdk) => {
+  const own = sdk.checkResponseSign;
+  sdk.checkResponseSign = function (raw, node, ...more) {
+    const { content, matchedUnescaped } = believe('VerifyResponse', { body: Buffer.from(raw), node });
+    // Its own knows neither encrypted content, which is a string, nor signatures made before slashes were escaped.
+    if (content[0] !== 0x22 && !matchedUnescaped) own.call(this, raw, node, ...more);
+  };
+  request ??= sdk.config.urllib.request;
+  sdk.config.urllib.request = async (...what) => {
+    const answer = await request(...what);
+    const [timestamp, nonce, signature] = ['timestamp', 'nonce', 'signature'].map((n) => answer.headers[`alipay-${n}`]);
+    if (!signature || typeof answer.data !== 'string') return answer; // of a stream the SDK checks nothing either
+    believe('VerifyV3Response', { timestamp, nonce, signature, body: Buffer.from(answer.data) });
     return answer;
   };
-  require('node:crypto').createSign = () => {
-    const parts = [];
-    return {
-      update(data, encoding) { parts.push(Buffer.from(data, encoding)); return this; },
-      sign(_key, encoding) {
-        const request = { key: { name: process.env.APP_KEY ?? 'alipay-app-rsa2' }, message: Buffer.concat(parts) };
-        const signature = Buffer.from(call('SigningService', 'Sign', request).signature);
-        return encoding ? signature.toString(encoding) : signature;
-      },
-    };
-  };
-  const key = { name: process.env.ALIPAY_KEY ?? 'alipay-rsa2' };
-  // Pintle first, then the SDK's own check, wherever the SDK makes it: exec with validateSign.
-  exports.guard = (sdk) => {
-    const own = sdk.checkResponseSign;
-    sdk.checkResponseSign = function (raw, node, ...more) {
-      const { valid } = call('AlipayService', 'VerifyResponse', { key, body: Buffer.from(raw), node });
-      if (!valid) throw new Error("Alipay's signature does not verify");
-      return own.call(this, raw, node, ...more);
-    };
-    return sdk;
-  };
-  exports.verifyNotification = (form) => call('AlipayService', 'VerifyNotification', { key, form: Buffer.from(form) });
-} else {
-  const grpc = require('@grpc/grpc-js');
-  const files = ['signing', 'alipay'].map((name) => `pintle/v1/${name}_service.proto`);
-  const options = { includeDirs: [process.env.PROTO ?? 'proto'], defaults: true };
-  const { v1 } = grpc.loadPackageDefinition(require('@grpc/proto-loader').loadSync(files, options)).pintle;
-  const { gate, port } = workerData;
-  port.on('message', ({ service, method, request }) => {
-    const stub = new v1[service](process.env.PINTLE ?? '127.0.0.1:50551', grpc.credentials.createInsecure());
-    stub[method](request, { deadline: Date.now() + 5000 }, (error, answer) => {
-      port.postMessage(error ? { error: error.message } : { answer });
-      Atomics.store(gate, 0, 1);
-      Atomics.notify(gate, 0);
-      stub.close();
-    });
-  });
-}
+  return sdk;
+};
+exports.verifyNotification = (form) => call('AlipayService', 'VerifyNotification', { key, form: Buffer.from(form) });

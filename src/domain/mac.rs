@@ -1,6 +1,6 @@
 //! Message authentication codes under a rule that comes from the key's policy, never from the
 //! caller: ISO/IEC 9797-1:2011 MAC algorithms 1 and 3 (X9.9, X9.19), CMAC (SP 800-38B), HMAC
-//! (RFC 2104), and the MACs of UnionPay's terminals.
+//! (RFC 2104), and the MACs of UnionPay's terminals and gateway.
 //!
 //! Algorithms 1 and 3 are the trade's legacy: algorithm 1 is forgeable when message lengths vary,
 //! and padding method 1 cannot tell trailing zeros from padding, which is why an empty message is
@@ -11,6 +11,7 @@ use zeroize::ZeroizeOnDrop;
 
 pub mod cmac;
 mod fold;
+mod gateway;
 mod held;
 pub mod hmac;
 pub mod iso9797;

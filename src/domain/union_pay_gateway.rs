@@ -4,10 +4,9 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use sm3::Sm3;
-use subtle::ConstantTimeEq;
 
 use crate::domain::alipay::charset::Charset;
+use crate::domain::mac::Scheme;
 use crate::domain::rsa;
 use crate::limits::{MESSAGE_BYTES_MAX, UNIONPAY_NAME_BYTES_MAX, UNIONPAY_PARAMETERS_MAX};
 
@@ -172,32 +171,15 @@ impl StringToSign {
         text.into_bytes()
     }
 
-    /// The signature of signMethod 11 and 12, lower-case hexadecimal; none for 01.
+    /// The MAC that signMethod 11 and 12 are, of [`StringToSign::as_bytes`]; none for 01.
     #[must_use]
-    pub fn secure_key_signature(&self, secure_key: &[u8]) -> Option<String> {
+    pub fn mac_scheme(&self) -> Option<Scheme> {
         match self.sign_method {
             SignMethod::Certificate => None,
-            SignMethod::Sha256 => Some(keyed::<Sha256>(&self.bytes, secure_key)),
-            SignMethod::Sm3 => Some(keyed::<Sm3>(&self.bytes, secure_key)),
+            SignMethod::Sha256 => Some(Scheme::UnionPayGatewaySha256),
+            SignMethod::Sm3 => Some(Scheme::UnionPayGatewaySm3),
         }
     }
-
-    /// Whether `signature` is that of signMethod 11 or 12, compared in constant time.
-    #[must_use]
-    pub fn secure_key_matches(&self, secure_key: &[u8], signature: &[u8]) -> bool {
-        let own = self.secure_key_signature(secure_key);
-        own.is_some_and(|own| own.as_bytes().ct_eq(signature).into())
-    }
-}
-
-/// `hex(H(string & hex(H(key))))`, the inner text wiped.
-fn keyed<D: Digest>(string: &[u8], secure_key: &[u8]) -> String {
-    let inner = zeroize::Zeroizing::new(hex::encode(D::digest(secure_key)));
-    let mut outer = D::new();
-    outer.update(string);
-    outer.update(b"&");
-    outer.update(inner.as_bytes());
-    hex::encode(outer.finalize())
 }
 
 fn joined(parameters: &[(&str, &str)], charset: Charset) -> Result<Vec<u8>, GatewayError> {

@@ -2,6 +2,8 @@
 //! or a mini program starts a payment. Each part ends with a newline, an empty body too. Bodies are
 //! opaque bytes. A request says its scheme in the Authorization header; the key decides it.
 
+pub mod resource;
+
 use crate::domain::alipay::SignType;
 use crate::limits::{MESSAGE_BYTES_MAX, WECHAT_PAY_WORD_BYTES_MAX};
 
@@ -47,6 +49,15 @@ pub enum WechatPayError {
     /// The string would be longer than a message may be.
     #[error("the string to sign is longer than {MESSAGE_BYTES_MAX} bytes")]
     TooLong,
+    /// What is encrypted under the APIv3 key has another form.
+    #[error("{0} is not that of what WeChat Pay encrypts")]
+    Resource(&'static str),
+    /// What is encrypted says another cipher than the key's.
+    #[error("algorithm is not the key's")]
+    Cipher,
+    /// It is not under the key, or was changed.
+    #[error("rejected")]
+    Rejected,
     /// The scheme is not one of APIv3.
     #[error("WeChat Pay APIv3 has no signatures of this key's scheme")]
     Scheme,

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{rsa, sm2};
+use crate::domain::{certificate, rsa, sm2};
 use crate::keys::attributes::{Algorithm, Residence};
 use crate::keys::material::Material;
 use crate::keys::policy::{OperationSet, operations};
@@ -152,6 +152,15 @@ pub enum PublicKey {
     Rsa(rsa::PublicKey),
     /// For SM2.
     Sm2(sm2::PublicKey),
+}
+
+impl From<certificate::PublicKey> for PublicKey {
+    fn from(key: certificate::PublicKey) -> Self {
+        match key {
+            certificate::PublicKey::Rsa(key) => Self::Rsa(key),
+            certificate::PublicKey::Sm2(key) => Self::Sm2(key),
+        }
+    }
 }
 
 impl PublicKey {

@@ -456,10 +456,12 @@ const fn schemes(usage: Usage, algorithm: Algorithm) -> &'static [Scheme] {
         (Usage::MacCmac, Algorithm::Sm4) => &[Scheme::CmacSm4],
         (Usage::MacHmac, Algorithm::HmacSha1) => &[Scheme::HmacSha1],
         (Usage::MacHmac, Algorithm::HmacSha224) => &[Scheme::HmacSha224],
-        (Usage::MacHmac, Algorithm::HmacSha256) => &[Scheme::HmacSha256],
+        (Usage::MacHmac, Algorithm::HmacSha256) => {
+            &[Scheme::HmacSha256, Scheme::UnionPayGatewaySha256]
+        }
         (Usage::MacHmac, Algorithm::HmacSha384) => &[Scheme::HmacSha384],
         (Usage::MacHmac, Algorithm::HmacSha512) => &[Scheme::HmacSha512],
-        (Usage::MacHmac, Algorithm::HmacSm3) => &[Scheme::HmacSm3],
+        (Usage::MacHmac, Algorithm::HmacSm3) => &[Scheme::HmacSm3, Scheme::UnionPayGatewaySm3],
         _ => &[],
     }
 }
@@ -494,7 +496,9 @@ pub(in crate::keys) fn is_weak(
         | Scheme::HmacSha256
         | Scheme::HmacSha384
         | Scheme::HmacSha512
-        | Scheme::HmacSm3 => false,
+        | Scheme::HmacSm3
+        | Scheme::UnionPayGatewaySha256
+        | Scheme::UnionPayGatewaySm3 => false,
     });
     weak_mac
         || algorithm == Algorithm::Des

@@ -4,13 +4,13 @@
 
 use crate::domain::alipay::SignType;
 use crate::domain::{certificate_request, rsa, sm2};
-use crate::keys::error::Error as KeyError;
 use crate::keys::grant::{Grant, ReadPublicKey, RequestCertificate, Sign, Signer, VerifySignature};
-use crate::keys::key_ref::{KeyRef, NamedKey};
+use crate::keys::key_ref::KeyRef;
 use crate::keys::open_key::{self, KeyUse};
 use crate::limits;
+use crate::ops::Error;
 use crate::ops::context::{Call, Context};
-use crate::ops::{Error, KeyRole};
+use crate::ops::versions::Versions;
 
 /// A signature.
 pub struct Signature {
@@ -173,7 +173,7 @@ pub async fn verify(
     if message.len() > limits::MESSAGE_BYTES_MAX {
         return Err(Error::MessageTooLong);
     }
-    let verifiers = Verifiers::of(context, call, key).await?;
+    let mut verifiers = Verifiers::of(context, call, key).await?;
     encoding.suits(verifiers.scheme())?;
     let (valid, key) = if encoding == Encoding::Raw {
         // What is no signature at all matches as little as an empty one.
@@ -182,6 +182,7 @@ pub async fn verify(
     } else {
         verifiers.check(message, signature)
     };
+    verifiers.settle(valid)?;
     Ok(Verified {
         valid,
         scheme: verifiers.scheme(),
@@ -189,73 +190,51 @@ pub async fn verify(
     })
 }
 
-/// The public keys by which a signature may be right: a partner's key has more than one version that
-/// counts while it is being replaced.
-pub(in crate::ops) struct Verifiers {
-    active: Grant<VerifySignature>,
-    others: Vec<Grant<VerifySignature>>,
-}
+/// The public keys by which a signature may be right.
+pub(in crate::ops) struct Verifiers(Versions<VerifySignature>);
 
 impl Verifiers {
     /// Those of one key.
     pub async fn of(context: &Context, call: &Call, key: &KeyRef) -> Result<Self, Error> {
-        let active: Grant<VerifySignature> = call.key(context, key).await?;
-        let mut others = Vec::new();
-        if let KeyRef::Named(NamedKey {
-            name,
-            version: None,
-        }) = key
-        {
-            let own = active.key_use().version;
-            let versions = context.catalogue.versions_of(call.scope(), name);
-            let versions = versions.map_err(|error| Error::Key(KeyRole::Named, error))?;
-            for version in versions.into_iter().filter(|version| *version != own) {
-                let key = KeyRef::Named(NamedKey {
-                    name: name.clone(),
-                    version: Some(version),
-                });
-                match call.key(context, &key).await {
-                    Ok(other) => others.push(other),
-                    Err(Error::Key(_, KeyError::StateRefused { .. })) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(Self { active, others })
+        Ok(Self(Versions::of(context, call, key).await?))
     }
 
     /// The key's one scheme.
     pub fn scheme(&self) -> SignType {
-        self.active.scheme()
+        self.0.active().scheme()
+    }
+
+    /// The version that is named where nothing is right.
+    pub fn key_use(&self) -> &KeyUse {
+        self.0.active().key_use()
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.all().count()
     }
 
     /// Whether the signature would be right under a scheme that need not be the key's own: to tell why it
     /// is not, never to accept it.
     pub fn match_under(&self, scheme: SignType, message: &[u8], signature: &[u8]) -> bool {
-        matches(scheme, self.active.public_key(), message, signature)
+        let mut all = self.0.all();
+        all.any(|grant| matches(scheme, grant.public_key(), message, signature))
     }
 
-    /// Whether this is the public half of the active key.
-    pub fn is(&self, other: &open_key::PublicKey) -> bool {
-        match (self.active.public_key(), other) {
-            (open_key::PublicKey::Rsa(one), open_key::PublicKey::Rsa(other)) => one == other,
-            (open_key::PublicKey::Sm2(one), open_key::PublicKey::Sm2(other)) => {
-                one.to_bytes() == other.to_bytes()
-            }
-            (open_key::PublicKey::Rsa(_), open_key::PublicKey::Sm2(_))
-            | (open_key::PublicKey::Sm2(_), open_key::PublicKey::Rsa(_)) => false,
-        }
+    /// Whether this is the public half of one of them.
+    pub fn are(&self, other: &open_key::PublicKey) -> bool {
+        self.0.all().any(|grant| grant.public_key() == other)
     }
 
     /// Whether the signature is right, and by which version; where it is not, the active one is named.
     pub fn check(&self, message: &[u8], signature: &[u8]) -> (bool, KeyUse) {
-        let mut all = std::iter::once(&self.active).chain(&self.others);
-        let right =
-            all.find(|grant| matches(grant.scheme(), grant.public_key(), message, signature));
-        (
-            right.is_some(),
-            right.unwrap_or(&self.active).key_use().clone(),
-        )
+        self.0
+            .find(|grant| matches(grant.scheme(), grant.public_key(), message, signature))
+    }
+
+    /// Nothing more will be checked; see [`Versions::settle`].
+    pub fn settle(&mut self, valid: bool) -> Result<(), Error> {
+        self.0.settle(valid)
     }
 }
 

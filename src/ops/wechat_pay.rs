@@ -1,6 +1,8 @@
 //! WeChat Pay APIv3: requests and payments signed, answers and callbacks verified,
 //! sensitive fields encrypted and decrypted.
 
+pub mod resource;
+
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -203,10 +205,11 @@ pub async fn verify(
             by: None,
         });
     };
-    let verifiers = Verifiers::of(context, call, key).await?;
+    let mut verifiers = Verifiers::of(context, call, key).await?;
     wechat_pay::authorization_scheme(verifiers.scheme())?;
     let signature = STANDARD.decode(message.signature).unwrap_or_default();
     let (valid, key) = verifiers.check(&string, &signature);
+    verifiers.settle(valid)?;
     Ok(Checked {
         valid,
         stale,

@@ -1,6 +1,6 @@
 //! `AlipayService`: wire to domain and back.
 
-mod certificate;
+pub(in crate::service) mod certificate;
 mod comparison;
 mod content;
 mod diagnosis;

@@ -243,5 +243,7 @@ pub(in crate::service) fn scheme(scheme: Scheme) -> pb::MacScheme {
         Scheme::Sm4PosHex8Lower => pb::MacScheme::Sm4PosHex8Lower,
         Scheme::Sm4PosRaw8 => pb::MacScheme::Sm4PosRaw8,
         Scheme::Sm4PosRaw8Lower => pb::MacScheme::Sm4PosRaw8Lower,
+        Scheme::UnionPayGatewaySha256 => pb::MacScheme::UnionpayGatewaySha256,
+        Scheme::UnionPayGatewaySm3 => pb::MacScheme::UnionpayGatewaySm3,
     }
 }

@@ -1,5 +1,7 @@
 //! `WechatPayService`: wire to domain and back.
 
+mod resource;
+
 use tonic::{Request, Response, Status};
 
 use crate::domain::alipay::SignType;
@@ -201,6 +203,18 @@ impl WechatPayService for WechatPay {
                 key: key.map(key_use),
             })
         })
+        .await
+    }
+
+    async fn decrypt_wechat_resource(
+        &self,
+        request: Request<pb::DecryptWechatResourceRequest>,
+    ) -> Result<Response<pb::DecryptWechatResourceResponse>, Status> {
+        admitted::handle(
+            Rpc::DecryptWechatResource,
+            request,
+            async |call, message| resource::decrypt(&self.0, call, message).await,
+        )
         .await
     }
 }

@@ -83,6 +83,12 @@ def hmac_of(name, key, data):
     return mac.finalize()
 
 
+def gateway_mac(name, key, data):
+    made = hashes.Hash(HASHES[name]())
+    made.update(data + b"&" + key.hex().encode())
+    return made.finalize()
+
+
 def unionpay_ecb_mac(key, data):
     """Written from the description, with OpenSSL's TDES."""
     summed = bytearray(8)

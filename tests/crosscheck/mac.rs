@@ -88,6 +88,18 @@ fn hmacs_agree_with_openssl() {
 }
 
 #[test]
+fn gateway_macs_agree_with_openssl() {
+    let hashes = [
+        ("sha256", Scheme::UnionPayGatewaySha256),
+        ("sm3", Scheme::UnionPayGatewaySm3),
+    ];
+    agree("gateway_mac", |inputs| {
+        let (name, scheme) = inputs.one(&hashes);
+        plain(inputs, &format!("gateway_mac {name}"), (scheme, 0), &[32])
+    });
+}
+
+#[test]
 fn sm4_cbc_macs_agree_with_openssl() {
     agree("sm4_cbc_mac", |inputs| {
         let (key, data) = (inputs.bytes(16), inputs.message(1));

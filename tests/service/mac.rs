@@ -8,7 +8,7 @@ use crate::refusal::assert_refused;
 use crate::world::{key, world};
 
 /// Every MAC key of `keys.toml`, its scheme and its length.
-pub const KEYS: [(&str, MacScheme, usize); 26] = [
+pub const KEYS: [(&str, MacScheme, usize); 28] = [
     ("mac-alg3", MacScheme::Iso97971Alg3Des, 8),
     ("mac-alg1-tdes", MacScheme::Iso97971Alg1Tdes, 4),
     ("mac-alg1-sm4", MacScheme::Iso97971Alg1Sm4, 16),
@@ -27,6 +27,8 @@ pub const KEYS: [(&str, MacScheme, usize); 26] = [
     ("mac-hmac-sha384", MacScheme::HmacSha384, 48),
     ("mac-hmac-sha512", MacScheme::HmacSha512, 64),
     ("mac-hmac-sm3", MacScheme::HmacSm3, 32),
+    ("mac-gateway-sha256", MacScheme::UnionpayGatewaySha256, 32),
+    ("mac-gateway-sm3", MacScheme::UnionpayGatewaySm3, 32),
     ("mac-unionpay-hex-des", MacScheme::UnionpayEcbHex8, 8),
     ("mac-unionpay-hex", MacScheme::UnionpayEcbHex8, 8),
     ("mac-unionpay-raw", MacScheme::UnionpayEcbRaw8, 8),

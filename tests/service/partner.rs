@@ -103,7 +103,7 @@ fn of_version(name: &str, version: u32) -> Option<KeyRef> {
 }
 
 /// What openssl answers to `arguments` and this input.
-fn openssl(arguments: &[&str], input: &[u8]) -> (bool, String) {
+pub fn openssl(arguments: &[&str], input: &[u8]) -> (bool, String) {
     let mut child = Command::new("openssl")
         .args(arguments)
         .stdin(Stdio::piped())

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pintle::client::Client;
 use pintle::service::pb::v1::{
-    SignRequest, SignWechatPaymentRequest, SignWechatRequestRequest, VerifyRequest,
-    VerifyWechatMessageRequest, WechatPaymentKind, WechatPlatformKey,
+    DecryptWechatResourceRequest, SignRequest, SignWechatPaymentRequest, SignWechatRequestRequest,
+    VerifyRequest, VerifyWechatMessageRequest, WechatPaymentKind, WechatPlatformKey,
 };
 use tonic::Code;
 
@@ -291,5 +291,86 @@ fn verify_wechat_message_refuses_no_keys_too_many_and_keys_of_other_schemes() {
         asked.keys[0].key = key("sign-rsa1");
         let answer = client.verify_wechat_message(asked).await;
         assert_refused(answer, Code::FailedPrecondition, "KEY_USAGE_REFUSED", "key");
+    });
+}
+
+/// A callback under the test key of `keys.toml`, made with Python's cryptography (AES-256-GCM).
+fn resource() -> DecryptWechatResourceRequest {
+    DecryptWechatResourceRequest {
+        key: key("data-wechat"),
+        algorithm: "AEAD_AES_256_GCM".to_owned(),
+        nonce: "fdasflkja484".to_owned(),
+        associated_data: "transaction".to_owned(),
+        ciphertext: "HTydgU/OEelwPB47x0tOC1weX0H2z99GPCZnBLTmHwQE5AuG5qPYJWWPxy9XOHkKEQaoY45/BgD+\
+                     0ZWPed0Tl5lhBN6Deu+O3nfZ143nApIcXZwFpD1OZX+Q3A=="
+            .to_owned(),
+    }
+}
+
+/// The same under SM4, made with the same library.
+fn resource_sm4() -> DecryptWechatResourceRequest {
+    DecryptWechatResourceRequest {
+        key: key("data-wechat-sm4"),
+        algorithm: "AEAD_SM4_GCM".to_owned(),
+        ciphertext: "TjrmiXIBHDlhofGPbPqGRtoZeBVP0bCAjfox+/P00mgTVanCn2O4KVUEtN/jiqjuBGPyyMlz6zds\
+                     F3dX+tL1gO1llRGj0m1+P8nm5Ny/xm5DA+sGzJPlOUtlag=="
+            .to_owned(),
+        ..resource()
+    }
+}
+
+#[test]
+fn decrypt_wechat_resource_accepts_aes_and_sm4() {
+    world().run(async |world| {
+        let client = world.client().await;
+        let clear = r#"{"out_trade_no":"20261127000001","trade_state":"SUCCESS","attach":"花店"}"#;
+        for asked in [resource(), resource_sm4()] {
+            let name = asked.key.as_ref().unwrap().name.clone();
+            let answer = client.decrypt_wechat_resource(asked).await.unwrap();
+            assert_eq!(String::from_utf8(answer.data).unwrap(), clear);
+            assert_eq!(answer.key.unwrap().name, name);
+        }
+    });
+}
+
+#[test]
+fn decrypt_wechat_resource_refuses_what_was_changed_and_what_is_no_resource() {
+    world().run(async |world| {
+        let client = world.client().await;
+        let changed: [fn(&mut DecryptWechatResourceRequest); 3] = [
+            |asked| asked.nonce = "fdasflkja485".to_owned(),
+            |asked| asked.associated_data = "refund".to_owned(),
+            |asked| asked.ciphertext.replace_range(..1, "I"),
+        ];
+        for change in changed {
+            for mut asked in [resource(), resource_sm4()] {
+                change(&mut asked);
+                let answer = client.decrypt_wechat_resource(asked).await;
+                assert_refused(answer, Code::InvalidArgument, "DATA_REJECTED", "ciphertext");
+            }
+        }
+        let malformed: [(fn(&mut DecryptWechatResourceRequest), &str); 4] = [
+            (|asked| asked.algorithm = "AES".to_owned(), "algorithm"),
+            (|asked| asked.nonce.push('1'), "nonce"),
+            (
+                |asked| asked.associated_data = "a".repeat(2049),
+                "associated_data",
+            ),
+            (|asked| asked.ciphertext.insert(7, ' '), "ciphertext"),
+        ];
+        for (change, field) in malformed {
+            let mut asked = resource();
+            change(&mut asked);
+            let answer = client.decrypt_wechat_resource(asked).await;
+            assert_refused(answer, Code::InvalidArgument, "FIELD_MALFORMED", field);
+        }
+        for name in ["data-wechat-sm4", "data-cbc-aes", "sign-rsa2"] {
+            let asked = DecryptWechatResourceRequest {
+                key: key(name),
+                ..resource()
+            };
+            let answer = client.decrypt_wechat_resource(asked).await;
+            assert_refused(answer, Code::FailedPrecondition, "KEY_USAGE_REFUSED", "key");
+        }
     });
 }

@@ -341,7 +341,9 @@ fn wechat(group: &Map<String, Value>) -> Result<(), String> {
 
 /// UnionPay's string, its hash and the signature under a secureKey.
 fn union_pay(group: &Map<String, Value>) -> Result<(), String> {
+    use pintle::domain::mac::{self, MacKey, Rule};
     use pintle::domain::union_pay_gateway::StringToSign;
+    use sha2::{Digest, Sha256};
     let parameters = object(group, "params")?;
     let pairs = |method: &'static str| {
         let one = move |(name, value): (&String, &Value)| {
@@ -364,11 +366,15 @@ fn union_pay(group: &Map<String, Value>) -> Result<(), String> {
         &ours.rsa_message(),
         text(group, "sha256_hex")?.as_bytes(),
     )?;
-    let keyed = build(&pairs("11"))?.secure_key_signature(text(group, "secure_key")?.as_bytes());
-    let keyed = keyed.ok_or("no signature")?;
+    let string = build(&pairs("11"))?;
+    let scheme = string.mac_scheme().ok_or("no MAC")?;
+    let key = Sha256::digest(text(group, "secure_key")?);
+    let key = MacKey::new(scheme, &key).map_err(|error| error.to_string())?;
+    let rule = Rule::new(scheme, None, 32).map_err(|error| error.to_string())?;
+    let mac = mac::generate(&key, &rule, string.as_bytes()).map_err(|error| error.to_string())?;
     same(
         "signMethod 11",
-        keyed.as_bytes(),
+        hex::encode(mac.as_bytes()).as_bytes(),
         text(group, "signature_signMethod11")?.as_bytes(),
     )
 }

@@ -91,6 +91,7 @@ pub(crate) enum Fate {
     Silent,
     Lost,
     Forged,
+    SignedUnescaped,
 }
 
 impl Gateway {
@@ -291,6 +292,7 @@ impl Shared {
                 let answer = imagined.call(app_id, method, content, None, Buyer::Pays);
                 (answer, Fate::Forged)
             }
+            Some(Effect::SignedUnescaped) => (done(Buyer::Pays), Fate::SignedUnescaped),
             Some(Effect::Retry) => (Answer::retry(number), Fate::Answered),
         };
         self.scan_later(&outcome.0);
@@ -369,7 +371,7 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         _ => control::answer(&shared, &head, &body),
     };
     match reply.fate {
-        Fate::Answered | Fate::Forged => {}
+        Fate::Answered | Fate::Forged | Fate::SignedUnescaped => {}
         Fate::Late(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Fate::Silent => std::future::pending().await,
         Fate::Lost => anyhow::bail!("the connection is cut"),

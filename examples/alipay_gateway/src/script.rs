@@ -39,6 +39,8 @@ pub enum Effect {
     /// The answer is signed by another key than Alipay's. The work is not done, and the answer says
     /// that it was.
     Forged,
+    /// v2: the answer is signed before its slashes are escaped, as some of Alipay's servers do it.
+    SignedUnescaped,
     /// `cancel`: nothing is done, and retry_flag is Y.
     Retry,
     /// `notify`: sent twice, though it was acknowledged.

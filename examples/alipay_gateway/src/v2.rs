@@ -179,12 +179,19 @@ fn dressed(shared: &Shared, dress: &Dress, node: &Value, fate: Fate) -> Result<R
         );
     }
     // Slashes stand in strings only; Alipay escapes them.
-    let mut written = node.to_string().replace('/', "\\/");
+    let plain = node.to_string();
+    let written = plain.replace('/', "\\/");
+    let (mut bytes, _, _) = dress.encoding.encode(&written);
     if let Some(key) = &dress.aes {
-        written = format!("\"{}\"", encryption::encrypt(key, written.as_bytes())?);
+        bytes = format!("\"{}\"", encryption::encrypt(key, &bytes)?)
+            .into_bytes()
+            .into();
     }
-    let (bytes, _, _) = dress.encoding.encode(&written);
-    let sign = shared.sign(dress.sign_type, &bytes, fate == Fate::Forged)?;
+    let signed = match (fate, &dress.aes) {
+        (Fate::SignedUnescaped, None) => dress.encoding.encode(&plain).0,
+        _ => bytes.clone(),
+    };
+    let sign = shared.sign(dress.sign_type, &signed, fate == Fate::Forged)?;
     let mut body = format!("{{\"{}\":", dress.node).into_bytes();
     body.extend_from_slice(&bytes);
     if dress.certificate {

@@ -195,6 +195,26 @@ async fn an_answer_is_signed_as_it_is_written_in_every_charset_and_scheme() {
 }
 
 #[tokio::test]
+async fn an_answer_is_signed_before_its_slashes_are_escaped_where_a_rule_says_so() {
+    let (gateway, own) = gateway(false).await;
+    let mut keys = AppKeys::default();
+    keys.add(&own.public(SignType::Rsa2).unwrap()).unwrap();
+    gateway.script([Rule {
+        method: "alipay.trade.precreate".to_owned(),
+        out_trade_no: None,
+        times: 1,
+        effect: Effect::SignedUnescaped,
+    }]);
+    let sale = sale("A");
+    let body = call(&gateway, &own, SignType::Rsa2, "utf-8", "precreate", &sale).await;
+    let (node, sign) = node(&body);
+    assert!(!keys.verify(SignType::Rsa2, node, &sign));
+    let plain = String::from_utf8_lossy(node).replace("\\/", "/");
+    assert!(plain.contains("https://qr.alipay.com/"), "{plain}");
+    assert!(keys.verify(SignType::Rsa2, plain.as_bytes(), &sign));
+}
+
+#[tokio::test]
 async fn a_lost_answer_was_done_and_a_fault_is_used_once() {
     let (gateway, own) = gateway(false).await;
     gateway.script([Rule {

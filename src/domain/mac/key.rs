@@ -4,7 +4,7 @@
 
 use crate::domain::cipher::{Aes, Des, KeyLength, Sm4, Tdes};
 use crate::domain::mac::scheme::Scheme;
-use crate::domain::mac::{cmac, hmac};
+use crate::domain::mac::{cmac, gateway, hmac};
 use crate::limits::{HMAC_KEY_BYTES_MAX, HMAC_KEY_BYTES_MIN};
 
 /// An expanded MAC key, for one scheme. Wiped on drop, without `Debug`, `Clone` or `==`.
@@ -15,7 +15,8 @@ pub struct MacKey {
 
 impl MacKey {
     /// Expands a key: 8 bytes for DES, 16 or 24 for TDES, 16 (K‖K') for algorithm 3, 8 or 16 for
-    /// the UnionPay ECB MAC, 16 for SM4, 16, 24 or 32 for AES, 16 to 64 for HMAC.
+    /// the UnionPay ECB MAC, 16 for SM4, 16, 24 or 32 for AES, 16 to 64 for HMAC, 32 for UnionPay's
+    /// gateway.
     pub fn new(scheme: Scheme, key: &[u8]) -> Result<Self, KeyLength> {
         let schedule = match scheme {
             Scheme::Iso9797Alg1Des => Schedule::Des(Des::new(key)?),
@@ -64,6 +65,12 @@ impl MacKey {
                 }
                 return Self::hmac_of_any_length(scheme, key);
             }
+            Scheme::UnionPayGatewaySha256 => {
+                Schedule::Gateway(gateway::Key::new(hmac::Hash::Sha256, key)?)
+            }
+            Scheme::UnionPayGatewaySm3 => {
+                Schedule::Gateway(gateway::Key::new(hmac::Hash::Sm3, key)?)
+            }
         };
         Ok(Self { scheme, schedule })
     }
@@ -97,4 +104,5 @@ pub(super) enum Schedule {
     CmacAes(Aes, cmac::Subkeys<16>),
     CmacSm4(Sm4, cmac::Subkeys<16>),
     Hmac(hmac::State),
+    Gateway(gateway::Key),
 }

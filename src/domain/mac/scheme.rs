@@ -52,11 +52,15 @@ pub enum Scheme {
     Sm4PosRaw8,
     /// SM4 POS MAC over small letters; 8 bytes.
     Sm4PosRaw8Lower,
+    /// signMethod 11 of UnionPay's gateway: SHA-256 with the secureKey behind the message.
+    UnionPayGatewaySha256,
+    /// signMethod 12 of UnionPay's gateway: SM3 with the secureKey behind the message.
+    UnionPayGatewaySm3,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Iso9797Alg1Des,
         Self::Iso9797Alg1Tdes,
         Self::Iso9797Alg1Aes,
@@ -77,6 +81,8 @@ impl Scheme {
         Self::Sm4PosHex8Lower,
         Self::Sm4PosRaw8,
         Self::Sm4PosRaw8Lower,
+        Self::UnionPayGatewaySha256,
+        Self::UnionPayGatewaySm3,
     ];
 
     /// Whether a rule must name a padding method; the other schemes pad by themselves.
@@ -116,6 +122,7 @@ impl Scheme {
             | Self::Sm4PosHex8Lower
             | Self::Sm4PosRaw8
             | Self::Sm4PosRaw8Lower => (FOLD_MAC_BYTES, FOLD_MAC_BYTES),
+            Self::UnionPayGatewaySha256 | Self::UnionPayGatewaySm3 => (32, 32),
         }
     }
 

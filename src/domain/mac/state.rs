@@ -12,7 +12,7 @@ use crate::domain::mac::iso9797::{Chain, output_3};
 use crate::domain::mac::key::{MacKey, Schedule};
 use crate::domain::mac::padding::Padding;
 use crate::domain::mac::scheme::Rule;
-use crate::domain::mac::{MacError, MacTag, VerifyError, cmac, hmac};
+use crate::domain::mac::{MacError, MacTag, VerifyError, cmac, gateway, hmac};
 
 /// A MAC in the making, under one key and its rule.
 pub struct MacState<'k> {
@@ -45,6 +45,7 @@ enum Step<'k> {
     FoldTdes(&'k Tdes, HexCase, Fold<8>),
     FoldSm4(&'k Sm4, HexCase, Fold<16>),
     Hmac(hmac::State),
+    Gateway(&'k gateway::Key, gateway::State),
 }
 
 impl<'k> MacState<'k> {
@@ -143,6 +144,7 @@ impl<'k> Step<'k> {
             (Schedule::CmacAes(aes, subkeys), _) => Self::CmacAes(aes, subkeys, Chain::new()),
             (Schedule::CmacSm4(sm4, subkeys), _) => Self::CmacSm4(sm4, subkeys, Chain::new()),
             (Schedule::Hmac(state), _) => Self::Hmac(state.clone()),
+            (Schedule::Gateway(key), _) => Self::Gateway(key, gateway::State::of_key(key)),
         })
     }
 
@@ -165,6 +167,10 @@ impl<'k> Step<'k> {
                 Ok(())
             }
             Self::Hmac(state) => {
+                state.update(part);
+                Ok(())
+            }
+            Self::Gateway(_, state) => {
                 state.update(part);
                 Ok(())
             }
@@ -214,6 +220,10 @@ impl<'k> Step<'k> {
             }
             Self::Hmac(state) => {
                 state.finish(full);
+                (None, None)
+            }
+            Self::Gateway(key, state) => {
+                state.finish(key, full);
                 (None, None)
             }
         };

@@ -26,10 +26,10 @@ fn full_rule(scheme: Scheme) -> Rule {
 }
 
 fn a_key(scheme: Scheme) -> MacKey {
-    let length = if scheme == Scheme::Iso9797Alg1Des {
-        8
-    } else {
-        16
+    let length = match scheme {
+        Scheme::Iso9797Alg1Des => 8,
+        Scheme::UnionPayGatewaySha256 | Scheme::UnionPayGatewaySm3 => 32,
+        _ => 16,
     };
     MacKey::new(scheme, &bytes(length, 7)).unwrap()
 }
@@ -61,6 +61,7 @@ fn a_rule_has_a_length_of_its_scheme() {
                 Scheme::HmacSha256 | Scheme::HmacSm3 => 8..=32,
                 Scheme::HmacSha384 => 8..=48,
                 Scheme::HmacSha512 => 8..=64,
+                Scheme::UnionPayGatewaySha256 | Scheme::UnionPayGatewaySm3 => 32..=32,
                 _ if scheme.folds() => 8..=8,
                 _ => panic!("{scheme:?}"),
             };
@@ -91,7 +92,9 @@ fn a_rule_has_a_padding_exactly_where_its_scheme_needs_one() {
             } else {
                 Err(RuleError::Padding)
             };
-            assert_eq!(Rule::new(scheme, padding, 8).map(|_| ()), expected);
+            let (length, _) = scheme.lengths();
+            let rule = Rule::new(scheme, padding, u8::try_from(length).unwrap().max(8));
+            assert_eq!(rule.map(|_| ()), expected);
         }
     }
 }
@@ -105,6 +108,7 @@ fn a_key_has_a_length_of_its_scheme() {
                 Scheme::UnionPayEcbHex8 | Scheme::UnionPayEcbRaw8 => length == 8 || length == 16,
                 Scheme::Iso9797Alg1Tdes | Scheme::CmacTdes => length == 16 || length == 24,
                 Scheme::CmacAes | Scheme::Iso9797Alg1Aes => [16, 24, 32].contains(&length),
+                Scheme::UnionPayGatewaySha256 | Scheme::UnionPayGatewaySm3 => length == 32,
                 _ if scheme.hash().is_some() => (16..=64).contains(&length),
                 _ => length == 16,
             };

@@ -182,6 +182,8 @@ pub(in crate::keys) const SCHEMES: &[Named<Scheme>] = &[
     Named::new(Scheme::Sm4PosHex8Lower, 18, "SM4_POS_HEX8_LOWER"),
     Named::new(Scheme::Sm4PosRaw8, 19, "SM4_POS_RAW8"),
     Named::new(Scheme::Sm4PosRaw8Lower, 20, "SM4_POS_RAW8_LOWER"),
+    Named::new(Scheme::UnionPayGatewaySha256, 21, "UNIONPAY_GATEWAY_SHA256"),
+    Named::new(Scheme::UnionPayGatewaySm3, 22, "UNIONPAY_GATEWAY_SM3"),
 ];
 /// MACs by the names of the standards that fix scheme and padding together, for templates and
 /// requests; headers and answers say the scheme.

@@ -68,12 +68,13 @@ pub(in crate::ops) async fn of(
             for sign in &signs {
                 for message in messages {
                     let changes = judge.changes.len() + sign.changes.len() + message.changes.len();
-                    if changes != changed || checks == DIAGNOSIS_CHECKS_MAX {
+                    let keys = judge.keys(verifiers);
+                    if changes != changed || checks + keys > DIAGNOSIS_CHECKS_MAX {
                         continue;
                     }
-                    checks += 1;
+                    checks += keys;
                     // A check costs as much as a few kilobytes of a batch.
-                    turn.count(message.bytes.len() + CHECK_BYTES).await;
+                    turn.count(keys * (message.bytes.len() + CHECK_BYTES)).await;
                     if judge.agrees(verifiers, &message.bytes, &sign.bytes) {
                         let changes = [&judge.changes, &sign.changes, &message.changes];
                         findings.push(Finding {
@@ -88,11 +89,19 @@ pub(in crate::ops) async fn of(
             break;
         }
     }
-    let same_key = other.is_some_and(|other| verifiers.is(other.public_key()));
+    let same_key = other.is_some_and(|other| verifiers.are(other.public_key()));
     Ok(Diagnosis { findings, same_key })
 }
 
 impl Judge<'_> {
+    /// How many checks one look is.
+    fn keys(&self, verifiers: &Verifiers) -> usize {
+        match self.other {
+            Some(_) => 1,
+            None => verifiers.count(),
+        }
+    }
+
     fn agrees(&self, verifiers: &Verifiers, message: &[u8], signature: &[u8]) -> bool {
         match self.other {
             Some(key) => signing::matches(self.scheme, key, message, signature),

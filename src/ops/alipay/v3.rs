@@ -124,9 +124,10 @@ pub async fn verify_response(
     if body.len() > MESSAGE_BYTES_MAX {
         return Err(Error::BodyTooLong);
     }
-    let verifiers = Verifiers::of(context, call, key).await?;
+    let mut verifiers = Verifiers::of(context, call, key).await?;
     let string = v3::response_string(timestamp, nonce, body);
     let (valid, key) = verifiers.check(&string, &decoded(sign).unwrap_or_default());
+    verifiers.settle(valid)?;
     let mut found = None;
     if let (false, Some(explain)) = (valid, &explain) {
         let mut messages = of_content(body);

@@ -76,7 +76,7 @@ pub async fn response(
         return Err(Error::BodyTooLong);
     }
     let response = Response::parse(body, node)?;
-    let verifiers = Verifiers::of(context, call, key).await?;
+    let mut verifiers = Verifiers::of(context, call, key).await?;
     let signature = response.sign().and_then(decoded).unwrap_or_default();
     let mut content = response.content().to_vec();
     let (mut valid, mut key) = verifiers.check(&content, &signature);
@@ -89,6 +89,7 @@ pub async fn response(
             with_plain_slashes = true;
         }
     }
+    verifiers.settle(valid)?;
     let explain = explain.filter(|_| !valid);
     let diagnosis = match (&explain, response.sign()) {
         (Some(explain), Some(sign)) => {
@@ -127,7 +128,7 @@ pub async fn notification(
         return Err(Error::FormTooLong);
     }
     let notification = Notification::parse(form)?;
-    let verifiers = Verifiers::of(context, call, key).await?;
+    let mut verifiers = Verifiers::of(context, call, key).await?;
     let sign = notification.value("sign");
     let sign = sign.map(|sign| String::from_utf8_lossy(sign).into_owned());
     let signature = sign.as_deref().and_then(decoded).unwrap_or_default();
@@ -135,7 +136,7 @@ pub async fn notification(
     let mut checked = CheckedNotification {
         valid: false,
         scheme: verifiers.scheme(),
-        key: verifiers.check(&[], &[]).1,
+        key: verifiers.key_use().clone(),
         signed: sign.is_some(),
         reading: usual,
         content: notification.string_to_sign(usual),
@@ -150,6 +151,7 @@ pub async fn notification(
             return Ok(checked);
         }
     }
+    verifiers.settle(false)?;
     if let (Some(explain), Some(sign)) = (&explain, &sign) {
         let messages = of_notification(&checked.notification, form);
         let found = diagnosis::of(context, call, explain, &verifiers, &messages, sign).await?;

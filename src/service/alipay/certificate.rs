@@ -88,7 +88,7 @@ fn seconds(time: Timestamp) -> Result<u64, Error> {
     u64::try_from(time.seconds).map_err(|_| Error::FieldMalformed("time"))
 }
 
-fn in_words(certificate: &Certificate) -> pb::Certificate {
+pub(in crate::service) fn in_words(certificate: &Certificate) -> pb::Certificate {
     let signature = certificate.signature_algorithm();
     pb::Certificate {
         subject: certificate.subject().to_owned(),
@@ -110,7 +110,7 @@ fn in_words(certificate: &Certificate) -> pb::Certificate {
     }
 }
 
-const fn fault(fault: Fault) -> pb::CertificateChainFault {
+pub(in crate::service) const fn fault(fault: Fault) -> pb::CertificateChainFault {
     match fault {
         Fault::NotYetValid => pb::CertificateChainFault::NotYetValid,
         Fault::Expired => pb::CertificateChainFault::Expired,

@@ -283,6 +283,13 @@ pub const RPCS: &[RpcRow] = &[
         metric: "decrypt_wechat_fields",
     },
     RpcRow {
+        rpc: Rpc::DecryptWechatResource,
+        plane: Plane::Data,
+        path: "/pintle.v1.WechatPayService/DecryptWechatResource",
+        message_bytes_max: limits::CONTENT_MESSAGE_BYTES_MAX,
+        metric: "decrypt_wechat_resource",
+    },
+    RpcRow {
         rpc: Rpc::SignGatewayRequest,
         plane: Plane::Data,
         path: "/pintle.v1.UnionPayGatewayService/SignGatewayRequest",
@@ -293,7 +300,7 @@ pub const RPCS: &[RpcRow] = &[
         rpc: Rpc::VerifyGatewayResponse,
         plane: Plane::Data,
         path: "/pintle.v1.UnionPayGatewayService/VerifyGatewayResponse",
-        message_bytes_max: limits::GRPC_MESSAGE_BYTES_MAX,
+        message_bytes_max: limits::CHAIN_MESSAGE_BYTES_MAX,
         metric: "verify_gateway_response",
     },
     RpcRow {
@@ -479,6 +486,7 @@ impl Rpc {
             | Self::VerifyWechatMessage
             | Self::EncryptWechatFields
             | Self::DecryptWechatFields
+            | Self::DecryptWechatResource
             | Self::SignGatewayRequest
             | Self::VerifyGatewayResponse
             | Self::EncryptGatewayFields

@@ -81,6 +81,8 @@ pub enum Rpc {
     EncryptWechatFields,
     /// `WechatPayService.DecryptWechatFields`
     DecryptWechatFields,
+    /// `WechatPayService.DecryptWechatResource`
+    DecryptWechatResource,
     /// `UnionPayGatewayService.SignGatewayRequest`
     SignGatewayRequest,
     /// `UnionPayGatewayService.VerifyGatewayResponse`

@@ -84,6 +84,7 @@ impl Keys {
             (Scheme::HmacSha256, 32) => (Usage::MacHmac, Algorithm::HmacSha256),
             (Scheme::HmacSha384, 48) => (Usage::MacHmac, Algorithm::HmacSha384),
             (Scheme::HmacSha512, 64) => (Usage::MacHmac, Algorithm::HmacSha512),
+            (Scheme::UnionPayGatewaySha256, 32) => (Usage::MacHmac, Algorithm::HmacSha256),
             (Scheme::HmacSm3, 32) => (Usage::MacHmac, Algorithm::HmacSm3),
             _ => return None,
         };

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use pintle::domain::alipay::SignType;
+use pintle::domain::mac::{Rule, Scheme};
 use pintle::service::pb::v1::{
     SignGatewayRequestRequest, SignWechatRequestRequest, VerifyGatewayResponseRequest,
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::vectors::alipay::import;
 use crate::vectors::{Bench, Outcome, Verdict};
@@ -48,14 +50,10 @@ pub async fn wechat(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
     Err(answer.authorization)
 }
 
-/// UnionPay, signMethod 01: the string, the signature to the byte, and its verification.
+/// UnionPay, signMethod 01 and 11: the string, the signature to the byte, and its verification.
 pub async fn union_pay(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
     let key = Some(import(bench, groups, SignType::Rsa2, "app_rsa_pkcs8").await?);
-    let parameters = case["params"].as_object().ok_or("no params")?;
-    let mut parameters: HashMap<String, String> = parameters
-        .iter()
-        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-        .collect();
+    let mut parameters = parameters(case)?;
     let asked = SignGatewayRequestRequest {
         key: key.clone(),
         parameters: parameters.clone(),
@@ -71,10 +69,53 @@ pub async fn union_pay(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
         return Err("another signature".to_owned());
     }
     parameters.insert("signature".to_owned(), answer.signature);
-    let asked = VerifyGatewayResponseRequest { key, parameters };
+    let asked = VerifyGatewayResponseRequest {
+        key,
+        parameters,
+        trusted: None,
+    };
+    let answer = bench.client.verify_gateway_response(asked).await;
+    match answer.map_err(|error| error.to_string())?.valid {
+        true => by_secure_key(bench, case).await,
+        false => Err("not valid".to_owned()),
+    }
+}
+
+/// The same parameters under signMethod 11.
+async fn by_secure_key(bench: &Bench, case: &Value) -> Verdict {
+    let rule = Rule::new(Scheme::UnionPayGatewaySha256, None, 32).map_err(|_| "no rule")?;
+    let secret = case["secure_key"].as_str().ok_or("no secureKey")?;
+    let key = bench.keys.mac(rule, false, &Sha256::digest(secret)).await;
+    let mut parameters = parameters(case)?;
+    parameters.insert("signMethod".to_owned(), "11".to_owned());
+    let asked = SignGatewayRequestRequest {
+        key: key.clone(),
+        parameters: parameters.clone(),
+        return_string_to_sign: false,
+    };
+    let answer = bench.client.sign_gateway_request(asked).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    if Some(answer.signature.as_str()) != case["signature_signMethod11"].as_str() {
+        return Err("another signature under a secureKey".to_owned());
+    }
+    parameters.insert("signature".to_owned(), answer.signature);
+    let asked = VerifyGatewayResponseRequest {
+        key,
+        parameters,
+        trusted: None,
+    };
     let answer = bench.client.verify_gateway_response(asked).await;
     match answer.map_err(|error| error.to_string())?.valid {
         true => Ok(Outcome::Ran),
-        false => Err("not valid".to_owned()),
+        false => Err("not valid under a secureKey".to_owned()),
     }
+}
+
+fn parameters(case: &Value) -> Result<HashMap<String, String>, String> {
+    let parameters = case["params"].as_object().ok_or("no params")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let pairs = parameters.iter();
+    Ok(pairs
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect())
 }
