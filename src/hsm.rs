@@ -10,7 +10,7 @@
 //! pool         threads that own sessions, deadlines, writing off     → queue, desk
 //! session      the login (anchor), epochs, handles, recovery        → master
 //! gate queue desk breaker   the core: locks only, checked by a scheduler in tests/shuttle → sync
-//! seal mac rsa wrapped transport sensitive_field secret_key   the operations themselves, on a worker's session → raw
+//! seal mac rsa sm2 wrapped transport sensitive_field secret_key   the operations themselves, on a worker's session → raw
 //! kept carrier              keys on the token: found, and brought in
 //! master       the five master keys: templates, making, check       → object
 //! slot         finding a token by label, making one, what it says of itself
@@ -45,6 +45,7 @@ mod secret_key;
 mod sensitive_field;
 mod session;
 mod slot;
+mod sm2;
 mod stats;
 mod sync;
 mod transport;

@@ -78,4 +78,6 @@ pub mod decisions {
     pub mod d0020 {}
     #[doc = include_str!("manual/decisions/0021-a-gate-a-breaker-and-a-mender.md")]
     pub mod d0021 {}
+    #[doc = include_str!("manual/decisions/0022-sm2-in-a-token-that-has-it.md")]
+    pub mod d0022 {}
 }

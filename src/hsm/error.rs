@@ -8,7 +8,7 @@ use cryptoki::context::Function;
 use cryptoki::error::RvError;
 
 use crate::hsm::master::MasterKey;
-use crate::hsm::mechanism::Allowed;
+use crate::hsm::mechanism::{Allowed, SmMechanism};
 use crate::hsm::scan::UnsafeKey;
 
 /// Whose fault an error is, and so what cures it.
@@ -99,6 +99,12 @@ pub enum Error {
     /// The token does not list a mechanism that the call needs.
     #[error("the token does not offer {}", .0.name())]
     NotOffered(Allowed),
+    /// The token's profile has no number for what SM2 keys need: none of SM2's are standard.
+    #[error("the token has no SM2: its profile says no `{0}`")]
+    NoSmNumber(&'static str),
+    /// The token does not list a mechanism for which its profile has a number.
+    #[error("the token does not offer the `{}` of its profile", .0.name())]
+    SmNotOffered(SmMechanism),
     /// What was wrapped under a transport key does not open; why is nobody's to know.
     #[error("what was wrapped does not open under this transport key")]
     NotOpened,
@@ -202,6 +208,9 @@ pub enum Error {
     /// A key just made did not come out with the attributes asked for; it was destroyed.
     #[error("the token made a key with an unsafe {0}; the key was destroyed")]
     KeyUnsafe(&'static str),
+    /// A key just made does not sign for its public half; it was destroyed.
+    #[error("the token made a key that does not sign for its public half; the key was destroyed")]
+    SignatureDiffers,
     /// The probe sealed a value and another came back.
     #[error("the token opened a sealed value to something else")]
     ProbeDiffers,
@@ -233,6 +242,8 @@ impl Error {
             | Self::NoSuchKey
             | Self::KeyExists
             | Self::NotOffered(_)
+            | Self::NoSmNumber(_)
+            | Self::SmNotOffered(_)
             | Self::NotOpened
             | Self::SecretLength
             | Self::NotWholeBlocks
@@ -259,6 +270,7 @@ impl Error {
             | Self::MasterKeyUnsafe { .. }
             | Self::TemplateUnsafe(_)
             | Self::KeyUnsafe(_)
+            | Self::SignatureDiffers
             | Self::ProbeDiffers => Class::Token,
             Self::Call(fault) => fault.class(),
         }

@@ -40,11 +40,15 @@ pub enum Function {
     DestroyTransport,
     FindTransport,
     OpenFields,
+    GenerateSm2,
+    SignSm2,
+    DestroySm2,
+    FindSm2,
 }
 
 impl Function {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::Seal,
         Self::Unseal,
         Self::Probe,
@@ -76,6 +80,10 @@ impl Function {
         Self::DestroyTransport,
         Self::FindTransport,
         Self::OpenFields,
+        Self::GenerateSm2,
+        Self::SignSm2,
+        Self::DestroySm2,
+        Self::FindSm2,
     ];
 
     /// Its name in metrics.
@@ -112,6 +120,10 @@ impl Function {
             Self::DestroyTransport => "destroy_transport",
             Self::FindTransport => "find_transport",
             Self::OpenFields => "open_fields",
+            Self::GenerateSm2 => "generate_sm2",
+            Self::SignSm2 => "sign_sm2",
+            Self::DestroySm2 => "destroy_sm2",
+            Self::FindSm2 => "find_sm2",
         }
     }
 
@@ -138,6 +150,7 @@ impl Function {
                 | Self::GenerateSecret
                 | Self::ImportSecret
                 | Self::GenerateTransport
+                | Self::GenerateSm2
         )
     }
 }

@@ -84,6 +84,17 @@ impl Profile {
         }
     }
 
+    /// The make's number for a mechanism that the token lists; tried in vain, it is not offered.
+    pub fn offers_sm(&self, mechanism: SmMechanism) -> Result<u64, Error> {
+        let row = self.sm.iter().find(|row| row.mechanism == mechanism);
+        let row = row.ok_or(Error::NoSmNumber(mechanism.name()))?;
+        if row.present && matches!(row.works, None | Some(Trial::Works)) {
+            Ok(row.number)
+        } else {
+            Err(Error::SmNotOffered(mechanism))
+        }
+    }
+
     /// Its make, where it is known, as (name, source).
     pub fn make(&self) -> Option<(&str, &str)> {
         let vendor = self.vendor.as_ref()?;

@@ -389,7 +389,8 @@ impl Usage {
 
     /// Where the clear key is used unless something else is asked for: keys that protect others,
     /// and RSA keys, stay in the token. A TDES base key would need a second object there, of its
-    /// masked form, which no token makes of a key it has (decision 0013).
+    /// masked form, which no token makes of a key it has (decision 0013). An SM2 key in a token is asked for by
+    /// name: what a template says is not to depend on the token (decision 0022).
     pub const fn residence(self, algorithm: Algorithm) -> Residence {
         if matches!(
             (self, algorithm),

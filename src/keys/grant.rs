@@ -311,6 +311,8 @@ pub enum Signer<'a> {
     },
     /// In this process, by `domain::sm2::sign`.
     Sm2(&'a sm2::PrivateKey),
+    /// In the token, over a digest that is made here.
+    Sm2InToken(&'a Resident),
 }
 
 /// What a caller may want of a key. The operations are the markers of this file.
@@ -441,6 +443,7 @@ pub struct SignPart {
 enum SignerPart {
     Rsa { key: RsaKey, hash: RsaHash },
     Sm2(Arc<Locked<sm2::PrivateKey>>),
+    Sm2InToken(Resident),
 }
 
 /// The public half and its scheme.
@@ -518,6 +521,7 @@ fn sign_part(key: &OpenKey) -> Option<SignPart> {
             hash: RsaHash::Sha256,
         },
         (Material::Sm2(private), SignType::Sm2) => SignerPart::Sm2(Arc::clone(private)),
+        (Material::Token(resident), SignType::Sm2) => SignerPart::Sm2InToken(resident.clone()),
         _ => return None,
     };
     Some(SignPart { signer, public })

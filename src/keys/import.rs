@@ -247,6 +247,13 @@ fn given_pkcs8(spec: &KeySpec, pem: &str, faults: &mut Faults<'_>) -> Option<Giv
         }
     };
     let der = document.expose_secret();
+    if spec.algorithm == Algorithm::Sm2 && spec.residence == Residence::Token {
+        faults.add(
+            "residence",
+            "an SM2 key in the TOKEN is made there: makers agree on no form to bring one in",
+        );
+        return None;
+    }
     let given = if spec.algorithm == Algorithm::Sm2 {
         sm2::PrivateKey::from_pkcs8(der).ok().map(Given::Sm2)
     } else {

@@ -1,14 +1,17 @@
 //! Making a key: its value from the token's generator (or as given), its header, its seal. What
 //! comes out is a record that nobody has stored yet.
 //!
-//! RSA key pairs are made in the token and stay there; all other values pass through this process
-//! on their way into the seal, and are wiped.
+//! RSA key pairs are made in the token and stay there, and so do SM2 key pairs that are to live there; all
+//! other values pass through this process on their way into the seal, and are wiped.
+
+mod sm2;
 
 use std::time::Instant;
 
 use crate::domain::check_value::Method;
 use crate::domain::mac::cmac;
-use crate::domain::{rsa, sm2};
+use crate::domain::rsa;
+use crate::domain::sm2::PrivateKey;
 use crate::failpoint;
 use crate::hsm::{self, Direction, SecretKind, SecretUse};
 use crate::keys::act::now;
@@ -17,7 +20,7 @@ use crate::keys::catalogue::Catalogue;
 use crate::keys::error::Error;
 use crate::keys::intent::Intent;
 use crate::keys::key_ref::KeyName;
-use crate::keys::material::{self, SM2_BYTES};
+use crate::keys::material;
 use crate::keys::partner::PartnersKey;
 use crate::keys::reconcile;
 use crate::keys::record::{Header, KeyCheckValue, Labels};
@@ -76,7 +79,7 @@ pub(in crate::keys) enum Given {
     /// A symmetric key that was admitted, and where it came from.
     Value(Secret<Vec<u8>>, Origin),
     /// An SM2 private key.
-    Sm2(sm2::PrivateKey),
+    Sm2(PrivateKey),
     /// An RSA private key: PKCS #8, DER.
     Rsa(Secret<Vec<u8>>),
     /// A partner's public key.
@@ -102,17 +105,7 @@ impl Maker<'_> {
         }
         match (spec.algorithm, spec.algorithm.rsa_bits()) {
             (_, Some(bits)) => self.generate_rsa(spec, bits).await,
-            (Algorithm::Sm2, _) => {
-                let random = self.random(SM2_RANDOM_BYTES).await?;
-                let random = random.expose_secret().as_slice().try_into();
-                let random = Secret::new(random.map_err(|_| Error::RandomRefused)?);
-                self.sm2_record(
-                    spec,
-                    origin,
-                    &sm2::PrivateKey::from_random(random.expose_secret()),
-                )
-                .await
-            }
+            (Algorithm::Sm2, _) => self.generate_sm2(spec).await,
             (algorithm, _) => match resident(spec) {
                 Some(resident) => {
                     let object_id = self.intend(spec).await?;
@@ -372,23 +365,6 @@ impl Maker<'_> {
         self.made(spec, origin, facts, &Content::Value(value)).await
     }
 
-    async fn sm2_record(
-        &self,
-        spec: &KeySpec,
-        origin: Origin,
-        key: &sm2::PrivateKey,
-    ) -> Result<Made, Error> {
-        let scalar = key.to_bytes();
-        let mut value = Vec::with_capacity(SM2_BYTES);
-        value.extend_from_slice(scalar.expose_secret());
-        let facts = Facts {
-            public_key: Some(key.public().to_spki()),
-            ..Facts::default()
-        };
-        self.made(spec, origin, facts, &Content::Value(Secret::new(value)))
-            .await
-    }
-
     async fn rsa_record(
         &self,
         spec: &KeySpec,
@@ -544,6 +520,7 @@ pub(in crate::keys) async fn destroy_object(
     match (secret_kind(algorithm), usage) {
         (Some(kind), _) => token.destroy_secret(deadline(), object_id, kind).await,
         (None, Usage::KeyTransport) => token.destroy_transport_rsa(deadline(), object_id).await,
+        (None, _) if algorithm == Algorithm::Sm2 => token.destroy_sm2(deadline(), object_id).await,
         (None, _) => token.destroy_rsa(deadline(), object_id).await,
     }
 }
@@ -590,5 +567,3 @@ pub(in crate::keys) fn deadline() -> Instant {
 
 /// What a wrapped key signs once, to show that it belongs to its public half.
 const PAIR_PROOF: &[u8] = b"pintle key pair";
-/// What `sm2::PrivateKey::from_random` wants.
-const SM2_RANDOM_BYTES: usize = 48;

@@ -36,6 +36,11 @@ impl Resident {
         self.token.open_fields(deadline, self.object_id, sealed)
     }
 
+    /// r ‖ s of SM2 over e, not yet verified.
+    pub fn sign_sm2(&self, deadline: Instant, e: [u8; 32]) -> Job<[u8; 64]> {
+        self.token.sign_sm2(deadline, self.object_id, e)
+    }
+
     /// Its `CKA_ID`.
     #[must_use]
     pub fn object_id(&self) -> [u8; 16] {

@@ -165,7 +165,7 @@ impl KeySpec {
         }
         let usual = self.usage.usual_residence(Some(self.mode), self.algorithm);
         let fits = match self.residence {
-            Residence::Token => usual == Residence::Token,
+            Residence::Token => usual == Residence::Token || self.may_be_in_an_sm2_token(),
             Residence::TokenWrapped => {
                 self.usage == Usage::Signature
                     && self.algorithm.rsa_bits().is_some()
@@ -178,10 +178,17 @@ impl KeySpec {
             faults.add(
                 "residence",
                 "keys that protect others live in the TOKEN (or, where that is allowed, in the \
-                 PROCESS), RSA signing keys in the TOKEN or TOKEN_WRAPPED, others in the PROCESS; \
-                 signature keys that only verify, and partners' keys that encrypt, are PUBLIC",
+                 PROCESS), RSA signing keys in the TOKEN or TOKEN_WRAPPED, others in the PROCESS, SM2 \
+                 keys that only sign (mode S) also in a TOKEN that has SM2; signature keys that only \
+                 verify, and partners' keys that encrypt, are PUBLIC",
             );
         }
+    }
+
+    /// Whether the token at hand has SM2 is found out when the key is made. A key of mode T stays in the
+    /// process: what is to be decrypted under it comes there.
+    fn may_be_in_an_sm2_token(&self) -> bool {
+        (self.usage, self.mode, self.algorithm) == (Usage::Signature, Mode::Sign, Algorithm::Sm2)
     }
 
     fn check_cryptograms(&self, faults: &mut Faults) {

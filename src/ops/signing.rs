@@ -115,6 +115,15 @@ async fn signed_by(
             let entropy = context.fill.draw()?;
             sm2::sign(private, sm2::ID_DEFAULT, message, &entropy).to_der()
         }
+        Signer::Sm2InToken(resident) => {
+            let open_key::PublicKey::Sm2(key) = public_key else {
+                return Err(Error::SignatureFault);
+            };
+            let e = sm2::digest(key, sm2::ID_DEFAULT, message);
+            let raw = resident.sign_sm2(call.deadline(), e).await?;
+            let signature = sm2::Signature::from_raw(&raw).map_err(|_| Error::SignatureFault)?;
+            signature.to_der()
+        }
     };
     if matches(scheme, public_key, message, &signature) {
         Ok(signature)

@@ -381,7 +381,10 @@ impl Fault {
         use crate::hsm::Class;
         match (error, error.class()) {
             (hsm::Error::Deadline, _) => Self::plain(Reason::DeadlineExceeded),
-            (hsm::Error::NotOffered(_), _) => Self::plain(Reason::TokenLacks),
+            (
+                hsm::Error::NotOffered(_) | hsm::Error::NoSmNumber(_) | hsm::Error::SmNotOffered(_),
+                _,
+            ) => Self::plain(Reason::TokenLacks),
             (hsm::Error::QueueFull, _) => Self::plain(Reason::Overloaded),
             (hsm::Error::Unavailable(_), _) => Self {
                 logged: true,

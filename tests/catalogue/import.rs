@@ -5,7 +5,7 @@ use std::process::Command;
 
 use pintle::domain::{rsa, sm2};
 use pintle::hsm::RsaHash;
-use pintle::keys::attributes::{Environment, Origin};
+use pintle::keys::attributes::{Environment, Origin, Residence};
 use pintle::keys::catalogue::Catalogue;
 use pintle::keys::error::Error;
 use pintle::keys::grant::{Sign, Signer};
@@ -250,6 +250,15 @@ pub fn single_keys_are_imported_by_call(place: &Place) {
         .block_on(import_pkcs8(catalogue, &tenant, spec(SM2), &cut));
     assert!(matches!(refusal(error), Error::FileRefused { .. }));
     let bare = Secret::new(bare);
+    // Into a token an SM2 key does not come.
+    let mut in_token = spec(SM2);
+    in_token.residence = Residence::Token;
+    let call = import_pkcs8(catalogue, &tenant, in_token, &bare);
+    let error = refusal(desk.runtime.block_on(call));
+    let Error::FileRefused { faults, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(faults[0].field, "residence", "{error}");
     let call = import_pkcs8(catalogue, &tenant, spec(SM2), &bare);
     assert_eq!(desk.runtime.block_on(call).unwrap().version, 1);
     assert!(desk.resolve(catalogue, "sm2").is_ok());

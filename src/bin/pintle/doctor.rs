@@ -368,8 +368,8 @@ const RESIDENCES: &[[&str; 3]] = &[
     ],
     [
         "SignRequest (SM2)",
-        "this process",
-        "key: this process, locked memory",
+        "this process; the token, for keys of residence TOKEN",
+        "key: this process, locked memory; or the token only",
     ],
     [
         "SignRequest (RSA, RSA2)",

@@ -1,9 +1,7 @@
 //! SM2, SM3 and SM4 of a token whose maker has numbers for them, against our own. How makers want
 //! SM2 keys asked for differs more than their numbers do: a refusal here says so by its CKR.
 
-use cryptoki::object::{Attribute, AttributeType, KeyType};
-use der::Decode;
-use der::asn1::OctetStringRef;
+use cryptoki::object::{Attribute, KeyType};
 use sm3::{Digest, Sm3};
 
 use crate::domain::cipher::{BlockCipher, Sm4};
@@ -11,6 +9,7 @@ use crate::domain::sm2::{self, ID_DEFAULT, PublicKey, Signature};
 use crate::hsm::error::Error;
 use crate::hsm::mechanism::{SmMechanism, Use};
 use crate::hsm::raw;
+use crate::hsm::sm2::{CURVE, point_of};
 use crate::hsm::trial::{Bench, KEY_BYTES, MESSAGE, secret, signing};
 
 /// True where it does what it should.
@@ -91,24 +90,14 @@ fn pair(
         Attribute::Token(false),
         Attribute::Private(false),
         Attribute::Verify(true),
-        Attribute::EcParams(SM2_CURVE.to_vec()),
+        Attribute::EcParams(CURVE.to_vec()),
     ];
     let mut private = signing();
     private.push(key_type);
     let mechanism = raw::plain_mechanism(number);
     let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
-    let read = session.get_attributes(public, &[AttributeType::EcPoint])?;
-    let point = read.into_iter().find_map(|attribute| match attribute {
-        Attribute::EcPoint(point) => point_of(&point),
-        _ => None,
-    });
-    Ok((point.ok_or(raw::nonsense())?, private))
-}
-
-/// In an OCTET STRING as the standard has it, or bare.
-fn point_of(attribute: &[u8]) -> Option<PublicKey> {
-    let bare = <&OctetStringRef>::from_der(attribute).map_or(attribute, |octets| octets.as_bytes());
-    PublicKey::from_bytes(bare).ok()
+    let point = point_of(session, public)?.ok_or(raw::nonsense())?;
+    Ok((point, private))
 }
 
 fn encrypted(key: &[u8], mut block: [u8; 16]) -> Result<[u8; 16], Error> {
@@ -129,6 +118,3 @@ fn key_type(number: Option<u64>) -> KeyType {
     let known = number.and_then(|number| KeyType::try_from(number).ok());
     known.unwrap_or(KeyType::GENERIC_SECRET)
 }
-
-/// sm2p256v1 (1.2.156.10197.1.301), DER.
-const SM2_CURVE: [u8; 10] = [0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];

@@ -15,6 +15,7 @@ macro_rules! signs {
                 match &self.part.signer {
                     SignerPart::Rsa { key, hash } => Signer::Rsa { key, hash: *hash },
                     SignerPart::Sm2(key) => Signer::Sm2(key.expose_secret()),
+                    SignerPart::Sm2InToken(resident) => Signer::Sm2InToken(resident),
                 }
             }
 

@@ -82,6 +82,7 @@ mod tests {
         (["D1", "E", "SM2"], ["", "SM2"], None, false, ""),
         (["S0", "T", "RSA-3072"], ["RSA2", "RSA_OAEP_SHA1"], None, false, ""),
         (["S0", "T", "SM2"], ["SM2", "SM2"], None, false, ""),
+        (["S0", "T", "SM2"], ["SM2", "SM2"], Some(Residence::Token), false, "residence"),
         // Without a scheme it signs, as before.
         (["S0", "T", "RSA-2048"], ["RSA", ""], WRAPPED, true, ""),
         (["D1", "E", "RSA-2048"], ["", ""], None, false, "encryption"),

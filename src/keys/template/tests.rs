@@ -253,6 +253,19 @@ fn keys_live_where_their_algorithm_lives() {
     );
 }
 
+#[test]
+fn an_sm2_key_lives_in_the_token_only_where_that_is_said_and_it_only_signs() {
+    let sm2 = RSA.replace("RSA-2048", "SM2").replace("RSA2", "SM2");
+    let spec = |text: &str| parse(text).unwrap().keys()[0].clone();
+    assert_eq!(spec(&sm2).residence, Residence::Process);
+    let in_token = format!("{sm2}residence = \"TOKEN\"\n");
+    assert_eq!(spec(&in_token).residence, Residence::Token);
+    let both = in_token.replace("\"sign\"", "\"sign_and_decrypt\"");
+    assert_eq!(faults(&both), ["residence"]);
+    let wrapped = format!("{sm2}residence = \"TOKEN_WRAPPED\"\n");
+    assert_eq!(faults(&wrapped), ["residence"]);
+}
+
 const KBPK: &str = r#"
 [[key]]
 name = "kbpk"
