@@ -48,6 +48,7 @@ mod random;
 mod refusal;
 mod sensitive_field;
 mod signing;
+mod sm2_token;
 mod softhsm;
 mod terminal;
 mod track;

@@ -21,6 +21,7 @@ mod rsa_variants;
 mod seal;
 mod secret_key;
 mod sensitive_field;
+mod sm2;
 mod together;
 mod transport;
 mod trial;
@@ -86,6 +87,7 @@ scenarios! {
     sensitive_field::a_field_key_signs_and_opens,
     sensitive_field::fields_that_do_not_open_get_one_answer,
     sensitive_field::a_field_key_does_two_things_and_a_signing_key_one,
+    sm2::a_token_without_sm2_keeps_no_sm2_key,
     attack::no_attribute_of_a_master_key_can_be_set,
     attack::no_copy_of_a_master_key_helps,
     attack::wrap_then_decrypt_gets_nothing,
