@@ -319,6 +319,8 @@ fn resource_sm4() -> DecryptWechatResourceRequest {
     }
 }
 
+type Change = fn(&mut DecryptWechatResourceRequest);
+
 #[test]
 fn decrypt_wechat_resource_accepts_aes_and_sm4() {
     world().run(async |world| {
@@ -337,7 +339,7 @@ fn decrypt_wechat_resource_accepts_aes_and_sm4() {
 fn decrypt_wechat_resource_refuses_what_was_changed_and_what_is_no_resource() {
     world().run(async |world| {
         let client = world.client().await;
-        let changed: [fn(&mut DecryptWechatResourceRequest); 3] = [
+        let changed: [Change; 3] = [
             |asked| asked.nonce = "fdasflkja485".to_owned(),
             |asked| asked.associated_data = "refund".to_owned(),
             |asked| asked.ciphertext.replace_range(..1, "I"),
@@ -349,7 +351,7 @@ fn decrypt_wechat_resource_refuses_what_was_changed_and_what_is_no_resource() {
                 assert_refused(answer, Code::InvalidArgument, "DATA_REJECTED", "ciphertext");
             }
         }
-        let malformed: [(fn(&mut DecryptWechatResourceRequest), &str); 4] = [
+        let malformed: [(Change, &str); 4] = [
             (|asked| asked.algorithm = "AES".to_owned(), "algorithm"),
             (|asked| asked.nonce.push('1'), "nonce"),
             (

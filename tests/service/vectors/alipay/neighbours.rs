@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pintle::domain::alipay::SignType;
 use pintle::domain::mac::{Rule, Scheme};
 use pintle::service::pb::v1::{
-    SignGatewayRequestRequest, SignWechatRequestRequest, VerifyGatewayResponseRequest,
+    KeyRef, SignGatewayRequestRequest, SignWechatRequestRequest, VerifyGatewayResponseRequest,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -52,63 +52,55 @@ pub async fn wechat(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
 
 /// UnionPay, signMethod 01 and 11: the string, the signature to the byte, and its verification.
 pub async fn union_pay(bench: &Bench, groups: &Value, case: &Value) -> Verdict {
-    let key = Some(import(bench, groups, SignType::Rsa2, "app_rsa_pkcs8").await?);
-    let mut parameters = parameters(case)?;
-    let asked = SignGatewayRequestRequest {
-        key: key.clone(),
-        parameters: parameters.clone(),
-        return_string_to_sign: true,
-    };
-    let answer = bench.client.sign_gateway_request(asked).await;
-    let answer = answer.map_err(|error| error.to_string())?;
-    let signed = answer.signed_string.unwrap_or_default();
-    if Some(signed.text.as_str()) != case["string"].as_str() {
+    let key = import(bench, groups, SignType::Rsa2, "app_rsa_pkcs8").await?;
+    let string = signed(
+        bench,
+        &key,
+        parameters(case)?,
+        &case["signature_signMethod01"],
+    )
+    .await?;
+    if Some(string.as_str()) != case["string"].as_str() {
         return Err("another string-to-sign".to_owned());
     }
-    if Some(answer.signature.as_str()) != case["signature_signMethod01"].as_str() {
-        return Err("another signature".to_owned());
-    }
-    parameters.insert("signature".to_owned(), answer.signature);
-    let asked = VerifyGatewayResponseRequest {
-        key,
-        parameters,
-        trusted: None,
-    };
-    let answer = bench.client.verify_gateway_response(asked).await;
-    match answer.map_err(|error| error.to_string())?.valid {
-        true => by_secure_key(bench, case).await,
-        false => Err("not valid".to_owned()),
-    }
-}
-
-/// The same parameters under signMethod 11.
-async fn by_secure_key(bench: &Bench, case: &Value) -> Verdict {
     let rule = Rule::new(Scheme::UnionPayGatewaySha256, None, 32).map_err(|_| "no rule")?;
     let secret = case["secure_key"].as_str().ok_or("no secureKey")?;
     let key = bench.keys.mac(rule, false, &Sha256::digest(secret)).await;
     let mut parameters = parameters(case)?;
     parameters.insert("signMethod".to_owned(), "11".to_owned());
+    let key = key.ok_or("no key")?;
+    signed(bench, &key, parameters, &case["signature_signMethod11"]).await?;
+    Ok(Outcome::Ran)
+}
+
+/// Signs what must have this signature, has it checked, and answers the string that was signed.
+async fn signed(
+    bench: &Bench,
+    key: &KeyRef,
+    mut parameters: HashMap<String, String>,
+    expected: &Value,
+) -> Result<String, String> {
     let asked = SignGatewayRequestRequest {
-        key: key.clone(),
+        key: Some(key.clone()),
         parameters: parameters.clone(),
-        return_string_to_sign: false,
+        return_string_to_sign: true,
     };
     let answer = bench.client.sign_gateway_request(asked).await;
     let answer = answer.map_err(|error| error.to_string())?;
-    if Some(answer.signature.as_str()) != case["signature_signMethod11"].as_str() {
-        return Err("another signature under a secureKey".to_owned());
+    if Some(answer.signature.as_str()) != expected.as_str() {
+        return Err("another signature".to_owned());
     }
     parameters.insert("signature".to_owned(), answer.signature);
     let asked = VerifyGatewayResponseRequest {
-        key,
+        key: Some(key.clone()),
         parameters,
         trusted: None,
     };
-    let answer = bench.client.verify_gateway_response(asked).await;
-    match answer.map_err(|error| error.to_string())?.valid {
-        true => Ok(Outcome::Ran),
-        false => Err("not valid under a secureKey".to_owned()),
+    let checked = bench.client.verify_gateway_response(asked).await;
+    if !checked.map_err(|error| error.to_string())?.valid {
+        return Err("not valid".to_owned());
     }
+    Ok(answer.signed_string.unwrap_or_default().text)
 }
 
 fn parameters(case: &Value) -> Result<HashMap<String, String>, String> {
