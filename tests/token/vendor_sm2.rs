@@ -128,7 +128,7 @@ pub fn a_vendor_key_is_found_and_says_what_it_is(place: &Place) {
 
 pub fn a_vendor_token_refuses_what_it_should(place: &Place) {
     let session = session(place);
-    let (public, private) = pair(&session, b"refused");
+    let (_, private) = pair(&session, b"refused");
     let ec = ec_pair(&session);
     let sign = |by, key, data: &[u8]| refused(session.sign(&plain(by), key, data));
     // Wrong lengths end the operation, and so does the right one.
@@ -145,6 +145,7 @@ pub fn a_vendor_token_refuses_what_it_should(place: &Place) {
     drop(session);
 
     let session = open(place);
+    let ec = ec_pair(&session);
     let private = found(&session, ObjectClass::PRIVATE_KEY, b"refused");
     let sign = |by: &Mechanism, key| refused(session.sign(by, key, &[1; 32]));
     let sm2 = plain(SIGN);
@@ -154,7 +155,6 @@ pub fn a_vendor_token_refuses_what_it_should(place: &Place) {
         RvError::KeyTypeInconsistent
     );
     assert_eq!(sign(&plain(SIGN + 1), ec.1), RvError::MechanismInvalid);
-    let _ = public;
 
     let made = |public: &[Attribute], private: &[Attribute]| {
         refused(session.generate_key_pair(&plain(KEY_GEN), public, private))
