@@ -163,7 +163,9 @@ mod shimmed {
     }
     with_sm2! {
         a_vendor_key_signs_by_sm2,
-        a_vendor_key_is_found_and_says_what_it_is,
+        a_vendor_key_is_found_by_what_it_is,
+        a_vendor_key_says_what_it_is,
+        a_vendor_key_is_made_and_kept_as_a_vendor_would,
         a_vendor_token_refuses_what_it_should,
         faults_befall_sm2_too,
         the_trial_finds_sm2_to_work,

@@ -41,7 +41,7 @@ pub fn a_vendor_key_signs_by_sm2(place: &Place) {
     assert_ne!(sign(), sign());
 }
 
-pub fn a_vendor_key_is_found_and_says_what_it_is(place: &Place) {
+pub fn a_vendor_key_is_found_by_what_it_is(place: &Place) {
     let session = session(place);
     let (public, private) = pair(&session, b"found");
     let ec = ec_pair(&session);
@@ -49,7 +49,7 @@ pub fn a_vendor_key_is_found_and_says_what_it_is(place: &Place) {
     let private_key = Attribute::Class(ObjectClass::PRIVATE_KEY);
     let sm2 = Attribute::KeyType(key_type());
     assert_eq!(find(&[private_key.clone(), sm2.clone()]), [private]);
-    assert_eq!(find(&[sm2.clone()]).len(), 2);
+    assert_eq!(find(std::slice::from_ref(&sm2)).len(), 2);
     assert_eq!(
         find(&[sm2.clone(), Attribute::Id(b"found".to_vec())]).len(),
         2
@@ -75,6 +75,16 @@ pub fn a_vendor_key_is_found_and_says_what_it_is(place: &Place) {
     let loose = [sm2.clone(), Attribute::Extractable(true)];
     assert_eq!(find(&loose), []);
 
+    session.destroy_object(private).unwrap();
+    assert_eq!(find(std::slice::from_ref(&sm2)), [public]);
+    session.destroy_object(public).unwrap();
+    assert_eq!(find(&[sm2]), []);
+}
+
+pub fn a_vendor_key_says_what_it_is(place: &Place) {
+    let session = session(place);
+    let (public, private) = pair(&session, b"found");
+    let ec = ec_pair(&session);
     // In one call: the real module's, ours and what is not told.
     let types = [
         AttributeType::Id,
@@ -119,11 +129,6 @@ pub fn a_vendor_key_is_found_and_says_what_it_is(place: &Place) {
     assert_eq!(told.unwrap(), [Attribute::KeyType(key_type())]);
     let told = session.get_attributes(ec.1, &[AttributeType::KeyType]);
     assert_eq!(told.unwrap(), [Attribute::KeyType(KeyType::EC)]);
-
-    session.destroy_object(private).unwrap();
-    assert_eq!(find(&[sm2.clone()]), [public]);
-    session.destroy_object(public).unwrap();
-    assert_eq!(find(&[sm2]), []);
 }
 
 pub fn a_vendor_token_refuses_what_it_should(place: &Place) {
@@ -154,8 +159,23 @@ pub fn a_vendor_token_refuses_what_it_should(place: &Place) {
         sign(&Mechanism::Ecdsa, private),
         RvError::KeyTypeInconsistent
     );
-    assert_eq!(sign(&plain(SIGN + 1), ec.1), RvError::MechanismInvalid);
+}
 
+pub fn a_vendor_key_is_made_and_kept_as_a_vendor_would(place: &Place) {
+    let session = session(place);
+    let slot = session.get_session_info().unwrap().slot_id();
+    let pkcs11 = Pkcs11::new(place.shim.as_ref().unwrap()).unwrap();
+    let info = |number| pkcs11.get_mechanism_info(slot, mechanism(number)).unwrap();
+    assert!(info(KEY_GEN).generate_key_pair() && !info(KEY_GEN).sign());
+    assert!(info(SIGN).sign() && !info(SIGN).verify());
+    assert_eq!(
+        (info(SIGN).min_key_size(), info(SIGN).max_key_size()),
+        (256, 256)
+    );
+
+    let (_, private) = pair(&session, b"kept");
+    let sm2 = plain(SIGN);
+    let sign = |by: &Mechanism, key| refused(session.sign(by, key, &[1; 32]));
     let made = |public: &[Attribute], private: &[Attribute]| {
         refused(session.generate_key_pair(&plain(KEY_GEN), public, private))
     };
