@@ -24,6 +24,13 @@ impl Shim {
         Self::new(Path::new("self"), folder, name, &reserved)
     }
 
+    /// The same over a module that has the curve of SM2 and not its signatures: it acts as a token that has
+    /// them, by the numbers of [`SM2_PROFILE`].
+    pub fn with_sm2(real: &Path, folder: &Path, name: &str) -> Self {
+        let numbers = "[sm2]\nkey_type = 0x8000_0004\nkey_gen = 0x8000_8001\nsign = 0x8000_8105\n";
+        Self::new(real, folder, name, numbers)
+    }
+
     /// The one whose module this is, made by another process.
     pub fn at(library: &Path) -> Self {
         Self {
@@ -61,6 +68,22 @@ impl Shim {
         said.trim().to_owned()
     }
 }
+
+/// The profile of SoftHSM behind [`Shim::with_sm2`], for a file of its own.
+pub const SM2_PROFILE: &str = r#"
+name = "softhsm-sm2"
+source = "the fault shim of Pintle's tests"
+manufacturer = []
+kwp = 0x210A
+
+[sm]
+ckk_sm2 = 0x8000_0004
+sm2_key_gen = 0x8000_8001
+sm2_sign = 0x8000_8105
+
+[quirks]
+symmetric_workers = 1
+"#;
 
 /// Where cargo put it: beside the folder of test programs.
 fn built() -> PathBuf {

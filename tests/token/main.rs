@@ -25,6 +25,7 @@ mod sm2;
 mod together;
 mod transport;
 mod trial;
+mod vendor_sm2;
 mod wrapped;
 
 use place::{Kind, Place};
@@ -146,12 +147,46 @@ mod shimmed {
         super::spawn(super::Kind::SoftHsm, name);
     }
 
+    /// SoftHSM behind a shim that acts as having SM2.
+    macro_rules! with_sm2 {
+        ($($name:ident),* $(,)?) => {
+            $(#[test] fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::spawn_in(&super::Place::prepare_with_sm2(folder.path()), stringify!($name));
+            })*
+
+            fn run_with_sm2(name: &str, place: &super::Place) {
+                match name {
+                    $(stringify!($name) => super::vendor_sm2::$name(place),)*
+                    _ => panic!("no scenario {name}"),
+                }
+            }
+        };
+    }
+    with_sm2! {
+        a_vendor_key_signs_by_sm2,
+        a_vendor_key_is_found_by_what_it_is,
+        a_vendor_key_says_what_it_is,
+        a_vendor_key_is_made_and_kept_as_a_vendor_would,
+        a_vendor_token_refuses_what_it_should,
+        faults_befall_sm2_too,
+        the_trial_finds_sm2_to_work,
+    }
+
+    #[test]
+    fn a_token_without_sm2_has_none_of_it_on_softhsm() {
+        super::spawn(super::Kind::SoftHsm, "a_token_without_sm2_has_none_of_it");
+    }
+
     pub fn run(name: &str, place: &super::Place) {
         match name {
+            "a_token_without_sm2_has_none_of_it" => {
+                super::vendor_sm2::a_token_without_sm2_has_none_of_it(place);
+            }
             "an_idle_worker_signs_while_another_makes_a_key" => {
                 super::queue::an_idle_worker_signs_while_another_makes_a_key(place);
             }
-            _ => panic!("no scenario {name}"),
+            _ => run_with_sm2(name, place),
         }
     }
 }

@@ -9,7 +9,7 @@ use cryptoki::context::Pkcs11;
 use cryptoki::object::{Attribute, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
-use pintle::hsm::{Module, Token, TokenConfig};
+use pintle::hsm::{Module, ProfileChoice, Token, TokenConfig};
 use pintle::secret::Secret;
 
 use shim::Shim;
@@ -34,6 +34,7 @@ pub struct Place {
 #[path = "../support/shim.rs"]
 mod shim;
 
+const SM2_FILE: &str = "softhsm-sm2.toml";
 const KIND: &str = "PINTLE_TEST_TOKEN";
 const FOLDER: &str = "PINTLE_TEST_FOLDER";
 const SHIM: &str = "PINTLE_TEST_SHIM";
@@ -65,6 +66,27 @@ impl Place {
         Self {
             shim: Some(Shim::over_embedded(&token, folder, "embedded").library),
             ..place
+        }
+    }
+
+    /// SoftHSM behind a shim that acts as having SM2.
+    pub fn prepare_with_sm2(folder: &Path) -> Self {
+        let place = Self::prepare(Kind::SoftHsm, folder);
+        let Module::Library(real) = softhsm() else {
+            panic!("SoftHSM is a library");
+        };
+        std::fs::write(folder.join(SM2_FILE), shim::SM2_PROFILE).unwrap();
+        Self {
+            shim: Some(Shim::with_sm2(&real, folder, "sm2").library),
+            ..place
+        }
+    }
+
+    /// The configuration with the profile that has its numbers.
+    pub fn config_with_sm2(&self) -> TokenConfig {
+        TokenConfig {
+            profile: Some(ProfileChoice::File(self.folder.join(SM2_FILE))),
+            ..self.config()
         }
     }
 

@@ -11,6 +11,7 @@ use cryptoki_sys::*;
 use crate::control;
 use crate::faults::{Admitted, admit, leave, state};
 use crate::real::{Real, real};
+use crate::sm2;
 
 /// Our table, for C.
 pub struct List(CK_FUNCTION_LIST);
@@ -177,14 +178,19 @@ unsafe extern "C" fn C_Sign(
     let asked = || -> Result<CK_RV, CK_RV> {
         let sign = function(wrapped()?, |list| list.C_Sign)?;
         let admitted = admit("C_Sign", Some(session))?;
+        let is_sm2 = sm2::is_signing(session);
         // SAFETY: the caller's own arguments.
         let answer = unsafe { sign(session, data, length, signature, signature_length) };
-        // SAFETY: the module has just written that length.
-        let is_rsa =
-            answer == CKR_OK && !signature.is_null() && unsafe { *signature_length } >= 256;
-        if admitted.flip && is_rsa {
-            // SAFETY: of 256 bytes written, one in the middle.
-            unsafe { *signature.add(100) ^= 1 };
+        if admitted.flip && answer == CKR_OK && !signature.is_null() {
+            // SAFETY: the module has just written that length.
+            let written = unsafe { *signature_length };
+            if written >= 256 {
+                // SAFETY: of 256 bytes written, one in the middle.
+                unsafe { *signature.add(100) ^= 1 };
+            } else if is_sm2 {
+                // SAFETY: of 64 bytes written, one of s.
+                unsafe { *signature.add(60) ^= 1 };
+            }
         }
         Ok(ended(&admitted, answer))
     };

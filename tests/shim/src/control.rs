@@ -5,7 +5,7 @@
 //! fail-after FUNCTION CKR [TIMES]  the same, when the real module was asked
 //! hang FUNCTION [TIMES]            until `release`
 //! delay FUNCTION MILLISECONDS [TIMES]
-//! flip [TIMES]                     a bit of RSA signatures
+//! flip [TIMES]                     a bit of RSA and SM2 signatures
 //! forget                           every session, and the login
 //! vanish [stale]                   the token; with `stale` only C_Initialize finds it after `return`
 //! return · release · counts · reset

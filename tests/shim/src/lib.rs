@@ -4,7 +4,8 @@
 //!
 //! Beside the file `x.so` stands `x.so.toml`: `module`, the real module's path or `self` for the one linked
 //! into the program; `reserved`, what C_Initialize hands it; `socket`, where commands are taken;
-//! `record`, the file of mechanisms. A copy of the file is another module, with a state of its own.
+//! `record`, the file of mechanisms; `[sm2]`, with numbers for `key_type`, `key_gen` and `sign`, a vendor's
+//! SM2 over a module that has none. A copy of the file is another module, with a state of its own.
 //!
 //! | file | what |
 //! |---|---|
@@ -12,11 +13,13 @@
 //! | `faults` | what is to fail, and the sessions that were forgotten |
 //! | `control` | the socket and its commands |
 //! | `calls` | the functions that stand in for the real ones |
+//! | `sm2` | the SM2, between `calls` and the real module |
 
 mod calls;
 mod control;
 mod faults;
 mod real;
+mod sm2;
 
 use cryptoki_sys::{CK_FUNCTION_LIST_PTR_PTR, CK_RV, CKR_ARGUMENTS_BAD, CKR_GENERAL_ERROR, CKR_OK};
 

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use cryptoki_sys::{CK_FUNCTION_LIST, CK_FUNCTION_LIST_PTR, CK_RV, CKR_OK};
 use serde::Deserialize;
 
+use crate::sm2;
+
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The file beside us.
@@ -18,12 +20,16 @@ pub struct Settings {
     pub reserved: Option<String>,
     pub socket: Option<PathBuf>,
     pub record: Option<PathBuf>,
+    pub sm2: Option<sm2::Numbers>,
 }
 
 /// The wrapped module.
 pub struct Real {
     pub settings: Settings,
     pub reserved: Option<CString>,
+    /// Its own functions.
+    pub bare: CK_FUNCTION_LIST,
+    /// The same with an SM2, if the settings want one.
     pub list: CK_FUNCTION_LIST,
     // Keeps the functions mapped.
     _library: libloading::os::unix::Library,
@@ -53,11 +59,16 @@ fn load() -> Result<Real, AnyError> {
     if answer != CKR_OK || list.is_null() {
         return Err("the module gave no function list".into());
     }
+    // SAFETY: not null, and it points to the module's static table.
+    let bare = unsafe { *list };
     Ok(Real {
         reserved: settings.reserved.clone().map(CString::new).transpose()?,
+        bare,
+        list: match settings.sm2 {
+            Some(_) => sm2::over(bare),
+            None => bare,
+        },
         settings,
-        // SAFETY: not null, and it points to the module's static table.
-        list: unsafe { *list },
         _library: library,
     })
 }
