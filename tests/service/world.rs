@@ -300,7 +300,7 @@ async fn context(folder: &Path) -> Context {
         symmetric_workers: 1,
         asymmetric_workers: 1,
         call_timeout: limits::TOKEN_CALL_TIMEOUT,
-        profile: None,
+        profile: softhsm::profile(folder),
     };
     let so_pin = Secret::new("test-so-pin".to_owned());
     Token::initialize(&config, Some(&so_pin)).unwrap();

@@ -149,7 +149,7 @@ mod shimmed {
 
     /// SoftHSM behind a shim that acts as having SM2.
     macro_rules! with_sm2 {
-        ($($name:ident),* $(,)?) => {
+        ($($module:ident :: $name:ident),* $(,)?) => {
             $(#[test] fn $name() {
                 let folder = tempfile::tempdir().unwrap();
                 super::spawn_in(&super::Place::prepare_with_sm2(folder.path()), stringify!($name));
@@ -157,20 +157,23 @@ mod shimmed {
 
             fn run_with_sm2(name: &str, place: &super::Place) {
                 match name {
-                    $(stringify!($name) => super::vendor_sm2::$name(place),)*
+                    $(stringify!($name) => super::$module::$name(place),)*
                     _ => panic!("no scenario {name}"),
                 }
             }
         };
     }
     with_sm2! {
-        a_vendor_key_signs_by_sm2,
-        a_vendor_key_is_found_by_what_it_is,
-        a_vendor_key_says_what_it_is,
-        a_vendor_key_is_made_and_kept_as_a_vendor_would,
-        a_vendor_token_refuses_what_it_should,
-        faults_befall_sm2_too,
-        the_trial_finds_sm2_to_work,
+        vendor_sm2::a_vendor_key_signs_by_sm2,
+        vendor_sm2::a_vendor_key_is_found_by_what_it_is,
+        vendor_sm2::a_vendor_key_says_what_it_is,
+        vendor_sm2::a_vendor_key_is_made_and_kept_as_a_vendor_would,
+        vendor_sm2::a_vendor_token_refuses_what_it_should,
+        vendor_sm2::faults_befall_sm2_too,
+        vendor_sm2::the_trial_finds_sm2_to_work,
+        sm2::a_kept_sm2_key_signs,
+        sm2::a_kept_sm2_key_outlives_its_profile_only_to_be_destroyed,
+        sm2::an_sm2_key_that_does_not_sign_is_not_kept,
     }
 
     #[test]
