@@ -145,6 +145,10 @@ pub(in crate::hsm) fn open(
     hash: OaepHash,
     wrapped: &[u8],
 ) -> Result<Secret<Vec<u8>>, Error> {
+    // RFC 8017 §7.1.2, step 1b: a token may take a number with its leading zeros left out.
+    if wrapped.len() != rsa::public_of(worker.session(), key)?.n.len() {
+        return Err(Error::NotOpened);
+    }
     let mut clear = Secret::new(vec![0; limits::RSA_SIGNATURE_BYTES_MAX]);
     let calls = &worker.loaded().calls;
     let out = clear.expose_secret_mut();

@@ -66,7 +66,15 @@ pub fn what_does_not_open_gets_one_answer(place: &Place) {
         .wait()
         .unwrap();
     let good = wrap(&OAEP_SHA256_MGF1SHA256, &public, &[7; 32], None);
+    // The same number with its leading zero left out.
+    let short = loop {
+        let wrapped = wrap(&OAEP_SHA256_MGF1SHA256, &public, &[7; 32], None);
+        if let [0, rest @ ..] = wrapped.as_slice() {
+            break rest.to_vec();
+        }
+    };
     let mut blobs: Vec<Vec<u8>> = vec![
+        short,
         wrap(&OAEP_SHA1_MGF1SHA1, &public, &[7; 32], None),
         wrap(&OAEP_SHA256_MGF1SHA256, &public, &[7; 32], Some(b"label")),
         vec![],
