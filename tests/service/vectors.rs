@@ -223,6 +223,8 @@ const EXPRESSIBLE: &[&str] = &[
     "sm4_gcm_decrypt",
     "unionpay_track_encipher",
     "sm2_verify",
+    "rsa_pkcs1v15_sign",
+    "rsa_pkcs1v15_verify",
     "sm2_decrypt_asn1",
     "rsa_oaep_sha1_decrypt",
     "alipay.v2_request",
@@ -285,7 +287,6 @@ fn reason(op: &str) -> &'static str {
         "sm2_encrypt" => "needs a forced nonce: library only",
         "sm2_decrypt" => "fields are in ASN.1: library only",
         "sm2_verify_digest" => "no call takes a digest: library only",
-        "rsa_pkcs1v15_verify" => "a key is imported with its private half: library only",
         _ => unsupported::reason(op),
     }
 }

@@ -8,11 +8,13 @@ use pintle::domain::cipher::BlockAlgorithm;
 use pintle::domain::mac::{Rule, Scheme};
 use pintle::domain::pin_block::Format;
 use pintle::domain::sensitive_field::EncryptionScheme;
+use pintle::keys::act::Act;
 use pintle::keys::attributes::{Algorithm, Exportability, Mode, Side, Usage};
-use pintle::keys::import;
 use pintle::keys::key_policy::{KeyPolicy, PinVerification};
 use pintle::keys::key_ref::KeyName;
+use pintle::keys::lifecycle::Extras;
 use pintle::keys::spec::KeySpec;
+use pintle::keys::{exchange, import, partner};
 use pintle::secret::Secret;
 use pintle::service::pb::v1::KeyRef;
 
@@ -135,6 +137,7 @@ impl Keys {
         let wanted = (usage, mode, None, algorithm, policy);
         self.value(wanted, value).await
     }
+
     /// A base derivation key for an operation's devices; none where this value or length is no key.
     pub async fn base(&self, policy: KeyPolicy, op: &str, value: &[u8]) -> Option<KeyRef> {
         let algorithm = match (op.starts_with("dukpt_tdes"), value.len()) {
@@ -180,6 +183,42 @@ impl Keys {
         let (usage, mode) = (Usage::Signature, Mode::SignAndDecrypt);
         self.pkcs8((usage, mode, None, algorithm, policy), pem)
             .await
+    }
+
+    /// A partner's public key, which verifies.
+    pub async fn partner(
+        &self,
+        scheme: SignType,
+        algorithm: Algorithm,
+        info: &[u8],
+    ) -> Result<KeyRef, String> {
+        let policy = KeyPolicy {
+            signature: Some(scheme),
+            weak: scheme == SignType::Rsa,
+            ..KeyPolicy::default()
+        };
+        let wanted = (Usage::Signature, Mode::Verify, None, algorithm, policy);
+        let (identity, spec) = match self.known(&wanted, info) {
+            Ok(known) => return known.ok_or_else(|| "the key was refused".to_owned()),
+            Err(new) => *new,
+        };
+        let wanted = exchange::Wanted {
+            name: spec.name,
+            usage: Some(spec.usage),
+            mode: Some(spec.mode),
+            side: None,
+            algorithm: Some(algorithm),
+            exportable: false,
+            residence: None,
+            policy: spec.policy,
+        };
+        let (catalogue, act) = (&self.world.context.catalogue, Act::operator());
+        let extras = Extras::default();
+        let imported = partner::import(catalogue, &tenant(), info, wanted, extras, &act).await;
+        self.keep(identity, imported.is_ok());
+        imported
+            .map(|header| reference(header.name.as_str()))
+            .map_err(|error| error.to_string())
     }
 
     async fn pkcs8(&self, wanted: Wanted, pem: &str) -> Result<KeyRef, String> {

@@ -1,23 +1,22 @@
-//! SM2 signatures: the vector's key imported, its signature verified.
+//! Signatures: the vector's public key imported as a partner's, its signature verified; its RSA key
+//! imported, its message signed; and what a forced nonce makes in SM2, which the service cannot be asked
+//! for, verified.
 
 use pintle::domain::alipay::SignType;
-use pintle::domain::sm2::{PrivateKey, Signature};
-use pintle::service::pb::v1::{KeyRef, VerifyRequest};
+use pintle::domain::rsa;
+use pintle::domain::sm2::{PrivateKey, PublicKey, Signature};
+use pintle::keys::attributes::Algorithm;
+use pintle::service::pb::v1::{KeyRef, SignRequest, VerifyRequest};
 use pkcs8::LineEnding;
 
 use crate::vectors::{Bench, Case, Outcome, Verdict};
 
-/// The private keys of published examples, by their public halves: only a pair can be imported.
-const PAIRS: &[(&str, &str)] = &[(
-    "09F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020\
-     CCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13",
-    "3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8",
-)];
-
 /// Runs a signature case; none where it is no such case.
 pub async fn run(bench: &Bench, case: &Case<'_>) -> Option<Verdict> {
     match case.op() {
-        "sm2_verify" => Some(verify(bench, case).await),
+        "sm2_verify" => Some(sm2_verify(bench, case).await),
+        "rsa_pkcs1v15_verify" => Some(rsa_verify(bench, case).await),
+        "rsa_pkcs1v15_sign" => Some(rsa_sign(bench, case).await),
         "sm2_sign" => Some(match signature_in(bench, case).await {
             Ok(_) => Ok(Outcome::Unsupported("needs a forced nonce: library only")),
             Err(why) => Err(why),
@@ -26,25 +25,91 @@ pub async fn run(bench: &Bench, case: &Case<'_>) -> Option<Verdict> {
     }
 }
 
-async fn verify(bench: &Bench, case: &Case<'_>) -> Verdict {
+async fn sm2_verify(bench: &Bench, case: &Case<'_>) -> Verdict {
     if case.bytes("id")? != b"1234567812345678" {
         return Ok(Outcome::Unsupported(
             "the identity is the scheme's: library only",
         ));
     }
-    let public = case.text("public_key")?;
-    let Some((_, private)) = PAIRS.iter().find(|(known, _)| *known == public) else {
-        return Ok(Outcome::Unsupported(
-            "a key is imported with its private half: library only",
-        ));
-    };
+    let public = PublicKey::from_bytes(&case.bytes("public_key")?);
+    let public = public.map_err(|error| error.to_string())?.to_spki();
     let signature = case.bytes("signature")?;
     let signature = Signature::from_raw(&signature).map_or(signature, |raw| raw.to_der());
-    let valid = ask(bench, private, case.bytes("message")?, signature).await?;
+    let key = bench
+        .keys
+        .partner(SignType::Sm2, Algorithm::Sm2, &public)
+        .await?;
+    compare(
+        case,
+        ask(bench, key, case.bytes("message")?, signature).await?,
+    )
+}
+
+async fn rsa_verify(bench: &Bench, case: &Case<'_>) -> Verdict {
+    let (n, e) = (number(case, "n")?, number(case, "e")?);
+    let Some(scheme) = scheme(case)? else {
+        return Ok(Outcome::Unsupported(OTHER_HASH));
+    };
+    let public = rsa::PublicKey::new(&n, &e).map_err(|error| error.to_string())?;
+    let algorithm = match public.modulus_bits() {
+        2048 => Algorithm::Rsa2048,
+        3072 => Algorithm::Rsa3072,
+        4096 => Algorithm::Rsa4096,
+        _ => {
+            return Ok(Outcome::Unsupported(
+                "no key has a modulus under 2048 bits: library only",
+            ));
+        }
+    };
+    let key = bench
+        .keys
+        .partner(scheme, algorithm, &public.to_spki())
+        .await?;
+    let (message, signature) = (case.bytes("message")?, case.bytes("signature")?);
+    compare(case, ask(bench, key, message, signature).await?)
+}
+
+/// Deterministic, so that it is the vector's to the byte.
+async fn rsa_sign(bench: &Bench, case: &Case<'_>) -> Verdict {
+    let Some(scheme) = scheme(case)? else {
+        return Ok(Outcome::Unsupported(OTHER_HASH));
+    };
+    let pem = pem(&case.bytes("private_key_pkcs8")?)?;
+    let request = SignRequest {
+        key: Some(bench.keys.signing(scheme, &pem).await?),
+        message: case.bytes("message")?,
+        ..SignRequest::default()
+    };
+    let answer = bench.client.sign(request).await;
+    let signature = answer.map_err(|error| error.to_string())?.signature;
+    if signature == case.expected_bytes("signature")? {
+        Ok(Outcome::Ran)
+    } else {
+        Err("another signature".to_owned())
+    }
+}
+
+/// The scheme that has the case's hash.
+fn scheme(case: &Case<'_>) -> Result<Option<SignType>, String> {
+    Ok(match case.text("hash")? {
+        "SHA1" => Some(SignType::Rsa),
+        "SHA256" => Some(SignType::Rsa2),
+        _ => None,
+    })
+}
+
+fn compare(case: &Case<'_>, valid: bool) -> Verdict {
     if Some(valid) == case.is_valid() {
         return Ok(Outcome::Ran);
     }
     Err(format!("Verify answers {valid}"))
+}
+
+/// A number, which may have an odd count of digits.
+fn number(case: &Case<'_>, name: &str) -> Result<Vec<u8>, String> {
+    let digits = case.text(name)?;
+    let padding = if digits.len() % 2 == 0 { "" } else { "0" };
+    hex::decode(format!("{padding}{digits}")).map_err(|error| format!("{name}: {error}"))
 }
 
 /// The signature that a forced nonce makes is one that the service accepts.
@@ -54,8 +119,9 @@ async fn signature_in(bench: &Bench, case: &Case<'_>) -> Verdict {
     }
     let raw = [case.expected_bytes("r")?, case.expected_bytes("s")?].concat();
     let signature = Signature::from_raw(&raw).map_err(|error| error.to_string())?;
-    let private = case.text("private_key")?;
-    match ask(bench, private, case.bytes("message")?, signature.to_der()).await? {
+    let pem = sm2_pem(case.text("private_key")?)?;
+    let key = bench.keys.signing(SignType::Sm2, &pem).await?;
+    match ask(bench, key, case.bytes("message")?, signature.to_der()).await? {
         true => Ok(Outcome::Ran),
         false => Err("Verify answers false".to_owned()),
     }
@@ -63,11 +129,10 @@ async fn signature_in(bench: &Bench, case: &Case<'_>) -> Verdict {
 
 async fn ask(
     bench: &Bench,
-    private: &str,
+    key: KeyRef,
     message: Vec<u8>,
     signature: Vec<u8>,
 ) -> Result<bool, String> {
-    let key = import(bench, private).await?;
     let request = VerifyRequest {
         key: Some(key),
         message,
@@ -80,10 +145,6 @@ async fn ask(
         .await
         .map_err(|error| error.to_string())?;
     Ok(answer.valid)
-}
-
-async fn import(bench: &Bench, private: &str) -> Result<KeyRef, String> {
-    bench.keys.signing(SignType::Sm2, &sm2_pem(private)?).await
 }
 
 /// PKCS #8 of a scalar in hex, PEM.
@@ -102,3 +163,5 @@ pub fn pem(der: &[u8]) -> Result<String, String> {
     pem.map(|pem| pem.to_string())
         .map_err(|error| error.to_string())
 }
+
+const OTHER_HASH: &str = "RSA signatures are over SHA-1 or SHA-256";
