@@ -165,7 +165,8 @@ pub(in crate::hsm) fn is_bound(allowed: &[cryptoki_sys::CK_MECHANISM_TYPE]) -> b
 
 const MECHANISMS: [Allowed; 2] = [Allowed::Sha256RsaPkcs, Allowed::RsaOaep];
 
-const OAEP: transport::Oaep = transport::Oaep {
+/// What WeChat Pay has.
+pub(in crate::hsm) const OAEP: transport::Oaep = transport::Oaep {
     hash: OaepHash::Sha1,
     ours: &OAEP_SHA1_MGF1SHA1,
 };

@@ -128,7 +128,7 @@ pub(in crate::hsm) fn try_oaep(
 ) -> Result<RsaPublic, Error> {
     let mut value = vec![0; TRIAL_BYTES];
     worker.session().generate_random_slice(&mut value)?;
-    let wrapped = wrap_by(oaep.ours, &public, &value).ok_or(Error::KeyUnsafe("CKA_MODULUS"))?;
+    let wrapped = wrap(oaep.ours, &public, &value).ok_or(Error::KeyUnsafe("CKA_MODULUS"))?;
     let opened = open(worker, key, oaep.hash, &wrapped)?;
     // Not a secret: a random number of this very call.
     if *opened.expose_secret() == value {
@@ -178,12 +178,12 @@ fn refusal(worker: &WorkerSession, error: Error) -> Error {
     }
 }
 
-/// RSAES-OAEP with SHA-256, as a partner does it.
-pub(in crate::hsm) fn wrap(public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
-    wrap_by(OAEP.ours, public, value)
-}
-
-fn wrap_by(algorithm: &'static OaepAlgorithm, public: &RsaPublic, value: &[u8]) -> Option<Vec<u8>> {
+/// RSAES-OAEP as a partner does it.
+pub(in crate::hsm) fn wrap(
+    algorithm: &'static OaepAlgorithm,
+    public: &RsaPublic,
+    value: &[u8],
+) -> Option<Vec<u8>> {
     let components = PublicKeyComponents {
         n: &public.n,
         e: &public.e,
@@ -233,7 +233,8 @@ const WANTED: [(&str, AttributeType, bool); 11] = [
     ("CKA_DERIVE", AttributeType::Derive, false),
 ];
 
-const OAEP: Oaep = Oaep {
+/// What partners' keys come in by.
+pub(in crate::hsm) const OAEP: Oaep = Oaep {
     hash: OaepHash::Sha256,
     ours: &OAEP_SHA256_MGF1SHA256,
 };

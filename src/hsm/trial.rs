@@ -22,7 +22,7 @@ use crate::hsm::error::{CallFault, Class, Error};
 use crate::hsm::mechanism::{Allowed, MechanismReport, SmReport, Use};
 use crate::hsm::profile::Profile;
 use crate::hsm::raw::{self, Calls, Direction};
-use crate::hsm::{carrier, mac, master, rsa, transport};
+use crate::hsm::{carrier, mac, master, rsa, sensitive_field, transport};
 use crate::limits;
 use crate::secret::Secret;
 
@@ -31,16 +31,26 @@ use crate::secret::Secret;
 pub enum Trial {
     /// It does what it should.
     Works,
+    /// It does, with one of its parameters alone.
+    WorksWith(&'static str),
     /// A call was refused.
     Refused(CallFault),
     /// Every call was answered, one with something else than it should be.
     Differs,
 }
 
+impl From<bool> for Trial {
+    /// Of whether every answer was what it should be.
+    fn from(right: bool) -> Self {
+        if right { Self::Works } else { Self::Differs }
+    }
+}
+
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Works => f.write_str("works"),
+            Self::WorksWith(parameter) => write!(f, "works with {parameter} only"),
             Self::Refused(fault) => f.write_str(&fault.name()),
             Self::Differs => f.write_str("answers something else"),
         }
@@ -91,9 +101,8 @@ impl Bench<'_> {
         Ok(reports)
     }
 
-    /// True where it does what it should.
-    fn one(&self, mechanism: Allowed) -> Result<bool, Error> {
-        match mechanism {
+    fn one(&self, mechanism: Allowed) -> Result<Trial, Error> {
+        let right = match mechanism {
             Allowed::AesKeyGen => {
                 self.makes(mechanism, KeyType::AES, Allowed::AesGcm, Some(KEY_BYTES))
             }
@@ -113,7 +122,7 @@ impl Bench<'_> {
                 self.signs_by_rsa(Allowed::Sha256RsaPkcs, rsa_domain::Hash::Sha256)
             }
             Allowed::Sha1RsaPkcs => self.signs_by_rsa(mechanism, rsa_domain::Hash::Sha1),
-            Allowed::RsaOaep => self.opens_oaep(),
+            Allowed::RsaOaep => return self.oaep(),
             Allowed::AesGcm => self.seals_by_gcm(),
             Allowed::AesKwp | Allowed::AesKwpAt210A => self.wraps(mechanism),
             Allowed::Sha256Hmac => {
@@ -144,7 +153,8 @@ impl Bench<'_> {
                 let object = self.bring(KeyType::DES3, key.expose_secret(), mechanism)?;
                 self.enciphers(object, mechanism.raw(), &cipher)
             }
-        }
+        };
+        right.map(Trial::from)
     }
 
     /// A secret key comes of it.
@@ -201,7 +211,8 @@ impl Bench<'_> {
         Ok(key.is_ok_and(|key| rsa_domain::verify(&key, hash, MESSAGE, &signature).is_ok()))
     }
 
-    fn opens_oaep(&self) -> Result<bool, Error> {
+    /// With either hash: keys that come in are under SHA-256, sensitive fields under SHA-1.
+    fn oaep(&self) -> Result<Trial, Error> {
         let mut template = signing();
         for attribute in &mut template {
             match attribute {
@@ -211,9 +222,25 @@ impl Bench<'_> {
             }
         }
         let (private, public) = self.rsa_pair(&template)?;
-        let wrapped = transport::wrap(&public, MESSAGE).ok_or(raw::nonsense())?;
+        let sha1 = outcome(self.opens_oaep(private, &public, &sensitive_field::OAEP))?;
+        let sha256 = outcome(self.opens_oaep(private, &public, &transport::OAEP))?;
+        Ok(match (sha256, sha1) {
+            (Trial::Works, Trial::Works) => Trial::Works,
+            (Trial::Works, _) => Trial::WorksWith("SHA-256"),
+            (_, Trial::Works) => Trial::WorksWith("SHA-1"),
+            (other, _) => other,
+        })
+    }
+
+    fn opens_oaep(
+        &self,
+        private: ObjectHandle,
+        public: &rsa::RsaPublic,
+        oaep: &transport::Oaep,
+    ) -> Result<bool, Error> {
+        let wrapped = transport::wrap(oaep.ours, public, MESSAGE).ok_or(raw::nonsense())?;
         let mut clear = vec![0; limits::RSA_SIGNATURE_BYTES_MAX];
-        let (calls, hash) = (self.calls, raw::OaepHash::Sha256);
+        let (calls, hash) = (self.calls, oaep.hash);
         let written = calls.oaep_decrypt(self.session, private, hash, &wrapped, &mut clear)?;
         Ok(clear.get(..written) == Some(MESSAGE))
     }
@@ -354,10 +381,10 @@ impl Bench<'_> {
 }
 
 /// What a session or a module that fails answers is no outcome.
-fn outcome(tried: Result<bool, Error>) -> Result<Trial, Error> {
+fn outcome(tried: Result<impl Into<Trial>, Error>) -> Result<Trial, Error> {
     match tried {
-        Ok(true) => Ok(Trial::Works),
-        Ok(false) | Err(Error::Nonsense(_)) => Ok(Trial::Differs),
+        Ok(outcome) => Ok(outcome.into()),
+        Err(Error::Nonsense(_)) => Ok(Trial::Differs),
         Err(Error::Call(fault)) if !matches!(fault.class(), Class::Session | Class::Module) => {
             Ok(Trial::Refused(fault))
         }

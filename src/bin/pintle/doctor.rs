@@ -441,7 +441,7 @@ fn tried_row(name: &str, number: u64, present: bool, works: Option<Trial>) -> Ve
 fn tried_json(name: &str, number: u64, present: bool, works: Option<Trial>) -> serde_json::Value {
     json!({
         "mechanism": name, "number": number, "present": present,
-        "works": works.map(|outcome| matches!(outcome, Trial::Works)),
+        "works": works.map(|outcome| matches!(outcome, Trial::Works | Trial::WorksWith(_))),
         "outcome": works.map(|outcome| outcome.to_string()),
     })
 }
