@@ -10,18 +10,20 @@ use std::path::PathBuf;
 use pintle::hsm::Allowed;
 
 /// Those that load a module through the shim.
-const SUITES: [&str; 5] = ["token", "catalogue", "service", "command", "faults"];
+const SUITES: [&str; 6] = ["token", "catalogue", "service", "command", "faults", "kill"];
 
 /// What a profile of a test's own, wrong on purpose, adds to its token's list: there doctor finds out that
 /// SHA-256 is no SM3 (`tests/token/trial.rs`). And what one with the shim's SM2 adds. Nowhere else and by no
 /// other function.
-const OF_A_PROFILE: [(u64, &str); 6] = [
+const OF_A_PROFILE: [(u64, &str); 8] = [
     (0x250, "token C_DigestInit"),
     (0x1055, "token C_GenerateKeyPair"),
     (0x8000_8001, "token C_GenerateKeyPair"),
     (0x8000_8105, "token C_SignInit"),
     (0x8000_8001, "service C_GenerateKeyPair"),
     (0x8000_8105, "service C_SignInit"),
+    (0x8000_8001, "kill C_GenerateKeyPair"),
+    (0x8000_8105, "kill C_SignInit"),
 ];
 
 #[test]

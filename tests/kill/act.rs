@@ -45,13 +45,16 @@ pub enum Sort {
     Wrapped,
     /// A symmetric key in the token.
     Protecting,
+    /// An SM2 key in the token.
+    Sm2,
 }
 
-const SORTS: [(Sort, &str); 4] = [
+const SORTS: [(Sort, &str); 5] = [
     (Sort::Sealed, "sealed"),
     (Sort::Signing, "signing"),
     (Sort::Wrapped, "wrapped"),
     (Sort::Protecting, "protecting"),
+    (Sort::Sm2, "sm2"),
 ];
 
 impl Act {

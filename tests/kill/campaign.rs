@@ -62,6 +62,8 @@ impl fmt::Display for Figures {
     }
 }
 
+/// Passed with an object in the token that no record names yet.
+const OBJECT_MADE: &str = "make.after-object";
 /// Longest restart, process start to serving.
 const RESTART_MAX: Duration = Duration::from_secs(2);
 /// Changes of one life at random; most are never reached.
@@ -76,10 +78,7 @@ pub fn run(kind: Kind, folder: &Path, kills: u64, times: u64, seed: u64) -> Figu
     let bar = ProgressBar::new(kills)
         .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}").unwrap());
     at_random(kind, folder, kills, seed, &mut figures, &bar);
-    // Failpoints are ours and not the token's: once is enough.
-    if kind == Kind::Embedded {
-        at_points(kind, folder, times, seed, &mut figures, &bar);
-    }
+    at_points(kind, folder, times, seed, &mut figures, &bar);
     bar.finish_and_clear();
     figures.took = begun.elapsed();
     let mut restarts = figures.restarts.clone();
@@ -135,27 +134,36 @@ fn at_points(
     base.live(&script, End::Leaves, figures);
     // What a process left that died with a key in its hands: recovering passes failpoints too.
     let script = base.script();
-    base.live(&script, End::At("make.after-object", 1), figures);
+    base.live(&script, End::At(OBJECT_MADE, 1), figures);
     let rehearsal = base.copy(&folder.join("list")).rehearse_points(figures);
     let counts = points::counted(&rehearsal);
     let known = points::in_the_sources();
     let passed: BTreeSet<String> = counts.keys().cloned().collect();
     assert_eq!(passed, known, "every failpoint is passed, and no other");
-    figures.points = counts.len();
+    let ends: Vec<(&str, u64)> = match kind {
+        Kind::Embedded => counts
+            .iter()
+            .flat_map(|(name, count)| (0..times).map(move |_| (name.as_str(), *count)))
+            .map(|(name, count)| (name, 1 + random.below(count)))
+            .collect(),
+        // Failpoints are ours and not the token's, so that one token is enough; but the object that is left
+        // may be of any kind, SM2 keys among them.
+        Kind::SoftHsm => (1..=counts[OBJECT_MADE])
+            .map(|pass| (OBJECT_MADE, pass))
+            .collect(),
+    };
+    figures.points = ends.iter().map(|end| end.0).collect::<BTreeSet<_>>().len();
     bar.set_message(format!("{kind:?}, at failpoints"));
-    bar.set_length(times * counts.len() as u64);
+    bar.set_length(ends.len() as u64);
     bar.set_position(0);
-    for (name, count) in &counts {
-        for time in 0..times {
-            let mut story = base.copy(&folder.join(format!("{name}-{time}")));
-            let script = story.script();
-            let pass = 1 + random.below(*count);
-            story.live(&script, End::At(name, pass), figures);
-            figures.at_points += 1;
-            story.look(figures);
-            story.forget();
-            bar.inc(1);
-        }
+    for (number, (name, pass)) in ends.into_iter().enumerate() {
+        let mut story = base.copy(&folder.join(format!("{name}-{number}")));
+        let script = story.script();
+        story.live(&script, End::At(name, pass), figures);
+        figures.at_points += 1;
+        story.look(figures);
+        story.forget();
+        bar.inc(1);
     }
 }
 
@@ -179,7 +187,7 @@ struct Story {
 
 impl Story {
     fn begin(kind: Kind, folder: &Path) -> Self {
-        let place = Place::prepare(kind, folder);
+        let place = prepare(kind, folder);
         make_pem(&folder.join(PEM));
         // A process of its own: this one must never load the module.
         let status = place
@@ -199,11 +207,11 @@ impl Story {
 
     /// The same folder once more, elsewhere.
     fn copy(&self, folder: &Path) -> Self {
-        let place = Place::prepare(self.place.kind, folder);
+        let place = prepare(self.place.kind, folder);
         copy_folder(&self.place.folder, folder);
         Self {
             // The configuration names the folder it is for.
-            place: Place::prepare(place.kind, folder),
+            place: prepare(place.kind, folder),
             model: self.model.clone(),
             under_way: self.under_way.clone(),
             answered: self.answered.clone(),
@@ -335,12 +343,21 @@ impl Story {
     }
 }
 
+/// SoftHSM acts as having SM2, so that its keys die and come back with the others.
+fn prepare(kind: Kind, folder: &Path) -> Place {
+    match kind {
+        Kind::Embedded => Place::prepare(kind, folder),
+        Kind::SoftHsm => Place::prepare_with_sm2(folder),
+    }
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
         let at: PathBuf = to.join(entry.path().strip_prefix(from).unwrap());
         if entry.file_type().is_dir() {
             std::fs::create_dir_all(&at).unwrap();
-        } else {
+        } else if entry.file_type().is_file() {
+            // Else it is the shim's socket.
             std::fs::copy(entry.path(), &at).unwrap();
         }
     }

@@ -46,8 +46,8 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Every kind of change once.
-pub fn script(life: u64) -> Vec<Act> {
+/// Every kind of change once; of SM2 keys too where the token has them.
+pub fn script(life: u64, has_sm2: bool) -> Vec<Act> {
     let name = |part: &str| format!("k{life}-{part}");
     let signing = name("signing");
     let state = |version, to: &str| Act::SetState(signing.clone(), version, to.to_owned());
@@ -70,6 +70,16 @@ pub fn script(life: u64) -> Vec<Act> {
         Act::BackUp(name("copy")),
         Act::Reseal,
     ];
+    if has_sm2 {
+        let sm2 = name("sm2");
+        acts.extend([
+            Act::Create(Sort::Sm2, sm2.clone()),
+            Act::Rotate(sm2.clone(), 2),
+            Act::SetState(sm2.clone(), 1, State::Disabled.to_string()),
+            Act::Destroy(sm2.clone(), 1),
+            Act::End(sm2, 1),
+        ]);
+    }
     // The first two lives lay the ground: there are to be records that the second token lacks.
     if life > 1 {
         acts.push(Act::Enroll);
@@ -81,10 +91,16 @@ pub fn script(life: u64) -> Vec<Act> {
 
 /// A change at random. What takes long is asked for less often, so that no kind has most of the
 /// time, and so of the kills.
-pub fn next(life: u64, number: u64, headers: &[Header], random: &mut Random) -> Act {
+pub fn next(
+    (life, number): (u64, u64),
+    has_sm2: bool,
+    headers: &[Header],
+    random: &mut Random,
+) -> Act {
     let name = |part: &str| format!("k{life}-{number}{part}");
     match random.below(36) {
         0..4 => Act::Create(Sort::Sealed, name("")),
+        4 if has_sm2 && number % 2 == 1 => Act::Create(Sort::Sm2, name("")),
         4 => Act::Create(Sort::Signing, name("")),
         5 => Act::Create(Sort::Wrapped, name("")),
         6..8 => Act::Create(Sort::Protecting, name("")),

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use pintle::audit::{Journal, JournalOptions, Record, verify_file};
-use pintle::domain::rsa;
-use pintle::hsm::{RsaHash, Token};
+use pintle::domain::{rsa, sm2};
+use pintle::hsm::{RsaHash, Token, TokenConfig};
 use pintle::keys::act::Act as Asked;
-use pintle::keys::attributes::{Environment, Residence, State, Usage};
+use pintle::keys::attributes::{Algorithm, Environment, Residence, State, Usage};
 use pintle::keys::backup;
 use pintle::keys::catalogue::{Catalogue, CatalogueOptions};
 use pintle::keys::enrol;
@@ -61,6 +61,8 @@ pub fn run(place: &Place, plan: &str) {
     });
 }
 
+type AnyError = Box<dyn std::error::Error>;
+
 struct Worker<'a> {
     place: &'a Place,
     token: Token,
@@ -72,7 +74,7 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     async fn start(place: &'a Place) -> Self {
-        let token = Token::open(&place.config()).unwrap();
+        let token = Token::open(&config(place)).unwrap();
         let is_configured = place.folder.join(CONFIGURED).exists();
         let second = is_configured.then(|| open_second(place));
         let catalogue = open(place, &token, second.as_slice());
@@ -139,7 +141,7 @@ impl<'a> Worker<'a> {
         headers
     }
 
-    /// Opens the key as a call does; an RSA key in the token signs.
+    /// Opens the key as a call does; a signing key in the token signs.
     async fn prove(&self, header: &Header) {
         let scope = CallerScope::new("default", ["*"]).unwrap();
         let key = NamedKey::parse(header.name.as_str(), header.version).unwrap();
@@ -150,19 +152,36 @@ impl<'a> Worker<'a> {
         let signs = header.usage == Usage::Signature && header.state != State::Destroyed;
         if let (true, Some(object), Some(public)) = (signs, header.token_object, &header.public_key)
         {
-            let message = header.name.as_str().as_bytes().to_vec();
-            let hash = RsaHash::Sha256;
-            let signed = self.token.sign_rsa(soon(), object, hash, message.clone());
-            let public = rsa::PublicKey::from_spki(public).unwrap();
-            let verified = match signed.await {
-                Err(error) => Err(error.to_string()),
-                Ok(signature) => rsa::verify(&public, rsa::Hash::Sha256, &message, &signature)
-                    .map_err(|error| error.to_string()),
+            let signed = if header.algorithm == Algorithm::Sm2 {
+                self.signs_by_sm2(object, public).await
+            } else {
+                self.signs_by_rsa(object, public).await
             };
-            if let Err(error) = verified {
+            if let Err(error) = signed {
                 wrong(&format!("{} does not sign: {error}", header.name));
             }
         }
+    }
+
+    async fn signs_by_rsa(&self, object: [u8; 16], public: &[u8]) -> Result<(), AnyError> {
+        let hash = RsaHash::Sha256;
+        let signed = self.token.sign_rsa(soon(), object, hash, MESSAGE.to_vec());
+        let public = rsa::PublicKey::from_spki(public)?;
+        rsa::verify(&public, rsa::Hash::Sha256, MESSAGE, &signed.await?)?;
+        Ok(())
+    }
+
+    async fn signs_by_sm2(&self, object: [u8; 16], public: &[u8]) -> Result<(), AnyError> {
+        let public = sm2::PublicKey::from_spki(public)?;
+        let e = sm2::digest(&public, sm2::ID_DEFAULT, MESSAGE);
+        let signed = self.token.sign_sm2(soon(), object, e).await?;
+        sm2::verify_digest(&public, &e, &sm2::Signature::from_raw(&signed)?)?;
+        Ok(())
+    }
+
+    /// Whether the token keeps SM2 keys.
+    fn has_sm2(&self) -> bool {
+        self.place.kind == Kind::SoftHsm
     }
 
     /// Once a token is enrolled, it alone opens everything that can leave the other.
@@ -218,14 +237,14 @@ impl<'a> Worker<'a> {
         match plan {
             Plan::Look { .. } => {}
             Plan::Script { life } => {
-                for (number, act) in (0..).zip(plan::script(life)) {
+                for (number, act) in (0..).zip(plan::script(life, self.has_sm2())) {
                     self.acknowledge(life, number, act, &mut headers).await;
                 }
             }
             Plan::Mix { life, seed, acts } => {
                 let mut random = Random::new(seed);
                 for number in 0..acts {
-                    let act = plan::next(life, number, &headers, &mut random);
+                    let act = plan::next((life, number), self.has_sm2(), &headers, &mut random);
                     self.acknowledge(life, number, act, &mut headers).await;
                 }
             }
@@ -285,7 +304,7 @@ impl<'a> Worker<'a> {
                 return Ok(None);
             }
             Act::Reseal => {
-                let config = self.place.config();
+                let config = config(self.place);
                 rotation::rotate_seal(catalogue, &config, &|_| ()).await?;
                 rotation::destroy_old_seals(catalogue, &config).await?;
                 return Ok(None);
@@ -387,6 +406,14 @@ fn open(place: &Place, token: &Token, others: &[Token]) -> Catalogue {
     Catalogue::open_among(store, tokens, options, &|_| ()).unwrap()
 }
 
+/// How the token is opened that dies.
+fn config(place: &Place) -> TokenConfig {
+    match place.kind {
+        Kind::Embedded => place.config(),
+        Kind::SoftHsm => place.config_with_sm2(),
+    }
+}
+
 /// A token of the other kind, in the same folder.
 fn second(place: &Place) -> Place {
     Place {
@@ -441,12 +468,22 @@ fn entry(sort: Sort, name: &str) -> String {
              algorithm = \"AES-256\"\nmac = { scheme = \"CMAC_AES\", length = 8 }\n\
              key_block = { side = \"terminal\" }"
         }
+        Sort::Sm2 => {
+            "usage = \"signature\"\nmode = \"sign\"\nalgorithm = \"SM2\"\n\
+             signature = { scheme = \"SM2\" }\nresidence = \"TOKEN\""
+        }
     };
     format!("[[key]]\nname = \"{name}\"\n{what}\n")
 }
 
 /// How keys that are not master keys are labelled in the token.
-const OBJECTS: [&str; 3] = ["pintle-rsa", "pintle-transport", "pintle-secret"];
+const OBJECTS: [&str; 4] = [
+    "pintle-rsa",
+    "pintle-sm2",
+    "pintle-transport",
+    "pintle-secret",
+];
+const MESSAGE: &[u8] = b"what a key signs in each life";
 const CALLER: &str = "spiffe://example.test/kill-loop";
 /// Says that the second token is in the configuration.
 const CONFIGURED: &str = "second-token-configured";
