@@ -3,6 +3,7 @@
 //!
 //! Unknown fields are refused. Key values are looked at in `keys::import` alone.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -58,6 +59,9 @@ pub(in crate::keys) struct KeyEntry {
     pub(in crate::keys) public_key: Option<PathBuf>,
     /// Import files only: the partner's check value in hex.
     pub(in crate::keys) check_value: Option<String>,
+    /// Import files only: name and text of each.
+    #[serde(default)]
+    pub(in crate::keys) labels: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

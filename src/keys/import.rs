@@ -5,6 +5,7 @@
 //! Symmetric values are for test environments only. All or nothing: every fault of every entry is
 //! found first, and what the token took is destroyed again if the store then refuses.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -17,14 +18,15 @@ use crate::keys::attributes::{Algorithm, Environment, Origin, Residence};
 use crate::keys::catalogue::Catalogue;
 use crate::keys::entry::{Fault, Faults, KeyEntry};
 use crate::keys::error::Error;
+use crate::keys::exchange::ExchangeError;
 use crate::keys::key_ref::KeyName;
 use crate::keys::ledger::{self, Entry};
-use crate::keys::lifecycle::refuse_process_kek;
+use crate::keys::lifecycle::{Extras, refuse_process_kek};
 use crate::keys::make::{Birth, Given, Made, Maker, deadline};
 use crate::keys::material;
 use crate::keys::partner;
 use crate::keys::provision::lock;
-use crate::keys::record::Header;
+use crate::keys::record::{Header, Labels};
 use crate::keys::spec::KeySpec;
 use crate::keys::template::{parse_toml, read_text, refuse_repeats};
 use crate::secret::Secret;
@@ -49,12 +51,16 @@ pub async fn import_file(
         let mut faults = Faults::of(number, &entry.name, &mut found);
         let spec = entry.spec(&mut faults);
         let given = spec.and_then(|spec| {
+            let labels = labels(entry, &mut faults);
             let given = given(&spec, entry, environment, path, &mut faults)?;
             Some(Wanted {
                 entry: number,
                 spec,
                 given,
-                birth: Birth::default(),
+                birth: Birth {
+                    labels: labels?,
+                    ..Birth::default()
+                },
             })
         });
         wanted.extend(given);
@@ -138,6 +144,17 @@ struct Wanted {
     spec: KeySpec,
     given: Given,
     birth: Birth,
+}
+
+/// The labels of an entry; none where they are not right.
+fn labels(entry: &KeyEntry, faults: &mut Faults<'_>) -> Option<Labels> {
+    let named = |(name, text): (&String, &String)| Some((KeyName::parse(name).ok()?, text.clone()));
+    let labels: Option<BTreeMap<_, _>> = entry.labels.iter().map(named).collect();
+    let labels = labels.and_then(|labels| Labels::new(labels).ok());
+    if labels.is_none() {
+        faults.add("labels", "too many, too long, or a name that is none");
+    }
+    labels
 }
 
 /// The value of an entry, checked; none, with the reasons in `faults`, where it is not right.
@@ -349,13 +366,20 @@ async fn commit(
         refuse_process_kek(catalogue, spec)?;
         let mut faults = Faults::of(*entry, name, &mut found);
         if let Given::Public(key) = given {
-            match partner::next(catalogue, tenant, spec, key, None).await {
+            let extras = Extras {
+                labels: std::mem::take(&mut birth.labels),
+                ..Extras::default()
+            };
+            match partner::next(catalogue, tenant, spec, key, extras).await {
                 Ok(next) => *birth = next,
                 Err(Error::KeyExists { fields, .. }) if fields == ["public_key"] => {
                     faults.add("public_key", "is there already");
                 }
                 Err(Error::KeyExists { .. }) => {
                     faults.add("name", "exists already, with other attributes");
+                }
+                Err(Error::Exchange(ExchangeError::Spec { field, why })) => {
+                    faults.add(field, why);
                 }
                 Err(error) => return Err(error),
             }

@@ -6,9 +6,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use der::{Decode, DecodePem, Encode};
-use x509_cert::Certificate;
 
+use crate::domain::certificate::Certificate;
+use crate::domain::sensitive_field::EncryptionScheme;
 use crate::domain::{rsa, sm2};
 use crate::keys::act::Act;
 use crate::keys::attributes::{Algorithm, Residence, State};
@@ -20,7 +20,7 @@ use crate::keys::key_ref::KeyName;
 use crate::keys::lifecycle::{Extras, check_expiry, commit, versions};
 use crate::keys::make::{Birth, Given, Maker};
 use crate::keys::provision::lock;
-use crate::keys::record::Header;
+use crate::keys::record::{Header, Labels};
 use crate::keys::spec::KeySpec;
 use crate::limits;
 
@@ -32,6 +32,17 @@ pub struct PartnersKey {
     /// When the certificate ends that it came in, seconds since 1970: the end of its crypto-period,
     /// unless another is given.
     pub ends: Option<u64>,
+    /// The number of that certificate.
+    pub serial: Option<Serial>,
+}
+
+/// A certificate's serial number, as partners write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serial {
+    /// WeChat Pay, upper case.
+    pub hex: String,
+    /// UnionPay.
+    pub decimal: String,
 }
 
 impl PartnersKey {
@@ -54,7 +65,7 @@ pub fn read(algorithm: Algorithm, given: &[u8]) -> Option<PartnersKey> {
         return None;
     }
     let key = match Certificate::from_der(given) {
-        Ok(certificate) => of_certificate(&certificate)?,
+        Ok(certificate) => of_certificate(&certificate),
         Err(_) => match std::str::from_utf8(given) {
             Ok(text) => of_text(text)?,
             Err(_) => bare(given.to_vec()),
@@ -64,7 +75,11 @@ pub fn read(algorithm: Algorithm, given: &[u8]) -> Option<PartnersKey> {
 }
 
 const fn bare(info: Vec<u8>) -> PartnersKey {
-    PartnersKey { info, ends: None }
+    PartnersKey {
+        info,
+        ends: None,
+        serial: None,
+    }
 }
 
 fn of_text(text: &str) -> Option<PartnersKey> {
@@ -73,7 +88,8 @@ fn of_text(text: &str) -> Option<PartnersKey> {
         // Of a chain the first, which is the leaf.
         const END: &str = "-----END CERTIFICATE-----";
         let end = text.find(END)? + END.len();
-        return of_certificate(&Certificate::from_pem(text.get(..end)?).ok()?);
+        let leaf = Certificate::read_all(text.get(..end)?.as_bytes()).ok()?;
+        return leaf.first().map(of_certificate);
     }
     if text.starts_with("-----BEGIN PUBLIC KEY-----") {
         let (label, der) = der::pem::decode_vec(text.as_bytes()).ok()?;
@@ -83,13 +99,15 @@ fn of_text(text: &str) -> Option<PartnersKey> {
     STANDARD.decode(base64).ok().map(bare)
 }
 
-fn of_certificate(certificate: &Certificate) -> Option<PartnersKey> {
-    let certificate = certificate.tbs_certificate();
-    let ends = certificate.validity().not_after.to_unix_duration();
-    Some(PartnersKey {
-        info: certificate.subject_public_key_info().to_der().ok()?,
-        ends: Some(ends.as_secs()),
-    })
+fn of_certificate(certificate: &Certificate) -> PartnersKey {
+    PartnersKey {
+        info: certificate.subject_public_key_info().to_vec(),
+        ends: Some(certificate.not_after()),
+        serial: Some(Serial {
+            hex: certificate.serial_hex(),
+            decimal: certificate.serial_decimal(),
+        }),
+    }
 }
 
 fn is_of(algorithm: Algorithm, info: &[u8]) -> bool {
@@ -135,10 +153,7 @@ pub async fn import(
         return Err(refused("public_key", ENDED));
     }
     let _lock = lock(catalogue).await?;
-    let birth = Birth {
-        labels: extras.labels,
-        ..next(catalogue, tenant, &spec, &key, extras.expiry).await?
-    };
+    let birth = next(catalogue, tenant, &spec, &key, extras).await?;
     let maker = Maker {
         catalogue,
         tenant,
@@ -154,13 +169,15 @@ pub(in crate::keys) async fn next(
     tenant: &KeyName,
     spec: &KeySpec,
     key: &PartnersKey,
-    expiry: Option<u64>,
+    extras: Extras,
 ) -> Result<Birth, Error> {
-    let expiry = expiry.or(key.ends);
+    let expiry = extras.expiry.or(key.ends);
+    let labels = labelled(extras.labels, spec, key)?;
     let versions = versions(catalogue, tenant, &spec.name).await?;
     let Some(newest) = versions.first() else {
         return Ok(Birth {
             expiry,
+            labels,
             ..Birth::default()
         });
     };
@@ -187,7 +204,29 @@ pub(in crate::keys) async fn next(
         version: newest.version + 1,
         state: State::Pending,
         expiry,
+        labels,
         ..Birth::default()
+    })
+}
+
+/// What goes beside encrypted fields is the number of the certificate that the key came in, unless a label
+/// says otherwise.
+fn labelled(labels: Labels, spec: &KeySpec, key: &PartnersKey) -> Result<Labels, Error> {
+    let (Some(scheme), Some(serial)) = (spec.policy.encryption, &key.serial) else {
+        return Ok(labels);
+    };
+    let text = match scheme {
+        EncryptionScheme::RsaOaepSha1 | EncryptionScheme::Sm2 => &serial.hex,
+        EncryptionScheme::RsaPkcs1 => &serial.decimal,
+    };
+    let name = KeyName::parse(Labels::SERIAL).map_err(|_| too_many())?;
+    labels.or(name, text.clone()).map_err(|_| too_many())
+}
+
+fn too_many() -> Error {
+    Error::Exchange(ExchangeError::Spec {
+        field: "labels",
+        why: "no room for the label serial",
     })
 }
 

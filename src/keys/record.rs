@@ -208,11 +208,14 @@ impl From<&CheckValue> for KeyCheckValue {
 }
 
 /// Notes of a key's owners: names of the key grammar with a line of text each, in the order of the
-/// names. They say nothing to the service.
+/// names. They say nothing to the service, but for [`Labels::SERIAL`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(BTreeMap<KeyName, String>);
 
 impl Labels {
+    /// What a partner calls its key, which goes beside what is encrypted to it.
+    pub const SERIAL: &str = "serial";
+
     /// Takes labels within bounds: [`limits::LABELS_MAX`] of them, each text printable and at most
     /// [`limits::LABEL_BYTES_MAX`] bytes.
     ///
@@ -227,6 +230,16 @@ impl Labels {
         } else {
             Err(HeaderError)
         }
+    }
+
+    /// The same, and this one where there is none of its name.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn or(self, name: KeyName, text: String) -> Result<Self, HeaderError> {
+        let Self(mut labels) = self;
+        labels.entry(name).or_insert(text);
+        Self::new(labels)
     }
 
     /// Name and text of each.

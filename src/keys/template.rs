@@ -47,6 +47,9 @@ impl Template {
                     "a template holds no key values: use `pintle keys import`",
                 );
             }
+            if !entry.labels.is_empty() {
+                faults.add("labels", "a template gives none: use `pintle keys import`");
+            }
             keys.extend(entry.spec(&mut faults));
         }
         refuse_repeats(&file.key, &mut found);

@@ -165,6 +165,102 @@ pub fn what_is_no_partners_key_is_told_and_nothing_is_written(place: &Place) {
     assert_eq!(desk.file().query_row(sql, [], rows).unwrap(), 0);
 }
 
+/// A key that fields are encrypted to, with what its entry gives besides.
+fn fields(name: &str, scheme: &str, given: &str) -> String {
+    let weak = scheme == "RSA_PKCS1";
+    format!(
+        "[[key]]\nname = \"{name}\"\nusage = \"data_encryption_asymmetric\"\nmode = \"encrypt\"\n\
+         algorithm = \"RSA-2048\"\nweak = {weak}\nencryption = {{ scheme = \"{scheme}\" }}\n{given}\n"
+    )
+}
+
+pub fn a_key_that_fields_are_encrypted_to_is_called_by_its_certificates_number(place: &Place) {
+    let desk = Desk::set_up(place);
+    forms(place, "theirs");
+    let path = |form: &str| place.folder.join(format!("theirs.{form}"));
+    let (key, numbered) = (path("key"), path("numbered"));
+    let request = [
+        "req",
+        "-x509",
+        "-subj",
+        "/CN=Tenpay",
+        "-set_serial",
+        "1234567890123",
+    ];
+    let files = [
+        "-key",
+        key.to_str().unwrap(),
+        "-out",
+        numbered.to_str().unwrap(),
+    ];
+    openssl(&[&request[..], &files].concat());
+    let (certificate, bare) = (
+        "public_key = \"theirs.numbered\"",
+        "public_key = \"theirs.pem\"",
+    );
+    let labelled = |given: &str, labels: &str| format!("{given}\nlabels = {{ {labels} }}");
+    let entries = [
+        fields("wechat", "RSA_OAEP_SHA1", certificate),
+        fields("unionpay", "RSA_PKCS1", certificate),
+        fields(
+            "said",
+            "RSA_OAEP_SHA1",
+            &labelled(certificate, "serial = \"A0\""),
+        ),
+        fields(
+            "id",
+            "RSA_OAEP_SHA1",
+            &labelled(bare, "serial = \"PUB_KEY_ID_01\", bank = \"x\""),
+        ),
+        fields("unsaid", "RSA_OAEP_SHA1", bare),
+        entry("verifies", certificate),
+    ];
+    let headers = import(&desk, &desk.catalogue, place, &file(&entries)).unwrap();
+    let labels: Vec<String> = headers
+        .iter()
+        .map(|header| {
+            let each = header.labels.iter();
+            let each: Vec<_> = each.map(|(name, text)| format!("{name}={text}")).collect();
+            each.join(",")
+        })
+        .collect();
+    let by_number = ["serial=011F71FB04CB", "serial=1234567890123"];
+    let by_label = ["serial=A0", "bank=x,serial=PUB_KEY_ID_01", "", ""];
+    assert_eq!(labels, [&by_number[..], &by_label].concat());
+
+    let sixteen: Vec<_> = (0..16).map(|label| format!("l{label} = \"\"")).collect();
+    let sixteen = sixteen.join(", ");
+    let entries = [
+        // With the certificate's number it would be one too many.
+        fields("full", "RSA_OAEP_SHA1", &labelled(certificate, &sixteen)),
+        fields(
+            "many",
+            "RSA_OAEP_SHA1",
+            &labelled(bare, &format!("{sixteen}, more = \"\"")),
+        ),
+        fields("named", "RSA_OAEP_SHA1", &labelled(bare, "Serial = \"A0\"")),
+        fields(
+            "control",
+            "RSA_OAEP_SHA1",
+            &labelled(bare, "serial = \"a\\nb\""),
+        ),
+    ];
+    let error = refusal(import(&desk, &desk.catalogue, place, &file(&entries)));
+    let Error::FileRefused { faults, .. } = &error else {
+        panic!("{error}")
+    };
+    let told: Vec<_> = faults
+        .iter()
+        .map(|fault| (fault.entry, fault.field))
+        .collect();
+    assert_eq!(
+        told,
+        [(1, "labels"), (2, "labels"), (3, "labels"), (4, "labels")]
+    );
+    let room = fields("room", "RSA_OAEP_SHA1", &labelled(bare, &sixteen));
+    import(&desk, &desk.catalogue, place, &file(&[room])).unwrap();
+}
+
 /// With the store's file and even the root's key: the seal is over the public key too.
 pub fn nobody_puts_a_key_of_his_own_in_a_partners_place(place: &Place) {
     let desk = Desk::set_up(place);

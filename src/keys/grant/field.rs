@@ -7,6 +7,7 @@ use crate::domain::sm2;
 use crate::keys::grant::{DecryptFields, EncryptFields, Grant};
 use crate::keys::material::Material;
 use crate::keys::open_key::{OpenKey, PublicKey};
+use crate::keys::record::Labels;
 use crate::keys::resident::Resident;
 use crate::secret::Locked;
 
@@ -69,7 +70,9 @@ impl Grant<EncryptFields> {
     /// key's label `serial`; empty where it has none.
     pub fn serial(&self) -> &str {
         let labels = &self.key.header().labels;
-        let own = labels.iter().find(|(name, _)| name.as_str() == SERIAL);
+        let own = labels
+            .iter()
+            .find(|(name, _)| name.as_str() == Labels::SERIAL);
         own.map(|(_, text)| text).unwrap_or_default()
     }
 }
@@ -88,5 +91,3 @@ impl Grant<DecryptFields> {
         self.part.scheme
     }
 }
-
-const SERIAL: &str = "serial";

@@ -341,6 +341,8 @@ fn a_name_stands_in_a_file_once() {
 fn a_template_holds_no_values() {
     assert_eq!(faults(&format!("{TPK}value = \"00\"\n")), ["value"]);
     assert_eq!(faults(&format!("{RSA}pkcs8 = \"a.pem\"\n")), ["value"]);
+    let labelled = format!("{TPK}labels = {{ serial = \"A0\" }}\n");
+    assert_eq!(faults(&labelled), ["labels"]);
 }
 
 #[test]
