@@ -122,6 +122,7 @@ scenarios! {
     partner::a_partners_public_key_comes_in_as_partners_give_it_and_the_next_one_is_pending,
     partner::what_is_no_partners_key_is_told_and_nothing_is_written,
     partner::a_key_that_fields_are_encrypted_to_is_called_by_its_certificates_number,
+    partner::labels_of_a_file_are_few_short_and_have_names,
     partner::nobody_puts_a_key_of_his_own_in_a_partners_place,
     partner::a_moment_that_nobody_wrote_down_can_be_taken_back_and_is_written_down_with_it,
     partner::of_two_moments_that_came_the_newer_version_is_written_down_as_active,

@@ -174,89 +174,76 @@ fn fields(name: &str, scheme: &str, given: &str) -> String {
     )
 }
 
-pub fn a_key_that_fields_are_encrypted_to_is_called_by_its_certificates_number(place: &Place) {
-    let desk = Desk::set_up(place);
+/// A certificate of this number for the key of `theirs.key`, and that key's public half, as entries give them.
+fn numbered(place: &Place) -> [&'static str; 2] {
     forms(place, "theirs");
     let path = |form: &str| place.folder.join(format!("theirs.{form}"));
-    let (key, numbered) = (path("key"), path("numbered"));
-    let request = [
+    let (key, certificate) = (path("key"), path("numbered"));
+    openssl(&[
         "req",
         "-x509",
         "-subj",
         "/CN=Tenpay",
         "-set_serial",
         "1234567890123",
-    ];
-    let files = [
         "-key",
         key.to_str().unwrap(),
         "-out",
-        numbered.to_str().unwrap(),
-    ];
-    openssl(&[&request[..], &files].concat());
-    let (certificate, bare) = (
+        certificate.to_str().unwrap(),
+    ]);
+    [
         "public_key = \"theirs.numbered\"",
         "public_key = \"theirs.pem\"",
-    );
-    let labelled = |given: &str, labels: &str| format!("{given}\nlabels = {{ {labels} }}");
+    ]
+}
+
+fn labelled(given: &str, labels: &str) -> String {
+    format!("{given}\nlabels = {{ {labels} }}")
+}
+
+pub fn a_key_that_fields_are_encrypted_to_is_called_by_its_certificates_number(place: &Place) {
+    let desk = Desk::set_up(place);
+    let [certificate, bare] = numbered(place);
+    let said = labelled(certificate, "serial = \"A0\"");
+    let id = labelled(bare, "serial = \"PUB_KEY_ID_01\", bank = \"x\"");
     let entries = [
         fields("wechat", "RSA_OAEP_SHA1", certificate),
         fields("unionpay", "RSA_PKCS1", certificate),
-        fields(
-            "said",
-            "RSA_OAEP_SHA1",
-            &labelled(certificate, "serial = \"A0\""),
-        ),
-        fields(
-            "id",
-            "RSA_OAEP_SHA1",
-            &labelled(bare, "serial = \"PUB_KEY_ID_01\", bank = \"x\""),
-        ),
+        fields("said", "RSA_OAEP_SHA1", &said),
+        fields("id", "RSA_OAEP_SHA1", &id),
         fields("unsaid", "RSA_OAEP_SHA1", bare),
         entry("verifies", certificate),
     ];
     let headers = import(&desk, &desk.catalogue, place, &file(&entries)).unwrap();
-    let labels: Vec<String> = headers
-        .iter()
-        .map(|header| {
-            let each = header.labels.iter();
-            let each: Vec<_> = each.map(|(name, text)| format!("{name}={text}")).collect();
-            each.join(",")
-        })
-        .collect();
+    let labels = headers.iter().map(|header| {
+        let each = header.labels.iter();
+        let each: Vec<_> = each.map(|(name, text)| format!("{name}={text}")).collect();
+        each.join(",")
+    });
     let by_number = ["serial=011F71FB04CB", "serial=1234567890123"];
     let by_label = ["serial=A0", "bank=x,serial=PUB_KEY_ID_01", "", ""];
-    assert_eq!(labels, [&by_number[..], &by_label].concat());
+    assert!(labels.eq(by_number.into_iter().chain(by_label)));
+}
 
+pub fn labels_of_a_file_are_few_short_and_have_names(place: &Place) {
+    let desk = Desk::set_up(place);
+    let [certificate, bare] = numbered(place);
     let sixteen: Vec<_> = (0..16).map(|label| format!("l{label} = \"\"")).collect();
     let sixteen = sixteen.join(", ");
-    let entries = [
+    let given = [
         // With the certificate's number it would be one too many.
-        fields("full", "RSA_OAEP_SHA1", &labelled(certificate, &sixteen)),
-        fields(
-            "many",
-            "RSA_OAEP_SHA1",
-            &labelled(bare, &format!("{sixteen}, more = \"\"")),
-        ),
-        fields("named", "RSA_OAEP_SHA1", &labelled(bare, "Serial = \"A0\"")),
-        fields(
-            "control",
-            "RSA_OAEP_SHA1",
-            &labelled(bare, "serial = \"a\\nb\""),
-        ),
+        labelled(certificate, &sixteen),
+        labelled(bare, &format!("{sixteen}, more = \"\"")),
+        labelled(bare, "Serial = \"A0\""),
+        labelled(bare, "serial = \"a\\nb\""),
     ];
+    let entries = [0, 1, 2, 3].map(|at| fields(&format!("k{at}"), "RSA_OAEP_SHA1", &given[at]));
     let error = refusal(import(&desk, &desk.catalogue, place, &file(&entries)));
     let Error::FileRefused { faults, .. } = &error else {
         panic!("{error}")
     };
-    let told: Vec<_> = faults
-        .iter()
-        .map(|fault| (fault.entry, fault.field))
-        .collect();
-    assert_eq!(
-        told,
-        [(1, "labels"), (2, "labels"), (3, "labels"), (4, "labels")]
-    );
+    let told = faults.iter().map(|fault| (fault.entry, fault.field));
+    assert!(told.eq((1..=4).map(|at| (at, "labels"))), "{error}");
     let room = fields("room", "RSA_OAEP_SHA1", &labelled(bare, &sixteen));
     import(&desk, &desk.catalogue, place, &file(&[room])).unwrap();
 }
