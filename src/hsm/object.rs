@@ -56,6 +56,23 @@ pub(in crate::hsm) fn flag(
     Ok(read.first().and_then(as_flag))
 }
 
+/// An attribute by its name, and what it must read.
+pub(in crate::hsm) type Wanted = (&'static str, AttributeType, bool);
+
+/// Refuses a key of which one of these reads otherwise, or not at all: [`Error::KeyUnsafe`].
+pub(in crate::hsm) fn require(
+    session: &Session,
+    key: ObjectHandle,
+    wanted: &[Wanted],
+) -> Result<(), Error> {
+    for (name, attribute, wanted) in wanted {
+        if flag(session, key, *attribute)? != Some(*wanted) {
+            return Err(Error::KeyUnsafe(name));
+        }
+    }
+    Ok(())
+}
+
 /// Every key that the token keeps.
 pub(in crate::hsm) fn report(session: &Session) -> Result<Vec<ObjectReport>, Error> {
     let mut reports = Vec::new();

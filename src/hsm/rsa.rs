@@ -158,7 +158,7 @@ fn private_template(object_id: [u8; 16]) -> Vec<Attribute> {
 
 /// What a key that came out of generation or unwrapping must read. Keys brought in were not always
 /// sensitive, so CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE say where a key was born.
-const WANTED: [(&str, AttributeType, bool); 8] = [
+const WANTED: [object::Wanted; 8] = [
     ("CKA_PRIVATE", AttributeType::Private, true),
     ("CKA_SENSITIVE", AttributeType::Sensitive, true),
     ("CKA_EXTRACTABLE", AttributeType::Extractable, false),
@@ -190,11 +190,7 @@ fn admit(
 
 /// Checks that a key is what its template says, and reads its public half.
 pub(in crate::hsm) fn inspect(session: &Session, key: ObjectHandle) -> Result<RsaPublic, Error> {
-    for (name, attribute, wanted) in WANTED {
-        if object::flag(session, key, attribute)? != Some(wanted) {
-            return Err(Error::KeyUnsafe(name));
-        }
-    }
+    object::require(session, key, &WANTED)?;
     public_of(session, key)
 }
 

@@ -339,7 +339,7 @@ fn inspect(
     key: ObjectHandle,
 ) -> Result<(), Error> {
     let ecb = usage == SecretUse::Ecb;
-    for (name, attribute, wanted) in [
+    let wanted = [
         ("CKA_PRIVATE", AttributeType::Private, true),
         ("CKA_SENSITIVE", AttributeType::Sensitive, true),
         ("CKA_EXTRACTABLE", AttributeType::Extractable, false),
@@ -352,11 +352,8 @@ fn inspect(
         ("CKA_WRAP", AttributeType::Wrap, false),
         ("CKA_UNWRAP", AttributeType::Unwrap, false),
         ("CKA_DERIVE", AttributeType::Derive, false),
-    ] {
-        if object::flag(worker.session(), key, attribute)? != Some(wanted) {
-            return Err(Error::KeyUnsafe(name));
-        }
-    }
+    ];
+    object::require(worker.session(), key, &wanted)?;
     let calls = &worker.loaded().calls;
     let allowed = calls.allowed_mechanisms(worker.session(), key)?;
     if allowed != [usage.mechanism(kind).raw()] {

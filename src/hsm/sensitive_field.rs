@@ -144,11 +144,7 @@ fn admit(
 
 fn inspect(worker: &WorkerSession, key: ObjectHandle) -> Result<RsaPublic, Error> {
     let session = worker.session();
-    for (name, attribute, wanted) in WANTED {
-        if object::flag(session, key, attribute)? != Some(wanted) {
-            return Err(Error::KeyUnsafe(name));
-        }
-    }
+    object::require(session, key, &WANTED)?;
     let allowed = worker.loaded().calls.allowed_mechanisms(session, key)?;
     if !is_bound(&allowed) {
         return Err(Error::KeyUnsafe("CKA_ALLOWED_MECHANISMS"));
@@ -171,7 +167,7 @@ pub(in crate::hsm) const OAEP: transport::Oaep = transport::Oaep {
     ours: &OAEP_SHA1_MGF1SHA1,
 };
 
-const WANTED: [(&str, AttributeType, bool); 8] = [
+const WANTED: [object::Wanted; 8] = [
     ("CKA_PRIVATE", AttributeType::Private, true),
     ("CKA_SENSITIVE", AttributeType::Sensitive, true),
     ("CKA_EXTRACTABLE", AttributeType::Extractable, false),

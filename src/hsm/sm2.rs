@@ -128,11 +128,7 @@ fn sign_with(
 /// Checks that a new key is what its template says.
 fn inspect(worker: &WorkerSession, key: ObjectHandle, sign: u64) -> Result<(), Error> {
     let session = worker.session();
-    for (name, attribute, wanted) in WANTED {
-        if object::flag(session, key, attribute)? != Some(wanted) {
-            return Err(Error::KeyUnsafe(name));
-        }
-    }
+    object::require(session, key, &WANTED)?;
     let allowed = worker.loaded().calls.allowed_mechanisms(session, key)?;
     if allowed != [sign] {
         return Err(Error::KeyUnsafe("CKA_ALLOWED_MECHANISMS"));
@@ -205,7 +201,7 @@ fn private_template(numbers: &Numbers, object_id: [u8; 16]) -> Vec<Attribute> {
 }
 
 /// What it must read; born in the token, it was never anything else.
-const WANTED: [(&str, AttributeType, bool); 11] = [
+const WANTED: [object::Wanted; 11] = [
     ("CKA_PRIVATE", AttributeType::Private, true),
     ("CKA_SENSITIVE", AttributeType::Sensitive, true),
     ("CKA_ALWAYS_SENSITIVE", AttributeType::AlwaysSensitive, true),

@@ -100,11 +100,7 @@ fn generate(worker: &WorkerSession, object_id: [u8; 16], bits: u32) -> Result<Rs
 /// Checks a new key and opens something with it: that OAEP is listed says nothing of its hash.
 fn admit(worker: &WorkerSession, key: ObjectHandle) -> Result<RsaPublic, Error> {
     let session = worker.session();
-    for (name, attribute, wanted) in WANTED {
-        if object::flag(session, key, attribute)? != Some(wanted) {
-            return Err(Error::KeyUnsafe(name));
-        }
-    }
+    object::require(session, key, &WANTED)?;
     let allowed = worker.loaded().calls.allowed_mechanisms(session, key)?;
     if allowed != [Allowed::RsaOaep.raw()] {
         return Err(Error::KeyUnsafe("CKA_ALLOWED_MECHANISMS"));
@@ -215,7 +211,7 @@ fn template(object_id: [u8; 16]) -> Vec<Attribute> {
 }
 
 /// What it must read; born in the token, it was never anything else.
-const WANTED: [(&str, AttributeType, bool); 11] = [
+const WANTED: [object::Wanted; 11] = [
     ("CKA_PRIVATE", AttributeType::Private, true),
     ("CKA_SENSITIVE", AttributeType::Sensitive, true),
     ("CKA_ALWAYS_SENSITIVE", AttributeType::AlwaysSensitive, true),
