@@ -454,8 +454,8 @@ pub const POOL_BATCH_MAX: usize = 16;
 /// A worker with more to do keeps the answers it has so long, since the first of their jobs began: each
 /// is a wake-up of another thread.
 pub const ANSWER_KEPT_SYMMETRIC: Duration = Duration::from_micros(100);
-/// The same for signatures: four or five of RSA-2048.
-pub const ANSWER_KEPT_ASYMMETRIC: Duration = Duration::from_millis(2);
+/// The same for signatures: eight of RSA-2048.
+pub const ANSWER_KEPT_ASYMMETRIC: Duration = Duration::from_millis(4);
 /// A call to the token that takes longer hangs: it is given up and the token probed.
 pub const TOKEN_CALL_TIMEOUT: Duration = Duration::from_millis(750);
 /// How short and how long an operator may make that.

@@ -67,9 +67,11 @@ fn clear(
     seat: &mut Seat,
     kept: &mut Kept,
 ) -> bool {
-    let keep = works.pool(class).keep;
+    let pool = works.pool(class);
+    let is_last = || desk.load() == 1 && pool.queue.depth() == 0;
     while let Some(job) = desk.begin(|job| Doing::of(job, works.call_timeout)) {
-        if job.function.is_slow() {
+        // Over the last job there is they are not kept: meanwhile those who get them bring the next.
+        if kept.since.is_some() && (job.function.is_slow() || is_last()) {
             kept.hand_over(desk);
         }
         let begun = Instant::now();
@@ -95,7 +97,7 @@ fn clear(
         if !desk.end() {
             return false;
         }
-        if ended - *kept.since.get_or_insert(begun) >= keep {
+        if ended - *kept.since.get_or_insert(begun) >= pool.keep {
             kept.hand_over(desk);
         }
     }
