@@ -139,18 +139,11 @@ mod shimmed {
         what_a_partner_wraps_opens,
         a_field_key_signs_and_opens,
         an_idle_worker_signs_while_another_makes_a_key,
-        an_answer_is_not_kept_over_the_last_job,
     }
 
     #[test]
     fn an_idle_worker_signs_while_another_makes_a_key_on_softhsm() {
         let name = "an_idle_worker_signs_while_another_makes_a_key";
-        super::spawn(super::Kind::SoftHsm, name);
-    }
-
-    #[test]
-    fn an_answer_is_not_kept_over_the_last_job_on_softhsm() {
-        let name = "an_answer_is_not_kept_over_the_last_job";
         super::spawn(super::Kind::SoftHsm, name);
     }
 
@@ -195,9 +188,6 @@ mod shimmed {
             }
             "an_idle_worker_signs_while_another_makes_a_key" => {
                 super::queue::an_idle_worker_signs_while_another_makes_a_key(place);
-            }
-            "an_answer_is_not_kept_over_the_last_job" => {
-                super::queue::an_answer_is_not_kept_over_the_last_job(place);
             }
             _ => run_with_sm2(name, place),
         }

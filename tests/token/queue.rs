@@ -114,31 +114,6 @@ pub fn an_idle_worker_signs_while_another_makes_a_key(place: &Place) {
     made.wait().unwrap();
 }
 
-pub fn an_answer_is_not_kept_over_the_last_job(place: &Place) {
-    place.initialize();
-    let config = TokenConfig {
-        call_timeout: Duration::from_secs(5),
-        ..place.config()
-    };
-    let token = Token::open(&config).unwrap();
-    token.generate_rsa(soon(), [1; 16], 2048).wait().unwrap();
-    // The one worker is at something for a while, so that both wait; and the second hangs.
-    place.tell_shim("delay C_FindObjectsInit 100 1");
-    let busy = token.has_rsa(soon(), [9; 16]);
-    while token.pool_depth().asymmetric > 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    place.tell_shim("hang C_FindObjectsInit 1");
-    let message = b"which waits for no other".to_vec();
-    let signed = token.sign_rsa(soon(), [1; 16], RsaHash::Sha256, message);
-    let hangs = token.has_rsa(soon(), [8; 16]);
-    assert!(!busy.wait().unwrap());
-    signed.wait().unwrap();
-    place.tell_shim("release");
-    // It was not given up: the signature was there before that.
-    assert!(!hangs.wait().unwrap());
-}
-
 /// Gives the one asymmetric worker work for a while.
 fn keep_busy(token: &Token) -> Vec<pintle::hsm::Job<pintle::hsm::RsaPublic>> {
     let busy: Vec<_> = (100..104)
