@@ -69,8 +69,9 @@ impl Token {
         }
         let open = move |worker: &_| {
             let key = kept::handle(worker, Kept::SigningRsa, object_id)?;
+            let public = rsa::public_of(worker.session(), key)?;
             let each = sealed.iter();
-            each.map(|sealed| transport::open(worker, key, OaepHash::Sha1, sealed))
+            each.map(|sealed| transport::open(worker, (key, &public), OaepHash::Sha1, sealed))
                 .collect()
         };
         self.asymmetric(Function::OpenFields, deadline, Retry::Once, open)

@@ -58,7 +58,8 @@ impl Token {
         }
         let open = move |worker: &_| {
             let key = kept::handle(worker, Kept::TransportRsa, object_id)?;
-            open(worker, key, OaepHash::Sha256, &wrapped)
+            let public = rsa::public_of(worker.session(), key)?;
+            open(worker, (key, &public), OaepHash::Sha256, &wrapped)
         };
         self.asymmetric(Function::OpenTransport, deadline, Retry::Once, open)
     }
@@ -125,7 +126,7 @@ pub(in crate::hsm) fn try_oaep(
     let mut value = vec![0; TRIAL_BYTES];
     worker.session().generate_random_slice(&mut value)?;
     let wrapped = wrap(oaep.ours, &public, &value).ok_or(Error::KeyUnsafe("CKA_MODULUS"))?;
-    let opened = open(worker, key, oaep.hash, &wrapped)?;
+    let opened = open(worker, (key, &public), oaep.hash, &wrapped)?;
     // Not a secret: a random number of this very call.
     if *opened.expose_secret() == value {
         Ok(public)
@@ -137,12 +138,12 @@ pub(in crate::hsm) fn try_oaep(
 /// Decrypts; [`Error::NotOpened`] whatever is wrong with the blob.
 pub(in crate::hsm) fn open(
     worker: &WorkerSession,
-    key: ObjectHandle,
+    (key, public): (ObjectHandle, &RsaPublic),
     hash: OaepHash,
     wrapped: &[u8],
 ) -> Result<Secret<Vec<u8>>, Error> {
     // RFC 8017 §7.1.2, step 1b: a token may take a number with its leading zeros left out.
-    if wrapped.len() != rsa::public_of(worker.session(), key)?.n.len() {
+    if wrapped.len() != public.n.len() {
         return Err(Error::NotOpened);
     }
     let mut clear = Secret::new(vec![0; limits::RSA_SIGNATURE_BYTES_MAX]);
